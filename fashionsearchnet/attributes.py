@@ -1,0 +1,196 @@
+"""The attribute space: which attributes there are, which values each has, and edits of them.
+
+Two encodings are used everywhere:
+
+* `values`: int32 `[..., num_attributes]`, the value index of each attribute, -1 for missing;
+* `manipulation`: int32 `[..., num_attributes]`, the wanted value of each attribute, -1 to keep.
+
+The flat index of a value (`offsets[attribute] + value`) addresses concatenated one-hot blocks,
+classifier outputs and the rows of the attribute memory.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from fashionsearchnet import files
+from fashionsearchnet.checks import suggestion
+
+MISSING = -1  # in value vectors: this image has no such attribute, or its label is unknown
+KEEP = -1  # in manipulations: leave this attribute as it is
+
+
+@dataclasses.dataclass(frozen=True)
+class AttributeSpace:
+    """Names and values of the attributes of one data set, in a fixed order."""
+
+    names: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise ValueError("an attribute space needs at least one attribute.")
+        if len(self.names) != len(self.values):
+            raise ValueError(
+                f"names and values must have the same length; got {len(self.names)} names "
+                f"and {len(self.values)} lists of values."
+            )
+        _check_distinct("attribute names", self.names)
+        for name, values in zip(self.names, self.values, strict=True):
+            _check_distinct(f"values of attribute {name!r}", values)
+            if len(values) < 2:
+                raise ValueError(
+                    f"attribute {name!r} must have at least two values, or nothing can be changed; "
+                    f"got {list(values)}. Leave the attribute out."
+                )
+
+    @classmethod
+    def from_dict(cls, values_by_name: Mapping[str, Sequence[str]]) -> "AttributeSpace":
+        """Returns the space of `{attribute name: list of value names}`, in that order."""
+        return cls(tuple(values_by_name), tuple(tuple(v) for v in values_by_name.values()))
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """Returns `{attribute name: list of value names}`."""
+        return {name: list(v) for name, v in zip(self.names, self.values, strict=True)}
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "AttributeSpace":
+        """Reads the JSON file that `save` wrote."""
+        content = files.read_json(
+            path, "an attribute space", "Point to the folder of a run or data set made by tools/."
+        )
+        if not isinstance(content, dict) or not all(isinstance(v, list) for v in content.values()):
+            raise ValueError(f"{path} must map each attribute name to its list of values.")
+        return cls.from_dict(content)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the space as JSON."""
+        files.write_json(path, self.to_dict())
+
+    @property
+    def num_attributes(self) -> int:
+        """The number A of attributes."""
+        return len(self.names)
+
+    @functools.cached_property
+    def num_values(self) -> tuple[int, ...]:
+        """The number of values of each attribute."""
+        return tuple(len(values) for values in self.values)
+
+    @property
+    def total_values(self) -> int:
+        """The number C of values of all attributes together."""
+        return sum(self.num_values)
+
+    @functools.cached_property
+    def offsets(self) -> tuple[int, ...]:
+        """The flat index of the first value of each attribute."""
+        return tuple(int(o) for o in np.cumsum((0,) + self.num_values[:-1]))
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that differ between any two spaces."""
+        content = json.dumps(self.to_dict(), ensure_ascii=False)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def attribute_index(self, name: str) -> int:
+        """Returns the index of an attribute.
+
+        Raises:
+          ValueError: listing the attributes that exist.
+        """
+        if name not in self.names:
+            raise ValueError(
+                f"there is no attribute {name!r}{suggestion(name, self.names)}; "
+                f"attributes: {', '.join(self.names)}."
+            )
+        return self.names.index(name)
+
+    def value_index(self, name: str, value: str) -> int:
+        """Returns the index of a value within its attribute.
+
+        Raises:
+          ValueError: listing the attributes, or the values of the attribute, that exist.
+        """
+        values = self.values[self.attribute_index(name)]
+        if value not in values:
+            raise ValueError(
+                f"attribute {name!r} has no value {value!r}{suggestion(value, values)}; "
+                f"values: {', '.join(values)}."
+            )
+        return values.index(value)
+
+    def value_name(self, attribute: int, value: int) -> str:
+        """Returns the name of a value, or '-' for a missing one."""
+        return "-" if value == MISSING else self.values[attribute][value]
+
+    def check_same(self, other: "AttributeSpace", this: str, that: str) -> None:
+        """Raises a ValueError that says how two spaces (described by two texts) differ."""
+        if self == other:
+            return
+        differences = []
+        for name in dict.fromkeys(self.names + other.names):
+            mine, theirs = self.to_dict().get(name), other.to_dict().get(name)
+            if mine is None or theirs is None:
+                differences.append(f"{name!r} is only in {that if mine is None else this}")
+            elif mine != theirs:
+                odd = sorted(set(mine) ^ set(theirs)) or ["their order"]
+                differences.append(f"{name!r} differs in {', '.join(odd[:5])}")
+        what = "; ".join(differences) or "the order of the attributes"
+        raise ValueError(f"{this} and {that} have different attribute spaces: {what}.")
+
+
+def parse_manipulation(space: AttributeSpace, edits: Iterable[str]) -> np.ndarray:
+    """Returns the manipulation, int32 `[num_attributes]`, of edits like `neckline=v-neck`.
+
+    Raises:
+      ValueError: for an edit without '=', an unknown attribute or value (listing those that
+        exist), or two edits of one attribute.
+    """
+    manipulation = np.full(space.num_attributes, KEEP, np.int32)
+    for edit in edits:
+        name, equals, value = edit.partition("=")
+        if not equals:
+            raise ValueError(
+                f"an edit must read attribute=value, such as {space.names[0]}={space.values[0][0]};"
+                f" got {edit!r}. Attributes: {', '.join(space.names)}."
+            )
+        attribute = space.attribute_index(name.strip())
+        if manipulation[attribute] != KEEP:
+            raise ValueError(f"attribute {name.strip()!r} is set twice; give it one value.")
+        manipulation[attribute] = space.value_index(name.strip(), value.strip())
+    return manipulation
+
+
+def apply_manipulation(values: np.ndarray, manipulation: np.ndarray) -> np.ndarray:
+    """Returns the target values: `values` with the manipulated attributes replaced.
+
+    Args:
+      values: int `[..., num_attributes]`.
+      manipulation: int `[..., num_attributes]`, broadcast against `values`.
+    """
+    return np.where(manipulation == KEEP, values, manipulation)
+
+
+def one_hot_blocks(space: AttributeSpace, values: np.ndarray) -> np.ndarray:
+    """Returns float32 `[..., total_values]`: one one-hot block per attribute, zeros if missing."""
+    values = np.asarray(values)
+    flat = np.zeros(values.shape[:-1] + (space.total_values,), np.float32)
+    for attribute, (offset, size) in enumerate(zip(space.offsets, space.num_values, strict=True)):
+        block = values[..., attribute, None] == np.arange(size)
+        flat[..., offset : offset + size] = block
+    return flat
+
+
+def _check_distinct(what: str, names: Sequence[str]) -> None:
+    """Raises a ValueError if a name is empty, not a string, or occurs twice."""
+    for name in names:
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"{what} must be non-empty strings; got {name!r}.")
+        if names.count(name) > 1:
+            raise ValueError(f"{what} must differ from each other; {name!r} occurs twice.")

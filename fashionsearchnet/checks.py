@@ -1,0 +1,29 @@
+"""Short argument checks whose messages name the argument, the rule, the value and the cure."""
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Any
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> Any:
+    """Returns `value` if it is one of `choices`, else raises a ValueError that lists them."""
+    choices = list(choices)
+    if value in choices:
+        return value
+    listed = ", ".join(str(choice) for choice in choices)
+    raise ValueError(f"{name} must be one of {listed}; got {value!r}{suggestion(value, choices)}.")
+
+
+def check_range(name: str, value: float, low: float, high: float = float("inf")) -> float:
+    """Returns `value` if low <= value <= high, else raises a ValueError with the bounds."""
+    if not low <= value <= high:
+        bounds = f"at least {low}" if high == float("inf") else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {bounds}; got {value}.")
+    return value
+
+
+def suggestion(value: Any, choices: Collection[Any]) -> str:
+    """Returns ' (did you mean X?)' for the choice nearest to a misspelt `value`, or ''."""
+    by_text = {str(choice).lower(): str(choice) for choice in choices}
+    near = difflib.get_close_matches(str(value).lower(), list(by_text), n=1)
+    return f" (did you mean {by_text[near[0]]}?)" if near else ""

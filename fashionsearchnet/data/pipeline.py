@@ -1,0 +1,217 @@
+"""Prepared data sets as tf.data: in order for evaluation, shuffled and resumable for training."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data import preprocess
+
+SPLITS = ("train", "validation", "gallery", "query")
+_MEANS_SAMPLE = 5_000  # images; the standard error of a channel's mean is then under 1 of 255
+_SHUFFLE_BUFFER = 50_000  # encoded images held in memory while shuffling
+
+
+class Dataset:
+    """One prepared data set: its attribute space, labels and images, split by split.
+
+    A split is a name or anything of TFDS' slicing syntax, such as `validation[:20%]` or
+    `train+validation`. All methods return the examples of a split in the same, stored order.
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder):
+        self.builder = builder
+        self.name = builder.info.full_name
+        space = builder.info.metadata["attribute_space"]
+        self.space = AttributeSpace.from_dict(
+            json.loads(space) if isinstance(space, str) else dict(space)
+        )
+        self.has_boxes = "boxes" in builder.info.features
+        self._tables: dict[str, dict[str, np.ndarray]] = {}
+
+    def num_examples(self, split: str) -> int:
+        """Returns the number of examples of a split; raises a ValueError for an unknown one."""
+        try:
+            return self.builder.info.splits[split].num_examples
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f"{self.name} has no split {split!r}; splits: "
+                f"{', '.join(self.builder.info.splits)}, or slices such as validation[:20%]."
+            ) from error
+
+    def labels(self, split: str) -> np.ndarray:
+        """Returns int32 `[num, attributes]`, -1 for missing."""
+        return self._table(split)["attributes"]
+
+    def image_ids(self, split: str) -> list[str]:
+        """Returns the ids of the images."""
+        return [name.decode() for name in self._table(split)["image_id"]]
+
+    def boxes(self, split: str, image_size: int) -> np.ndarray | None:
+        """Returns the true boxes, float32 `[num, attributes, 4]`, on the fitted images.
+
+        ymin, xmin, ymax, xmax in 0..1, all -1 where an attribute has no place; None for a data
+        set without boxes.
+        """
+        if not self.has_boxes:
+            return None
+        records = self._records(split).map(
+            lambda example: preprocess.fit_boxes(
+                example["boxes"], tf.io.extract_jpeg_shape(example["image"])
+                if self._is_jpeg
+                else tf.shape(preprocess.decode_image(example["image"])),
+                image_size,
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        return np.concatenate(list(records.batch(1024).as_numpy_iterator()))
+
+    def encoded_images(self, split: str) -> tf.data.Dataset:
+        """Returns the images' bytes as stored, one scalar string each."""
+        return self._records(split).map(lambda example: example["image"])
+
+    def images(
+        self, split: str, image_size: int, *, channel_means: Sequence[float], batch_size: int = 64
+    ) -> tf.data.Dataset:
+        """Returns batches of float32 `[batch, image_size, image_size, 3]`, the last one smaller."""
+        return (
+            self.encoded_images(split)
+            .map(
+                lambda data: preprocess.load_image(data, image_size, channel_means),
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
+            .batch(batch_size)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    def channel_means(self, split: str = "train") -> tuple[float, float, float]:
+        """Returns the mean of each channel in 0..255, over up to 5,000 images of `split`.
+
+        Only the image counts, not what pads it to a square.
+        """
+        records = self.encoded_images(split).take(_MEANS_SAMPLE)
+        means = records.map(
+            lambda data: tf.reduce_mean(
+                tf.cast(preprocess.decode_image(data), tf.float32), axis=[0, 1]
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        red, green, blue = np.mean(list(means.as_numpy_iterator()), axis=0)
+        return float(red), float(green), float(blue)
+
+    def training_examples(
+        self,
+        split: str,
+        *,
+        image_size: int,
+        channel_means: Sequence[float],
+        global_batch_size: int,
+        seed: int,
+        first_step: int = 0,
+        flip: bool = False,
+        context: tf.distribute.InputContext | None = None,
+    ) -> tf.data.Dataset:
+        """Returns endless batches of {image, attributes} from step `first_step` on.
+
+        The examples of a step depend on `seed` and the step only: a run that starts again at a
+        step sees what it would have seen, and several workers share every batch of one order.
+        Each epoch has its own order; a last incomplete batch of an epoch is filled from the next.
+
+        Args:
+          split: see the class.
+          image_size: side in pixels.
+          channel_means: what to subtract.
+          global_batch_size: images per step, over all replicas.
+          seed: of the order and the flips.
+          first_step: the step to start at.
+          flip: mirror half of the images, drawn per example.
+          context: of the input pipeline among several; batches are per replica then.
+        """
+        num = self.num_examples(split)
+        if not num:
+            raise ValueError(f"split {split!r} of {self.name} is empty; nothing to train on.")
+        encoded = self._records(split).cache()
+        first_example = first_step * global_batch_size
+        first_epoch, skipped = divmod(first_example, num)
+
+        def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
+            # Sets the seed of this function's graph, not the global one: the order must not depend
+            # on what a caller seeded. Zero would be taken for "no seed".
+            tf.random.set_seed(seed + 1)
+            buffer = min(num, _SHUFFLE_BUFFER)
+            return encoded.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
+
+        def load(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            image = preprocess.load_image(example["image"], image_size, channel_means)
+            if flip:
+                mirrored = tf.random.stateless_uniform([], [seed, index]) < 0.5
+                image = tf.where(mirrored, image[:, ::-1], image)
+            return {"image": image, "attributes": example["attributes"]}
+
+        examples = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+        examples = examples.flat_map(epoch_order).skip(skipped).enumerate(first_example)
+        batch_size = global_batch_size
+        if context is not None:
+            share = global_batch_size // context.num_input_pipelines
+            batch_size = context.get_per_replica_batch_size(global_batch_size)
+            mine = context.input_pipeline_id
+            examples = examples.filter(lambda i, _: i % global_batch_size // share == mine)
+        return (
+            examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+            .batch(batch_size, drop_remainder=True)
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+    @property
+    def _is_jpeg(self) -> bool:
+        return self.builder.info.features["image"].encoding_format == "jpeg"
+
+    def _records(self, split: str) -> tf.data.Dataset:
+        """The examples as stored, images still encoded, in stored order."""
+        self.num_examples(split)
+        return self.builder.as_dataset(
+            split=split,
+            shuffle_files=False,
+            decoders={"image": tfds.decode.SkipDecoding()},
+        )
+
+    def _table(self, split: str) -> dict[str, np.ndarray]:
+        """Everything but the images, as arrays; read once."""
+        if split not in self._tables:
+            columns = self._records(split).map(
+                lambda example: {k: example[k] for k in ("attributes", "image_id")}
+            )
+            batches = list(columns.batch(4096).as_numpy_iterator())
+            if not batches:
+                raise ValueError(f"split {split!r} of {self.name} is empty.")
+            self._tables[split] = {
+                key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
+            }
+        return self._tables[split]
+
+
+def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
+    """Opens a data set that tools/prepare_data.py has written.
+
+    Args:
+      data_dir: the folder of all prepared data sets.
+      name: folder of one below it, such as `garments/small` or `catalogue/my_shop`.
+
+    Raises:
+      FileNotFoundError: naming the data sets that are there and the command that makes one.
+    """
+    folder = Path(data_dir).expanduser() / name
+    versions = sorted(path.parent for path in folder.glob("*/dataset_info.json"))
+    if not versions:
+        infos = Path(data_dir).expanduser().glob("*/*/*/dataset_info.json")
+        known = sorted({str(p.parent.parent.relative_to(Path(data_dir).expanduser())) for p in infos})
+        raise FileNotFoundError(
+            f"{folder} holds no prepared data set. There: {', '.join(known) or 'none'}. "
+            f"Make it by: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"
+        )
+    return Dataset(tfds.builder_from_directory(str(versions[-1])))

@@ -1,0 +1,72 @@
+"""Distribution strategies by name, and what a replica needs to know of the others."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from fashionsearchnet.checks import check_choice
+
+STRATEGIES = ("one_device", "mirrored", "multi_worker")
+
+
+def get_strategy(name: str) -> tf.distribute.Strategy:
+    """Returns a strategy.
+
+    Args:
+      name: 'one_device' (the GPU if there is one, else the CPU), 'mirrored' (all GPUs of this
+        machine, or all logical CPUs where there is no GPU), or 'multi_worker' (the machines that
+        the environment variable TF_CONFIG lists; run the same command on each, with a workdir
+        that all of them share).
+
+    Raises:
+      ValueError: for another name, or 'multi_worker' without a usable TF_CONFIG.
+    """
+    check_choice("distribution", name, STRATEGIES)
+    if name == "one_device":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        gpus = tf.config.list_logical_devices("GPU")
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    try:
+        workers = json.loads(os.environ.get("TF_CONFIG", ""))["cluster"]["worker"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(
+            "distribution=multi_worker needs the environment variable TF_CONFIG, such as "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
+            '"task": {"type": "worker", "index": 0}} on the first host.'
+        ) from error
+    if not workers:
+        raise ValueError("TF_CONFIG lists no worker.")
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process writes the run's files."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.task_type or resolver.task_id == 0
+
+
+def num_replicas() -> int:
+    """Returns the number of replicas that share a step; call it inside the step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def gather(tensor: tf.Tensor) -> tf.Tensor:
+    """Returns the tensors of all replicas joined along the batch; call it inside the step.
+
+    A loss of the gathered batch is computed by every replica, so it must be divided by
+    `num_replicas()`: the gradients that come back are summed over the replicas.
+    """
+    if num_replicas() == 1:
+        return tensor
+    return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+
+
+def replica_seed(seed: tf.Tensor) -> tf.Tensor:
+    """Returns a seed of its own for each replica, for noise that replicas must not share."""
+    if num_replicas() == 1:
+        return seed
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return tf.random.experimental.stateless_fold_in(seed, tf.cast(replica, tf.int32))

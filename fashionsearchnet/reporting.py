@@ -1,0 +1,364 @@
+"""Reports of an evaluation: tables on the screen and in Markdown, JSON, and the curve over K."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fashionsearchnet import files, protocol, published, scores
+from fashionsearchnet.evaluation import Evaluation
+
+_NDCG_RULE = (
+    "NDCG@K: relevance is the share of attributes that match the target, gain 2^relevance - 1, "
+    "discount log2(rank + 1), the ideal is K images that match in all (the definition of ADDE)."
+)
+_MEANS = (
+    "mean: plain mean over attributes (the paper's Avg.); queries: mean over all manipulations; "
+    "in brackets the 95 % bootstrap interval, query images resampled."
+)
+Table = tuple[list[str], list[list[str]]]  # header, rows
+
+
+def write_report(
+    evaluation: Evaluation, folder: str | os.PathLike[str], name: str
+) -> dict[str, Path]:
+    """Writes `<name>.json`, `.md`, `.png` (curve) and `.npz` (outcomes) into `folder`.
+
+    Returns:
+      The paths by suffix: "json", "md", "png", "npz".
+    """
+    paths = {suffix: Path(folder) / f"{name}.{suffix}" for suffix in ("json", "md", "png", "npz")}
+    report = summarize(evaluation)
+    evaluation.outcomes.save(paths["npz"])
+    draw_curve(report, paths["png"])
+    files.write_text(paths["md"], markdown(report, paths["png"].name))
+    files.write_json(paths["json"], report)  # last: its presence says that all are there
+    return paths
+
+
+def summarize(evaluation: Evaluation) -> dict[str, Any]:
+    """Returns the whole report as what JSON can hold."""
+    settings, manipulations = evaluation.settings, evaluation.manipulations
+    grouping = evaluation.outcomes.grouping(settings.num_resamples, settings.seed)
+    names = evaluation.space.names
+    curve_k = list(range(1, max(settings.top_k) + 1))
+    tried = [int((manipulations.attribute == a).sum()) for a in range(len(names))]
+    return {
+        "dataset": evaluation.dataset,
+        "system": evaluation.system,
+        "versions": evaluation.versions,
+        "attributes": list(names),
+        "protocol": {
+            "query_split": settings.query_split,
+            "gallery_split": settings.gallery_split,
+            "num_queries": evaluation.num_queries,
+            "num_gallery": evaluation.num_gallery,
+            "hit_rule": settings.hit_rule,
+            "hit_rule_in_words": protocol.HIT_RULES[settings.hit_rule],
+            "distance": "Euclidean",
+            "add_missing": settings.add_missing,
+            "max_manipulations_per_attribute": settings.max_manipulations_per_attribute,
+            "seed": settings.seed,
+            "num_resamples": settings.num_resamples,
+            "ndcg": _NDCG_RULE,
+        },
+        "manipulations": {
+            "number": len(manipulations),
+            "adding_a_missing_value": manipulations.num_added,
+            "per_attribute": dict(zip(names, tried, strict=True)),
+            "available_per_attribute": dict(zip(names, manipulations.num_available, strict=True)),
+        },
+        "top_k": list(settings.top_k),
+        "headline_k": settings.headline_k,
+        "rows": [_row(row, settings.top_k, curve_k, grouping) for row in evaluation.rows],
+        "differences": _differences(evaluation, grouping),
+        "published": _published(evaluation),
+        "localization": evaluation.localization,
+    }
+
+
+def screen_text(report: dict[str, Any]) -> str:
+    """Returns what is printed: the tables at the headline K, over K, NDCG and localisation."""
+    parts = [_headline(report), _text_table(*_attribute_table(report))]
+    parts += [f"Top-K over K, {_mean_name(report)}:", _text_table(*_top_k_table(report, "top_k"))]
+    parts += [f"NDCG@K, {_mean_name(report)}:", _text_table(*_top_k_table(report, "ndcg"))]
+    parts += [_difference_title(report), *(_difference_lines(report))]
+    if report["localization"]:
+        parts += ["Localisation:", _text_table(*_localization_table(report))]
+    return "\n".join(parts)
+
+
+def markdown(report: dict[str, Any], curve_file: str) -> str:
+    """Returns the report in Markdown.
+
+    Args:
+      report: of `summarize`.
+      curve_file: file name of the curve, relative to the report.
+    """
+    k, system = report["headline_k"], report["system"]
+    parts = [
+        f"# {system['name']} on {report['dataset']}",
+        _headline(report),
+        f"## Top-{k} accuracy per attribute",
+        _markdown_table(*_attribute_table(report)),
+        _MEANS,
+    ]
+    if report["published"]:
+        parts.append(
+            f"Published rows: {report['published']['source']}. "
+            f"{report['published']['protocol']}. Other images and queries than ours."
+        )
+    parts += [
+        f"95 % intervals of Top-{k}:",
+        _markdown_table(*_interval_table(report)),
+        f"## Top-K over K ({_mean_name(report)})",
+        _markdown_table(*_top_k_table(report, "top_k")),
+        f"![Top-K accuracy over K]({curve_file})",
+        f"## NDCG@K ({_mean_name(report)})",
+        _markdown_table(*_top_k_table(report, "ndcg")),
+        _NDCG_RULE,
+        f"## {_difference_title(report)}",
+        "\n".join(f"- {line}" for line in _difference_lines(report)),
+    ]
+    if report["localization"]:
+        parts += ["## Localisation", _markdown_table(*_localization_table(report))]
+        parts.append(
+            "Centre in box: how often the centre of the predicted box lies in the true one; area: "
+            "share of the image; whole image: the same scores of a box that covers all of it."
+        )
+    parts += ["## How it was measured", _protocol_lines(report)]
+    return "\n\n".join(parts) + "\n"
+
+
+def draw_curve(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Draws mean Top-K accuracy over K for all rows (as Figure 5 of [Ak21]) as a PNG file."""
+    from matplotlib.figure import Figure  # slow to import, and needed here only
+
+    figure = Figure(figsize=(6.4, 4.2), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    # Best first, so that the legend reads in the order of the lines.
+    rows = sorted(report["rows"], key=lambda row: -row["curve"][-1])
+    styles = dict(zip(scores.BASELINES, (":", "-.", "--"), strict=True))
+    greys = dict(zip(scores.BASELINES, ("0.65", "0.5", "0.3"), strict=True))
+    for row in rows:
+        name = row["name"]
+        is_own = name == report["system"]["name"]
+        axes.plot(
+            range(1, len(row["curve"]) + 1),
+            row["curve"],
+            label=name,
+            linestyle=styles.get(name, "-"),
+            color="tab:red" if is_own else greys.get(name),
+            linewidth=2.2 if is_own else 1.5,
+        )
+    axes.axvline(report["headline_k"], color="0.85", linewidth=1, zorder=0)
+    axes.set(xlabel="K", ylabel="Top-K accuracy (mean over attributes)", title=report["dataset"])
+    axes.set_xlim(1, max(2, len(rows[0]["curve"])))
+    axes.set_ylim(0, min(1.0, 1.08 * rows[0]["curve"][-1] + 0.02))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="best")
+    with files.replace_file(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _row(
+    row: scores.Row, top_k: Sequence[int], curve_k: Sequence[int], grouping: scores.Grouping
+) -> dict[str, Any]:
+    """Returns all figures of one row."""
+    ndcg = zip(top_k, row.ndcg.T, strict=True)
+    return {
+        "name": row.name,
+        "top_k": {str(k): scores.summarize(row.success(k), grouping) for k in top_k},
+        "ndcg": {str(k): scores.summarize(values, grouping) for k, values in ndcg},
+        "curve": scores.curve(row, grouping, curve_k),
+    }
+
+
+def _differences(evaluation: Evaluation, grouping: scores.Grouping) -> list[dict[str, Any]]:
+    """Returns the paired differences of the system, the last row, from all others."""
+    k, own = evaluation.settings.headline_k, evaluation.rows[-1]
+    return [
+        {
+            "row": own.name,
+            "other": other.name,
+            "k": k,
+            **scores.summarize(own.success(k) - other.success(k), grouping),
+        }
+        for other in evaluation.rows[:-1]
+    ]
+
+
+def _published(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Returns the paper's rows on this data set in the order of our attributes, if there are."""
+    table = published.table_for(evaluation.dataset)
+    if table is None or table.k != evaluation.settings.headline_k:
+        return None
+    rows = [
+        {
+            "name": name,
+            "per_attribute": table.aligned(name, evaluation.space.names),
+            "mean": mean,
+        }
+        for name, (_, mean) in table.rows.items()
+    ]
+    return {"source": table.source, "protocol": table.protocol, "k": table.k, "rows": rows}
+
+
+def _headline(report: dict[str, Any]) -> str:
+    """Returns the lines above the tables: data, sizes, rule."""
+    how, tried = report["protocol"], report["manipulations"]
+    return (
+        f"{report['dataset']}: {how['num_queries']:,} queries ({how['query_split']}), "
+        f"{how['num_gallery']:,} gallery images ({how['gallery_split']}), {tried['number']:,} "
+        f"manipulations ({tried['adding_a_missing_value']:,} give a value to an attribute that "
+        f"the query lacks).\nTop-{report['headline_k']}, hit rule {how['hit_rule']}: "
+        f"{how['hit_rule_in_words']}."
+    )
+
+
+def _mean_name(report: dict[str, Any]) -> str:
+    return f"mean over {len(report['attributes'])} attributes"
+
+
+def _attribute_table(report: dict[str, Any]) -> Table:
+    """Returns the main table: Top-K at the headline K for each row and attribute."""
+    key = str(report["headline_k"])
+    tried = report["manipulations"]["per_attribute"]
+    header = ["", *report["attributes"], "mean", "queries"]
+    number = [f"{tried[name]:,}" for name in report["attributes"]]
+    rows = [["manipulations", *number, "", f"{report['manipulations']['number']:,}"]]
+    for row in (report["published"] or {"rows": []})["rows"]:
+        figures = [_figure(value) for value in row["per_attribute"]]
+        rows.append([f"published: {row['name']}", *figures, _figure(row["mean"]), ""])
+    for row in report["rows"]:
+        result = row["top_k"][key]
+        figures = [_figure(value) for value in result["per_attribute"]]
+        rows.append(
+            [
+                row["name"],
+                *figures,
+                _with_interval(result, "mean"),
+                _with_interval(result, "queries"),
+            ]
+        )
+    return header, rows
+
+
+def _interval_table(report: dict[str, Any]) -> Table:
+    """Returns the intervals per attribute at the headline K."""
+    key = str(report["headline_k"])
+    rows = []
+    for row in report["rows"]:
+        intervals = row["top_k"][key]["per_attribute_interval"]
+        rows.append([row["name"], *(_range(interval) for interval in intervals)])
+    return ["", *report["attributes"]], rows
+
+
+def _top_k_table(report: dict[str, Any], metric: str) -> Table:
+    """Returns the mean over attributes of `metric` ("top_k" or "ndcg") for each K."""
+    keys = [str(k) for k in report["top_k"]]
+    rows = [
+        [row["name"], *(_figure(row[metric][key]["mean"]) for key in keys)]
+        for row in report["rows"]
+    ]
+    return ["K", *keys], rows
+
+
+def _difference_title(report: dict[str, Any]) -> str:
+    return f"Paired differences of Top-{report['headline_k']}, {_mean_name(report)}"
+
+
+def _difference_lines(report: dict[str, Any]) -> list[str]:
+    return [
+        f"{entry['row']} - {entry['other']}: {entry['mean']:+.3f} "
+        f"[{entry['mean_interval'][0]:+.3f}, {entry['mean_interval'][1]:+.3f}]"
+        for entry in report["differences"]
+    ]
+
+
+def _localization_table(report: dict[str, Any]) -> Table:
+    """Returns the scores of the boxes per attribute."""
+    header = [
+        "",
+        "images",
+        "centre in box",
+        "IoU",
+        "area",
+        "true area",
+        "whole image: centre",
+        "whole image: IoU",
+    ]
+    keys = (
+        "center_in_box",
+        "iou",
+        "area",
+        "true_area",
+        "whole_image_center_in_box",
+        "whole_image_iou",
+    )
+    rows = [
+        [name, f"{entry['images']:,.0f}", *(_figure(entry[key]) for key in keys)]
+        for name, entry in report["localization"].items()
+    ]
+    return header, rows
+
+
+def _protocol_lines(report: dict[str, Any]) -> str:
+    """Returns everything needed to measure the same again, as a Markdown list."""
+    how, tried = report["protocol"], report["manipulations"]
+    most = how["max_manipulations_per_attribute"]
+    available = ", ".join(f"{k} {v:,}" for k, v in tried["available_per_attribute"].items())
+    lines = [
+        f"Queries: {how['num_queries']:,} images of split `{how['query_split']}`; gallery: "
+        f"{how['num_gallery']:,} images of split `{how['gallery_split']}`, none of them a query.",
+        "Every replacement of one value of a query by another whose target combination exists in "
+        f"the gallery is one manipulation; available: {available}. "
+        + (f"At most {most:,} of each attribute were drawn." if most else "All were tried.")
+        + (
+            " Values were also given to attributes that a query lacks."
+            if how["add_missing"]
+            else ""
+        ),
+        f"Hit: one of the K nearest by Euclidean distance has the target's attributes; "
+        f"`{how['hit_rule']}`: {how['hit_rule_in_words']}.",
+        "chance: a random order of the gallery, by formula. unedited query: the gallery "
+        "representation of the query image. predicted attributes: softmax outputs with the "
+        "edited block set to one-hot.",
+        f"Seed {how['seed']}; {how['num_resamples']:,} bootstrap resamples.",
+        "Versions: " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()) + ".",
+        f"System: {report['system']['class']}, "
+        + ", ".join(f"{k}={v}" for k, v in report["system"]["arguments"].items())
+        + ".",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
+
+
+def _with_interval(result: dict[str, Any], key: str) -> str:
+    low, high = result[f"{key}_interval"]
+    return f"{result[key]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table for a screen: first column to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = []
+    for row in (header, *rows):
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], ""])
+
+
+def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)

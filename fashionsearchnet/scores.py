@@ -1,0 +1,270 @@
+"""The outcome of every manipulation for every method, and what is concluded from it.
+
+A method's outcome is the rank of its first hit for each manipulation, which gives Top-K for every
+K. Outcomes are stored beside a report, so that two runs on the same manipulations can be compared
+pair by pair later: much sharper than comparing their two intervals.
+"""
+
+import dataclasses
+import functools
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from fashionsearchnet import files, metrics
+from fashionsearchnet.checks import check_choice
+
+BASELINES = ("chance", "unedited query", "predicted attributes")
+
+
+class Row(Protocol):
+    """One line of the tables."""
+
+    @property
+    def name(self) -> str:
+        """What the line is called."""
+
+    @property
+    def ndcg(self) -> np.ndarray:
+        """NDCG of each manipulation, float `[M, len(top_k)]`."""
+
+    def success(self, k: int) -> np.ndarray:
+        """Returns how likely each manipulation has a hit among the first K, float64 `[M]`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredRow:
+    """A method that was run: `ranks` int32 `[M]` of the first hits, counted from 1."""
+
+    name: str
+    ranks: np.ndarray
+    ndcg: np.ndarray
+
+    def success(self, k: int) -> np.ndarray:
+        """Returns 1.0 for a hit among the first K, 0.0 for a miss."""
+        return (self.ranks <= k).astype(np.float64)
+
+
+@dataclasses.dataclass(frozen=True)
+class ChanceRow:
+    """A random order of the gallery, by formula, from the number of hits of each target."""
+
+    num_relevant: np.ndarray
+    num_items: int
+    ndcg: np.ndarray
+    name: str = "chance"
+
+    def success(self, k: int) -> np.ndarray:
+        """Returns the probability of a hit among the first K."""
+        return metrics.random_hit_rate(self.num_relevant, self.num_items, k)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grouping:
+    """What belongs together among M manipulations, for means and for the bootstrap.
+
+    Attributes:
+      attribute: int `[M]`, the manipulated attribute.
+      num_attributes: A.
+      query: int `[M]`, the query image; images are what is resampled.
+      num_resamples: of the bootstrap.
+      seed: of the bootstrap; equal for all rows, so that their differences are paired.
+    """
+
+    attribute: np.ndarray
+    num_attributes: int
+    query: np.ndarray
+    num_resamples: int = 1000
+    seed: int = 0
+
+    @functools.cached_property
+    def clusters(self) -> np.ndarray:
+        """The query image of each manipulation, counted without gaps, int `[M]`."""
+        return np.unique(self.query, return_inverse=True)[1].reshape(-1)
+
+    @functools.cached_property
+    def weights(self) -> np.ndarray:
+        """How often each query image is drawn, float64 `[resamples, images]`."""
+        return metrics.bootstrap_weights(self.clusters.max() + 1, self.num_resamples, self.seed)
+
+
+def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
+    """Returns the means of per-manipulation values and their 95 % bootstrap intervals.
+
+    The difference of two rows is `summarize(values - other_values, grouping)`.
+
+    Args:
+      values: float `[M]`.
+      grouping: of the same manipulations.
+
+    Returns:
+      `per_attribute` (None for an attribute without manipulations), `mean` (plain mean over
+      attributes, the paper's "Avg."), `queries` (mean over all manipulations), and for each the
+      interval `[low, high]` under `<key>_interval`.
+    """
+    size = grouping.num_attributes
+    per_attribute = metrics.group_means(values, grouping.attribute, size)
+    sampled, sampled_queries = metrics.bootstrap_group_means(
+        values, grouping.attribute, size, grouping.clusters, grouping.weights
+    )
+    present = ~np.isnan(per_attribute)
+    sampled_mean = np.nanmean(sampled[:, present], axis=1)
+    return {
+        "per_attribute": [_number(value) for value in per_attribute],
+        "per_attribute_interval": [
+            _interval(sampled[:, a]) if present[a] else None for a in range(size)
+        ],
+        "mean": float(per_attribute[present].mean()),
+        "mean_interval": _interval(sampled_mean),
+        "queries": float(np.mean(values)),
+        "queries_interval": _interval(sampled_queries),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcomes:
+    """What is stored of an evaluation: which manipulations, and how each measured row did.
+
+    Attributes:
+      protocol: text that is equal only for evaluations on the same data by the same rules.
+      query: int32 `[M]`; attribute: int32 `[M]`; value: int32 `[M]`, as in `Manipulations`.
+      attribute_names: the A attributes.
+      top_k: the Ks of `ndcg`.
+      rows: the measured rows, that of the system first.
+    """
+
+    protocol: str
+    query: np.ndarray
+    attribute: np.ndarray
+    value: np.ndarray
+    attribute_names: tuple[str, ...]
+    top_k: tuple[int, ...]
+    rows: tuple[MeasuredRow, ...]
+
+    def grouping(self, num_resamples: int = 1000, seed: int = 0) -> Grouping:
+        """Returns the grouping of the manipulations."""
+        return Grouping(self.attribute, len(self.attribute_names), self.query, num_resamples, seed)
+
+    def row(self, name: str = "") -> MeasuredRow:
+        """Returns the row of that name; that of the system for ''.
+
+        Raises:
+          ValueError: listing the rows that there are.
+        """
+        names = [row.name for row in self.rows]
+        return self.rows[names.index(check_choice("row", name or names[0], names))]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a compressed NumPy archive (.npz)."""
+        with files.replace_file(path) as temporary:
+            np.savez_compressed(
+                temporary,
+                protocol=np.array(self.protocol),
+                query=self.query,
+                attribute=self.attribute,
+                value=self.value,
+                attribute_names=np.array(self.attribute_names),
+                top_k=np.array(self.top_k),
+                row_names=np.array([row.name for row in self.rows]),
+                ranks=np.stack([row.ranks for row in self.rows]),
+                ndcg=np.stack([row.ndcg for row in self.rows]).astype(np.float32),
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Outcomes":
+        """Reads what `save` wrote; `path` may also name the report (.json or .md) beside it.
+
+        Raises:
+          FileNotFoundError: if there is no such file.
+          ValueError: if it is not such a file.
+        """
+        path = Path(path).with_suffix(".npz")
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path} does not exist: it should hold the outcomes of an evaluation. "
+                "Point to a report that tools/evaluate.py wrote."
+            )
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                stored = {key: content[key] for key in content.files}
+            rows = zip(stored["row_names"], stored["ranks"], stored["ndcg"], strict=True)
+            return cls(
+                protocol=str(stored["protocol"]),
+                query=stored["query"],
+                attribute=stored["attribute"],
+                value=stored["value"],
+                attribute_names=tuple(map(str, stored["attribute_names"])),
+                top_k=tuple(map(int, stored["top_k"])),
+                rows=tuple(MeasuredRow(str(name), ranks, ndcg) for name, ranks, ndcg in rows),
+            )
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{path} does not hold the outcomes of an evaluation ({error}). "
+                "Run tools/evaluate.py again."
+            ) from error
+
+    def check_comparable(self, other: "Outcomes", this: str, that: str) -> None:
+        """Raises a ValueError if two evaluations (described by two texts) cannot be paired."""
+        if self.protocol != other.protocol:
+            raise ValueError(
+                f"{this} and {that} were measured by different protocols:\n  {self.protocol}\n"
+                f"  {other.protocol}\nEvaluate both with the same data, splits, rules and seed."
+            )
+        for key in ("query", "attribute", "value"):
+            if not np.array_equal(getattr(self, key), getattr(other, key)):
+                raise ValueError(
+                    f"{this} and {that} have different manipulations ({key} differs). "
+                    "Evaluate both with the same data, splits, rules and seed."
+                )
+
+
+def paired_difference(
+    report_a: str | os.PathLike[str],
+    report_b: str | os.PathLike[str],
+    row_a: str = "",
+    row_b: str = "",
+    k: int = 20,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Returns Top-K of a minus Top-K of b with 95 % intervals, as `summarize` does.
+
+    Args:
+      report_a: path of a report or of its .npz.
+      report_b: the same of another run, on the same manipulations.
+      row_a: a row of a; '' for that of the system.
+      row_b: a row of b; '' for that of the system.
+      k: K.
+      num_resamples: of the bootstrap over query images.
+      seed: of the bootstrap.
+
+    Raises:
+      ValueError: if the two were not measured on the same manipulations.
+    """
+    a, b = Outcomes.load(report_a), Outcomes.load(report_b)
+    a.check_comparable(b, str(report_a), str(report_b))
+    difference = a.row(row_a).success(k) - b.row(row_b).success(k)
+    return summarize(difference, a.grouping(num_resamples, seed))
+
+
+def curve(row: Row, grouping: Grouping, top_k: Sequence[int]) -> list[float]:
+    """Returns the mean over attributes of Top-K for every K."""
+    means = [
+        metrics.group_means(row.success(k), grouping.attribute, grouping.num_attributes)
+        for k in top_k
+    ]
+    return [float(np.nanmean(mean)) for mean in means]
+
+
+def _number(value: float) -> float | None:
+    """Returns a plain float, or None for NaN, which JSON does not have."""
+    return None if np.isnan(value) else float(value)
+
+
+def _interval(sampled: np.ndarray) -> list[float]:
+    """Returns the 2.5 % and 97.5 % points of resampled means."""
+    return [float(value) for value in np.nanpercentile(sampled, [2.5, 97.5])]

@@ -1,0 +1,73 @@
+"""The systems by name, and how a run's folder (`workdir`) holds one.
+
+`load_system(workdir)` needs nothing but the folder: `model.json` says which system with which
+arguments, `attribute_space.json` its attributes, `model.weights.h5` its weights.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import check_choice
+from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+
+SYSTEMS = {"fashionsearchnet_v2": FashionSearchNetV2}
+
+_CURE = "Train it first (tools/train_*.py), or correct the path."
+
+
+def save_system(
+    workdir: str | os.PathLike[str], system: FashionSearchNetV2, stage: str, **details: Any
+) -> None:
+    """Writes a trained system into its run's folder.
+
+    Args:
+      workdir: the folder.
+      system: to be saved.
+      stage: the name of the stage that it has been through.
+      **details: further entries of model.json, such as the data set.
+    """
+    workdir = Path(workdir)
+    system.space.save(workdir / "attribute_space.json")
+    with files.replace_file(workdir / "model.weights.h5") as temporary:
+        system.save_weights(temporary)
+    # Last, since its presence says that the stage is complete.
+    content = {"system": system.name, "stage": stage, **details, "arguments": system.arguments}
+    files.write_json(workdir / "model.json", content)
+
+
+def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the content of a run's model.json.
+
+    Raises:
+      FileNotFoundError: if the run has not finished (or is none).
+    """
+    return files.read_json(Path(workdir) / "model.json", "a trained system", _CURE)
+
+
+def load_system(workdir: str | os.PathLike[str]) -> FashionSearchNetV2:
+    """Returns the system that a finished run holds.
+
+    Raises:
+      FileNotFoundError: if there is none.
+      ValueError: if the weights do not fit.
+    """
+    workdir = Path(workdir)
+    description = describe_system(workdir)
+    space = AttributeSpace.load(workdir / "attribute_space.json")
+    build = SYSTEMS[check_choice(f"system of {workdir}", description["system"], SYSTEMS)]
+    system = build(space, **description["arguments"])
+    weights = workdir / "model.weights.h5"
+    if not weights.is_file():
+        raise FileNotFoundError(f"{weights} does not exist. {_CURE}")
+    try:
+        system.load_weights(weights)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ValueError(
+            f"{weights} does not fit the model that {workdir / 'model.json'} describes "
+            f"({reason}); it is damaged or of another run."
+        ) from error
+    return system

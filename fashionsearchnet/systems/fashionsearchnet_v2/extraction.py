@@ -1,0 +1,53 @@
+"""Between stages 2 and 3: the training images' local representations, stored, and their memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from fashionsearchnet import files
+from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.features import extract_features
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+
+_FILE = "local_representations.npy"
+
+
+def fill_memory(
+    model: FashionSearchNetV2, dataset: Dataset, split: str, workdir: str | os.PathLike[str]
+) -> None:
+    """Sets the memory to the class means of a split and stores the split's representations.
+
+    [Ak21] Sec. 3.3 and 3.4: the memory is built after the second stage, and the third one works
+    on fixed features.
+    """
+    representations = extract_features(model, dataset, split)["embedding"]
+    model.memory.memory.assign(class_means(model.space, representations, dataset.labels(split)))
+    with files.replace_file(Path(workdir) / _FILE) as temporary:
+        np.save(temporary, representations)
+
+
+def load_representations(
+    workdir: str | os.PathLike[str], dataset: Dataset, split: str
+) -> np.ndarray:
+    """Returns float32 `[num, attributes, dim]`, what `fill_memory` stored.
+
+    Raises:
+      FileNotFoundError: if the run has not finished its second stage.
+      ValueError: if they are of another data set or split.
+    """
+    path = Path(workdir) / _FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: --init_from must be a finished run of "
+            "tools/train_representations.py."
+        )
+    representations = np.load(path)
+    num = dataset.num_examples(split)
+    if len(representations) != num:
+        raise ValueError(
+            f"{path} holds {len(representations)} images, but split {split!r} of {dataset.name} "
+            f"has {num}; use the --dataset and --train_split of that run (its flags.txt)."
+        )
+    return representations

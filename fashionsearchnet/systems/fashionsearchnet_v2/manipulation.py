@@ -1,0 +1,94 @@
+"""Attribute memory and global representation: how an edit becomes a query vector."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import KEEP, AttributeSpace
+
+
+class AttributeMemory(keras.layers.Layer):
+    """M of [Ak21] Sec. 3.3: one prototype representation per attribute value.
+
+    float32 `[total values, representation_dim]`. Zero until it is set to `class_means`.
+    """
+
+    def __init__(self, space: AttributeSpace, representation_dim: int, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.offsets = np.array(space.offsets, np.int32)
+        self.memory = self.add_weight(
+            shape=(space.total_values, representation_dim), initializer="zeros", name="memory"
+        )
+
+    def call(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns the representations with the manipulated attributes overwritten, g = t M.
+
+        Args:
+          representations: float32 `[batch, attributes, dim]`.
+          manipulation: int32 `[batch, attributes]`, the wanted value or -1 to keep.
+        """
+        rows = tf.maximum(manipulation, 0) + self.offsets
+        prototypes = tf.gather(self.memory.value, rows)  # [B, A, D]
+        return tf.where((manipulation == KEEP)[..., None], representations, prototypes)
+
+
+def class_means(
+    space: AttributeSpace, representations: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    """Returns the mean representation of every attribute value, float32 `[total values, dim]`.
+
+    [Ak21] Sec. 3.3: "features with the same attribute value are extracted from the training
+    images and stored". A value that no image has gets its attribute's overall mean.
+
+    Args:
+      space: the attribute space.
+      representations: float32 `[num, attributes, dim]`.
+      values: int32 `[num, attributes]`, -1 for missing.
+    """
+    memory = np.zeros((space.total_values, representations.shape[-1]), np.float32)
+    for a, (offset, size) in enumerate(zip(space.offsets, space.num_values, strict=True)):
+        labelled = values[:, a] >= 0
+        features, labels = representations[labelled, a], values[labelled, a]
+        counts = np.bincount(labels, minlength=size)
+        one_hot = (labels[None, :] == np.arange(size)[:, None]).astype(np.float32)
+        sums = one_hot @ features
+        fallback = features.mean(axis=0) if len(features) else np.zeros(features.shape[1:])
+        means = sums / np.maximum(counts, 1)[:, None]
+        memory[offset : offset + size] = np.where(counts[:, None] > 0, means, fallback)
+    return memory
+
+
+class GlobalRepresentation(keras.layers.Layer):
+    """F of [Ak21] Eq. 7: [f_1 lambda_1, ..., f_A lambda_A] w_r.
+
+    Maps float32 `[batch, attributes, dim]` to `[batch, global_dim]`. lambda starts at one and
+    w_r as a random projection, which keeps distances in expectation: the training starts from
+    what the concatenated representations give.
+    """
+
+    def __init__(self, global_dim: int, **kwargs):
+        super().__init__(dtype="float32", **kwargs)
+        self.global_dim = global_dim
+
+    def build(self, input_shape: Sequence[int]) -> None:
+        _, num_attributes, dim = input_shape
+        self.attribute_weights = self.add_weight(
+            shape=(num_attributes,), initializer="ones", name="lambda"
+        )
+        self.projection = self.add_weight(
+            shape=(num_attributes * dim, self.global_dim),
+            initializer=keras.initializers.RandomNormal(stddev=self.global_dim**-0.5),
+            name="w_r",
+        )
+
+    def call(self, representations: tf.Tensor) -> tf.Tensor:
+        weighted = representations * self.attribute_weights[:, None]
+        return tf.matmul(flatten(weighted), self.projection)
+
+
+def flatten(representations: tf.Tensor) -> tf.Tensor:
+    """`[batch, attributes, dim]` -> `[batch, attributes * dim]`."""
+    _, num_attributes, dim = representations.shape
+    return tf.reshape(representations, [-1, num_attributes * dim])

@@ -1,0 +1,254 @@
+"""FashionSearchNet-v2: attention, local representations, memory, global representation."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.backbones import build_backbone
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.layers import ConvolutionBlock
+from fashionsearchnet.systems.fashionsearchnet_v2 import regions
+from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
+    AttributeMemory,
+    GlobalRepresentation,
+    flatten,
+)
+from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
+    AttributeHeads,
+    pool_regions,
+    pool_whole,
+)
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
+
+_CONV5_FILTERS = 384  # [Ak21] Sec. 4.1
+_CONV6_FILTERS = 512  # and conv7
+
+
+class FashionSearchNetV2(keras.Model):
+    """The network of [Ak21] (Figure 2) in any of the variants of its ablation.
+
+    Images are float32 `[batch, image_size, image_size, 3]`, RGB in 0..255 less `channel_means`.
+    """
+
+    def __init__(
+        self,
+        space: AttributeSpace,
+        *,
+        variant: str = "full",
+        backbone: str = "alexnet",
+        image_size: int = 227,
+        width: float = 1.0,
+        first_stride: int = 4,
+        normalization: str = "none",
+        channel_means: Sequence[float] = (127.5, 127.5, 127.5),
+        map_threshold: float = 0.2,
+        map_scaling: str = "max",
+        region_size: int = 3,
+        hidden_dims: Sequence[int] = (512, 512),
+        representation_dim: int = 256,
+        dropout_rate: float = 0.5,
+        global_dim: int = 512,
+    ):
+        """Builds the network with all its variables.
+
+        Args:
+          space: the attributes.
+          variant: a key of `variants.VARIANTS`.
+          backbone: see `backbones.build_backbone`, as are `width`, `first_stride` and
+            `normalization`; the width also scales conv5-conv7.
+          image_size: side of the square input in pixels.
+          channel_means: what the input pipeline subtracts; kept here so that it travels along.
+          map_threshold: share of an activation map's maximum that counts as attention.
+          map_scaling: 'max' (the paper's) or 'min_max', see `regions.threshold_maps`.
+          region_size: cells per side of a pooled region.
+          hidden_dims: widths of fc8 and fc9.
+          representation_dim: width D of fc10.
+          dropout_rate: on the fully connected layers while they train.
+          global_dim: width r of the global representation.
+        """
+        super().__init__(name="fashionsearchnet_v2")
+        check_choice("map_scaling", map_scaling, regions.MAP_SCALINGS)
+        check_range("map_threshold", map_threshold, 0.0, 1.0)
+        check_range("dropout_rate", dropout_rate, 0.0, 0.95)
+        self.space = space
+        self.variant = get_variant(variant)
+        self.image_size = image_size
+        self.channel_means = tuple(float(m) for m in channel_means)
+        self.map_threshold, self.map_scaling = map_threshold, map_scaling
+        self.region_size = region_size
+        self.arguments = {
+            "variant": variant,
+            "backbone": backbone,
+            "image_size": image_size,
+            "width": width,
+            "first_stride": first_stride,
+            "normalization": normalization,
+            "channel_means": list(self.channel_means),
+            "map_threshold": map_threshold,
+            "map_scaling": map_scaling,
+            "region_size": region_size,
+            "hidden_dims": list(hidden_dims),
+            "representation_dim": representation_dim,
+            "dropout_rate": dropout_rate,
+            "global_dim": global_dim,
+        }
+        self._backbone = build_backbone(
+            backbone,
+            image_size=image_size,
+            width=width,
+            first_stride=first_stride,
+            normalization=normalization,
+        )
+        self.trunk = self._backbone.model
+        self.conv5 = ConvolutionBlock(
+            round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
+        )
+        self.attention_maps = AttributeActivationMap(
+            space.num_values, round(_CONV6_FILTERS * width), normalization, name="attention_maps"
+        )
+        self.heads = AttributeHeads(
+            space.num_values, hidden_dims, representation_dim, dropout_rate, name="heads"
+        )
+        self.memory = AttributeMemory(space, representation_dim, name="attribute_memory")
+        self.global_representation = GlobalRepresentation(global_dim, name="global_representation")
+        self._build_parts(representation_dim)
+
+    def _build_parts(self, representation_dim: int) -> None:
+        """Creates every variable now, so that weights load into any fresh instance."""
+        self.conv5.build(self.trunk.output_shape)
+        conv5_shape = self.conv5.compute_output_shape(self.trunk.output_shape)
+        self.attention_maps.build(conv5_shape)
+        region_dim = self.region_size**2 * conv5_shape[-1] * len(self.variant.pooling)
+        num_attributes = self.space.num_attributes
+        self.heads.build((None, num_attributes, region_dim))
+        self.global_representation.build((None, num_attributes, representation_dim))
+        self.built = True
+
+    @property
+    def backbone(self):
+        """The trunk up to conv4 with its geometry, a `backbones.Backbone`."""
+        return self._backbone
+
+    def copy_parts(self, other: "FashionSearchNetV2", *names: str) -> None:
+        """Takes over the weights of the named parts of another instance, such as 'trunk'.
+
+        Raises:
+          ValueError: if a part has another shape there.
+        """
+        for name in names:
+            mine, theirs = getattr(self, name).variables, getattr(other, name).variables
+            for variable, source in zip(mine, theirs, strict=True):
+                if variable.shape != source.shape:
+                    raise ValueError(
+                        f"{name}: {variable.path} has shape {tuple(source.shape)} in the run to "
+                        f"start from and {tuple(variable.shape)} here; use the same settings."
+                    )
+                variable.assign(source)
+
+    def localize(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """Runs the first stage's part of the network.
+
+        Returns:
+          conv5: float `[batch, h, w, channels]`.
+          conv7: float `[batch, h, w, channels]`.
+          logits: float32 `[batch, total values]`, Eq. 2's x_I w_a.
+        """
+        conv5 = self.conv5(self.trunk(images, training=training), training=training)
+        logits, conv7 = self.attention_maps(conv5, training=training)
+        return {"conv5": conv5, "conv7": conv7, "logits": logits}
+
+    def attend(self, located: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns maps float32 `[batch, A, h, w]` (Eq. 3) and boxes int32 `[batch, A, 4]`.
+
+        No gradient passes: a box is where to look, not a thing to learn (Sec. 3.2).
+        """
+        maps = tf.stop_gradient(self.attention_maps.maps(located["conv7"], located["logits"]))
+        return maps, regions.attention_boxes(maps, self.map_threshold, self.map_scaling)
+
+    def represent(
+        self, located: Mapping[str, tf.Tensor], seed: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Runs the second stage's part: regions of conv5 to local representations.
+
+        Args:
+          located: what `localize` returned.
+          seed: int32 `[2]` switches dropout on.
+
+        Returns:
+          embedding: float32 `[batch, A, representation_dim]`, fc10.
+          logits: float32 `[batch, total values]`, of the classifiers on fc10.
+          boxes: int32 `[batch, A, 4]`, inclusive cells; only where the variant localises.
+        """
+        conv5, outputs, pooled = located["conv5"], {}, []
+        for by_region in self.variant.pooling:
+            if by_region:
+                _, outputs["boxes"] = self.attend(located)
+                pooled.append(pool_regions(conv5, outputs["boxes"], self.region_size))
+            else:
+                num_attributes = self.space.num_attributes
+                pooled.append(pool_whole(conv5, num_attributes, self.region_size))
+        embedding, logits = self.heads(tf.concat(pooled, axis=-1), seed=seed)
+        return {"embedding": embedding, "logits": logits, **outputs}
+
+    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what any edit needs of the images; see `represent`.
+
+        `boxes` are float32 `[batch, A, 4]` here: ymin, xmin, ymax, xmax in 0..1 of the image.
+        """
+        features = self.represent(self.localize(images))
+        if "boxes" in features:
+            features["boxes"] = self._on_image(features["boxes"])
+        return features
+
+    def attention(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what explains the model: `maps` `[batch, A, h, w]`, `boxes`, `logits`.
+
+        The logits are those of the attention's own classifier, which chose the maps' values.
+        """
+        located = self.localize(images)
+        maps, boxes = self.attend(located)
+        return {"maps": maps, "boxes": self._on_image(boxes), "logits": located["logits"]}
+
+    def query_embedding(
+        self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns F_{I,t}, float32 `[batch, dim]`: the edited images' embeddings.
+
+        Args:
+          features: what `image_features` returned.
+          manipulation: int32 `[batch, A]`, the wanted value of each attribute, -1 to keep.
+        """
+        return self.merge(self.memory(features["embedding"], manipulation))
+
+    def gallery_embedding(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns F_I, float32 `[batch, dim]`: the images' embeddings as they are."""
+        return self.merge(features["embedding"])
+
+    def merge(self, representations: tf.Tensor) -> tf.Tensor:
+        """Returns the global representation (Eq. 7), or the plain concatenation without one."""
+        if self.variant.global_ranking:
+            return self.global_representation(representations)
+        return flatten(representations)
+
+    def encode_query(self, images: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns float32 `[batch, dim]`, the query vectors of edited images."""
+        return self.query_embedding(self.image_features(images), manipulation)
+
+    def encode_gallery(self, images: tf.Tensor, manipulation: Any = None) -> tf.Tensor:
+        """Returns float32 `[batch, dim]`; the manipulation plays no part in the gallery."""
+        return self.gallery_embedding(self.image_features(images))
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return self.encode_gallery(images)
+
+    def _on_image(self, boxes: tf.Tensor) -> tf.Tensor:
+        return regions.image_boxes(
+            boxes,
+            first_centre=self._backbone.first_centre,
+            cell_stride=self._backbone.cell_stride,
+            image_size=self.image_size,
+        )

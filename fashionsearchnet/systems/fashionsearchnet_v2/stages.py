@@ -1,0 +1,229 @@
+"""The three stages of [Ak21] Sec. 3.4: localisation, representations, global ranking."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.data.sampling import EditSampler
+from fashionsearchnet.distribution import gather, num_replicas, replica_seed
+from fashionsearchnet.losses import (
+    attribute_cross_entropy,
+    attribute_hits,
+    euclidean_distance,
+    region_triplet_loss,
+    soft_triplet_loss,
+)
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+
+
+@dataclasses.dataclass
+class LocalizationStage:
+    """Trains the attention maps with the classification loss L_C alone (Eq. 2).
+
+    Losses are summed over the attributes, as printed, and averaged over the batch.
+
+    Attributes:
+      model: trained in place.
+      dataset: with the model's attribute space.
+      global_batch_size: images per step over all replicas.
+      split: to train on.
+      seed: of order and flips.
+      flip: mirror half of the images.
+    """
+
+    model: FashionSearchNetV2
+    dataset: Dataset
+    global_batch_size: int = 64
+    split: str = "train"
+    seed: int = 0
+    flip: bool = False
+    name: str = "localization"
+
+    def examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        return self.dataset.training_examples(
+            self.split,
+            image_size=self.model.image_size,
+            channel_means=self.model.channel_means,
+            global_batch_size=self.global_batch_size,
+            seed=self.seed,
+            first_step=first_step,
+            flip=self.flip,
+            context=context,
+        )
+
+    def trainable_variables(self) -> Sequence[keras.Variable]:
+        model = self.model
+        parts = (model.trunk, model.conv5, model.attention_maps)
+        return [v for part in parts for v in part.trainable_variables]
+
+    def learning_rate_multipliers(self) -> Mapping[str, float]:
+        return {}
+
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        located = self.model.localize(batch["image"], training=True)
+        loss, accuracy = self._classification(located["logits"], batch["attributes"])
+        return loss, {"accuracy": accuracy}
+
+    def _classification(
+        self, logits: tf.Tensor, labels: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """This replica's share of a classification loss and of the accuracy."""
+        sizes = self.model.space.num_values
+        loss = tf.reduce_sum(attribute_cross_entropy(logits, labels, sizes))
+        correct, labelled = attribute_hits(logits, labels, sizes)
+        accuracy = correct / tf.maximum(labelled, 1.0) / num_replicas()
+        return loss / self.global_batch_size, accuracy
+
+
+@dataclasses.dataclass
+class RepresentationStage(LocalizationStage):
+    """Trains everything up to fc10 with the joint loss, Eq. 9 with lambda_G = 0.
+
+    The weights are those of [Ak21] Sec. 3.4; a variant without ranking drops L_T.
+
+    Attributes:
+      classification_weight: lambda_C, of the attention's classifier.
+      triplet_weight: lambda_T, of the triplets of regions.
+      representation_classification_weight: lambda_TC, of the classifiers on fc10.
+    """
+
+    classification_weight: float = 1.0
+    triplet_weight: float = 1.5
+    representation_classification_weight: float = 1.0
+    name: str = "representations"
+
+    def trainable_variables(self) -> Sequence[keras.Variable]:
+        return [*super().trainable_variables(), *self.model.heads.trainable_variables]
+
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        located = self.model.localize(batch["image"], training=True)
+        features = self.model.represent(located, seed=replica_seed(seed))
+        labels = batch["attributes"]
+        attention_loss, _ = self._classification(located["logits"], labels)
+        head_loss, accuracy = self._classification(features["logits"], labels)
+        loss = (
+            self.classification_weight * attention_loss
+            + self.representation_classification_weight * head_loss
+        )
+        logged = {"accuracy": accuracy, "l_c": attention_loss, "l_tc": head_loss}
+        if self.model.variant.ranking:
+            # Triplets are drawn from the whole batch, whatever the number of replicas.
+            triplets, valid = region_triplet_loss(
+                gather(features["embedding"]), gather(labels), seed
+            )
+            share = self.global_batch_size * num_replicas()
+            logged["l_t"] = tf.reduce_sum(triplets) / share
+            # How often the negative is nearer than the positive would be 1 at worst.
+            num_valid = tf.reduce_sum(tf.cast(valid, tf.float32))
+            logged["triplet_loss_mean"] = (
+                tf.reduce_sum(triplets) / tf.maximum(num_valid, 1.0) / num_replicas()
+            )
+            loss += self.triplet_weight * logged["l_t"]
+        if "boxes" in features:
+            logged["box_area"] = _mean_area(features["boxes"], located["conv5"]) / num_replicas()
+        return loss, logged
+
+
+def _mean_area(boxes: tf.Tensor, conv5: tf.Tensor) -> tf.Tensor:
+    """The mean share of the map that the boxes cover: at 1, nothing is localised."""
+    sides = tf.cast(boxes[..., 2:] - boxes[..., :2] + 1, tf.float32)
+    cells = float(conv5.shape[1] * conv5.shape[2])
+    return tf.reduce_mean(tf.reduce_prod(sides, axis=-1)) / cells
+
+
+class GlobalStage:
+    """Trains lambda and w_r, and the memory if the variant updates it, with L_G alone (Eq. 8).
+
+    Works on stored local representations, which stay fixed ([Ak21] Sec. 3.4).
+    """
+
+    name = "global"
+
+    def __init__(
+        self,
+        model: FashionSearchNetV2,
+        representations: np.ndarray,
+        values: np.ndarray,
+        *,
+        global_batch_size: int = 64,
+        seed: int = 0,
+        memory_rate_multiplier: float = 1.0,
+    ):
+        """Keeps the training images' local representations.
+
+        Args:
+          model: trained in place; its memory must be set.
+          representations: float32 `[num, attributes, dim]` of the training images.
+          values: int32 `[num, attributes]`, -1 for missing.
+          global_batch_size: triplets per step over all replicas.
+          seed: of the triplets.
+          memory_rate_multiplier: on the learning rate of the memory. At 1, as in the paper, the
+            rows hardly move in two epochs.
+
+        Raises:
+          ValueError: for a variant without a global stage, or images without any edit.
+        """
+        if not model.variant.global_ranking:
+            raise ValueError(
+                f"variant {model.variant.title} has no global stage; it is evaluated as the "
+                "representation stage left it."
+            )
+        self.model = model
+        self.global_batch_size = global_batch_size
+        self._seed = seed
+        self._memory_rate_multiplier = memory_rate_multiplier
+        self._representations = tf.constant(representations, tf.float32)
+        self._sampler = EditSampler(values)
+
+    def examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        num_attributes = self.model.space.num_attributes
+
+        def batches():
+            for t in self._sampler.batches(self._seed, first_step, self.global_batch_size):
+                yield {
+                    "anchor": t.anchor,
+                    "manipulation": t.manipulation,
+                    "positive": t.positive,
+                    "negative": t.negative,
+                }
+
+        row = tf.TensorSpec([self.global_batch_size], tf.int32)
+        edit = tf.TensorSpec([self.global_batch_size, num_attributes], tf.int32)
+        signature = {"anchor": row, "manipulation": edit, "positive": row, "negative": row}
+        examples = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        if context is not None:
+            share = self.global_batch_size // context.num_input_pipelines
+            first = context.input_pipeline_id * share
+            examples = examples.map(lambda b: {k: v[first : first + share] for k, v in b.items()})
+            size = context.get_per_replica_batch_size(self.global_batch_size)
+            examples = examples.unbatch().batch(size, drop_remainder=True)
+        return examples.prefetch(tf.data.AUTOTUNE)
+
+    def trainable_variables(self) -> Sequence[keras.Variable]:
+        variables = list(self.model.global_representation.trainable_variables)
+        if self.model.variant.updatable_memory:
+            variables.append(self.model.memory.memory)
+        return variables
+
+    def learning_rate_multipliers(self) -> Mapping[str, float]:
+        return {self.model.memory.memory.path: self._memory_rate_multiplier}
+
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        def features(name: str) -> dict[str, tf.Tensor]:
+            return {"embedding": tf.gather(self._representations, batch[name])}
+
+        query = self.model.query_embedding(features("anchor"), batch["manipulation"])
+        positive = euclidean_distance(query, self.model.gallery_embedding(features("positive")))
+        negative = euclidean_distance(query, self.model.gallery_embedding(features("negative")))
+        losses = soft_triplet_loss(positive, negative)
+        loss = tf.reduce_sum(losses) / self.global_batch_size
+        in_order = tf.reduce_sum(tf.cast(positive < negative, tf.float32))
+        return loss, {"triplet_accuracy": in_order / self.global_batch_size}

@@ -1,0 +1,64 @@
+"""The rows of Table 1 of [Ak21] as settings: what each variant of the ablation switches on."""
+
+import dataclasses
+
+from fashionsearchnet.checks import check_choice
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """One row of the ablation.
+
+    Attributes:
+      title: the row's name in the paper.
+      ranking: train the representations with triplets of regions (Eq. 6).
+      localization: pool each attribute's region instead of the whole map.
+      fusion: pool both and concatenate (feature fusion).
+      global_ranking: merge the representations into a global one (Eq. 7-8).
+      updatable_memory: train the attribute memory in the global stage.
+    """
+
+    title: str
+    ranking: bool = True
+    localization: bool = True
+    fusion: bool = False
+    global_ranking: bool = True
+    updatable_memory: bool = False
+
+    @property
+    def pooling(self) -> tuple[bool, ...]:
+        """Which maps feed the heads: False for the whole map, True for the region."""
+        return (True, False) if self.fusion else (self.localization,)
+
+
+VARIANTS = {
+    "without_rank": Variant(
+        "w/o Rank", ranking=False, localization=False, global_ranking=False
+    ),
+    "rank": Variant("Rank", localization=False, global_ranking=False),
+    "rank_l": Variant("Rank-L", global_ranking=False),
+    "rank_lg": Variant("Rank-LG"),
+    "full": Variant("Full", updatable_memory=True),
+    "full_ff": Variant("Full w/ FF", fusion=True, updatable_memory=True),
+}
+
+
+def get_variant(name: str) -> Variant:
+    """Returns the variant called `name`, or raises a ValueError that lists all."""
+    return VARIANTS[check_choice("variant", name, VARIANTS)]
+
+
+def check_shares_representations(wanted: str, trained: str, where: str) -> None:
+    """Raises a ValueError if `trained` has other local representations than `wanted` needs."""
+    first, second = get_variant(wanted), get_variant(trained)
+    if (first.ranking, first.pooling) == (second.ranking, second.pooling):
+        return
+    fitting = [
+        name
+        for name, other in VARIANTS.items()
+        if (other.ranking, other.pooling) == (first.ranking, first.pooling)
+    ]
+    raise ValueError(
+        f"{where} holds the representations of variant {trained!r}, which {wanted!r} cannot use; "
+        f"start from a run of {' or '.join(fitting)}."
+    )

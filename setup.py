@@ -1,0 +1,37 @@
+"""Packaging of fashionsearchnet; `make demo` and `make test` install from here."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "fashionsearchnet/__init__.py").read_text())[1]
+
+setup(
+    name="fashionsearchnet",
+    version=VERSION,
+    description="Image retrieval with attribute manipulation in TensorFlow",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["fashionsearchnet", "fashionsearchnet.*"]),
+    package_data={"fashionsearchnet": ["published/*.json"]},
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorflow-datasets>=4.9.10,<4.10",
+        "numpy>=2.0,<2.5",
+        "absl-py>=2.1,<3",
+        # The headless build is the same cv2 without libGL, which servers lack.
+        "opencv-python-headless>=4.13,<6",
+        "tensorboard>=2.20,<2.22",
+        "matplotlib>=3.9,<4",
+        "tqdm>=4.66,<5",
+    ],
+    extras_require={
+        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", "mypy>=1.18,<3", "types-tqdm"],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+    },
+)

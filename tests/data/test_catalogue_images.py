@@ -1,0 +1,205 @@
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fashionsearchnet.data import catalogue_images
+from fashionsearchnet.data.catalogue_images import ImageLimits, ImageProblem
+
+LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
+RED, BLUE = (200, 30, 40), (20, 60, 210)
+# A 16 x 16 CMYK JPEG with Adobe's marker (inverted inks), of RGB about (200, 30, 60).
+CMYK_JPEG = bytes.fromhex(
+    "ffd8ffee000e41646f626500640000000000ffdb0043000d090a0b0a080d0b0a0b0e0e0d0f1320151312121327"
+    "1c1e17202e2931302e292d2c333a4a3e333646372c2d405741464c4e525352323e5a615a50604a51524fffc000"
+    "140800100010044311004d11005911004b1100ffc4001f00000105010101010101000000000000000001020304"
+    "05060708090a0bffc400b5100002010303020403050504040000017d0102030004110512213141061351610722"
+    "7114328191a1082342b1c11552d1f02433627282090a161718191a25262728292a3435363738393a4344454647"
+    "48494a535455565758595a636465666768696a737475767778797a838485868788898a92939495969798999aa2"
+    "a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae1e2e3e4e5e6e7e8e9ea"
+    "f1f2f3f4f5f6f7f8f9faffda000e0443004d0059004b00003f00eb2b83ae56bd3a8a28a28a28a28a28a2bfffd9"
+)
+
+
+def picture(left=RED, right=BLUE, height=24, width=32):
+    """Returns uint8 RGB [height, width, 3] of two colours."""
+    image = np.empty((height, width, 3), np.uint8)
+    image[:, : width // 2], image[:, width // 2 :] = left, right
+    return image
+
+
+def encode(image, suffix=".jpg", *options):
+    if image.ndim == 3:
+        has_alpha = image.shape[-1] == 4
+        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if has_alpha else cv2.COLOR_RGB2BGR)
+    return cv2.imencode(suffix, image, list(options))[1].tobytes()
+
+
+def decode(data):
+    return tf.io.decode_image(data, channels=3).numpy()
+
+
+def with_orientation(jpeg, orientation):
+    """Returns the JPEG file with an EXIF segment that holds nothing but the orientation."""
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    exif = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+def with_png_size(png, width, height):
+    return png[:16] + struct.pack(">II", width, height) + png[24:]
+
+
+def with_jpeg_size(jpeg, width, height):
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_clean_rgb_keeps_its_bytes(suffix):
+    data = encode(picture(), suffix)
+    assert catalogue_images.normalize_image(data, LIMITS) == (data, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "change"),
+    [
+        (encode(picture()[..., 0]), "JPEG that is not 8-bit RGB"),
+        (encode(picture()[..., 0], ".png"), "PNG that is not 8-bit RGB"),
+        (encode(picture().astype(np.uint16) * 257, ".png"), "PNG that is not 8-bit RGB"),
+        (encode(picture(), ".bmp"), "BMP that is not 8-bit RGB"),
+        (encode(picture(), ".webp"), "WebP that is not 8-bit RGB"),
+        (encode(picture(), ".webp", cv2.IMWRITE_WEBP_QUALITY, 101), "WebP that is not 8-bit RGB"),
+        (encode(picture(height=40, width=120)), "scaled down"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_others_become_rgb_jpeg(data, change):
+    stored, said = catalogue_images.normalize_image(data, LIMITS)
+    assert said == change
+    assert stored[:2] == b"\xff\xd8"
+    image = decode(stored)
+    assert image.shape == ((21, 64, 3) if change == "scaled down" else (24, 32, 3))
+    grey = data == encode(picture()[..., 0]) or data == encode(picture()[..., 0], ".png")
+    expected = (200, 200, 200) if grey else RED
+    np.testing.assert_allclose(image[12 if len(image) > 21 else 10, 4], expected, atol=12)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_transparency_becomes_white(suffix):
+    rgba = np.dstack([picture(), np.full((24, 32), 255, np.uint8)])
+    rgba[:, 16:, 3] = 0
+    rgba[:12, :16, 3] = 128
+    stored, change = catalogue_images.normalize_image(encode(rgba, suffix), LIMITS)
+    assert change == "transparency"
+    image = decode(stored).astype(int)
+    np.testing.assert_allclose(image[18, 4], RED, atol=12)
+    np.testing.assert_allclose(image[18, 28], 255, atol=4)
+    np.testing.assert_allclose(image[4, 4], (np.array(RED) + 255) / 2, atol=12)
+
+
+def test_palette_png():
+    # Two colours, one bit per pixel, the second transparent.
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 1, 3, 0, 0, 0))
+    png += chunk(b"PLTE", bytes(RED + BLUE)) + chunk(b"tRNS", b"\xff\x00")
+    png += chunk(b"IDAT", zlib.compress(b"\0\x00\xff" * 16)) + chunk(b"IEND", b"")
+    image = decode(catalogue_images.normalize_image(png, LIMITS)[0])
+    np.testing.assert_allclose(image[8, 2], RED, atol=12)
+    np.testing.assert_allclose(image[8, 13], 255, atol=4)
+
+
+def test_cmyk_becomes_rgb():
+    stored, change = catalogue_images.normalize_image(CMYK_JPEG, LIMITS)
+    assert change == "JPEG that is not 8-bit RGB"
+    np.testing.assert_allclose(decode(stored)[8, 8], (200, 30, 60), atol=8)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [(3, lambda x: x[::-1, ::-1]), (6, lambda x: np.rot90(x, -1)), (8, np.rot90)],
+)
+def test_exif_orientation_is_applied(orientation, turn):
+    full_colour = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+    data = with_orientation(encode(picture(), ".jpg", *full_colour), orientation)
+    stored, change = catalogue_images.normalize_image(data, LIMITS)
+    assert change == "EXIF orientation"
+    np.testing.assert_allclose(decode(stored), turn(picture()), atol=8)
+    upright = with_orientation(encode(picture()), 1)
+    assert catalogue_images.normalize_image(upright, LIMITS) == (upright, "")
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "empty file"),
+        (b"this is no image, whatever its name says", "not an image"),
+        (b"<html>404</html>", "not an image"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "not an image"),
+        (b"\xff\xd8", "damaged image"),
+        (b"\xff\xd8\xff\xd9", "damaged image"),
+        (encode(picture())[:-200], "damaged image"),
+        (encode(picture())[:-2], "damaged image"),
+        (encode(picture())[:100], "damaged image"),
+        (encode(picture(), ".png")[:60], "damaged image"),
+        (encode(picture(), ".png")[:20], "damaged image"),
+        (encode(picture(), ".webp")[:-9], "damaged image"),
+        (encode(picture(), ".bmp")[:600], "damaged image"),
+        (b"BM" + bytes(10), "damaged image"),
+        (encode(picture(height=1, width=1)), "too small"),
+        (encode(picture(height=7, width=60)), "too small"),
+        (encode(picture(height=10, width=640)), "too small"),
+        (encode(picture(height=110, width=110)), "too large"),
+        (with_png_size(encode(picture(), ".png"), 30_000, 30_000), "too large"),
+        (with_jpeg_size(encode(picture()), 30_000, 30_000), "too large"),
+        (with_png_size(encode(picture(), ".png"), 0, 30), "too small"),
+        (with_png_size(encode(picture(), ".png"), 33, 24), "damaged image"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_unusable_images_say_why(tmp_path, data, kind):
+    with pytest.raises(ImageProblem) as caught:
+        catalogue_images.normalize_image(data, LIMITS)
+    assert caught.value.kind == kind
+    path = tmp_path / "image.jpg"
+    path.write_bytes(data)
+    checked = catalogue_images.check_image(path, LIMITS)
+    assert (checked.kind, len(checked.digest)) == (kind, 64)
+
+
+def test_no_cut_or_flipped_byte_crashes():
+    rng = np.random.default_rng(0)
+    for data in (encode(picture()), encode(picture(), ".png"), encode(picture(), ".webp")):
+        for _ in range(60):
+            damaged = bytearray(data[: rng.integers(1, len(data) + 1)])
+            damaged[rng.integers(len(damaged))] = rng.integers(256)
+            try:
+                stored, _ = catalogue_images.normalize_image(bytes(damaged), LIMITS)
+            except ImageProblem:
+                continue
+            assert decode(stored).ndim == 3
+
+
+def test_find_file(tmp_path):
+    folder = tmp_path / "images"
+    (folder / "sub").mkdir(parents=True)
+    (tmp_path / "secret.jpg").write_bytes(b"x")
+    (folder / "a.jpg").write_bytes(b"x")
+    (folder / "sub" / "b.PNG").write_bytes(b"x")
+    (folder / "1.5").write_bytes(b"x")
+    assert catalogue_images.find_file(folder, "a.jpg") == folder / "a.jpg"
+    assert catalogue_images.find_file(folder, "a") == folder / "a.jpg"
+    assert catalogue_images.find_file(folder, "sub/../sub/b") == folder / "sub" / "b.PNG"
+    assert catalogue_images.find_file(folder, "1.5") == folder / "1.5"
+    for name in ("../secret.jpg", "sub/../../secret", str(folder / "a.jpg"), "a\0.jpg"):
+        with pytest.raises(ImageProblem, match="outside the image folder"):
+            catalogue_images.find_file(folder, name)
+    for name in ("b.png", "sub", ".", "x" * 5000):
+        with pytest.raises(ImageProblem, match="missing file"):
+            catalogue_images.find_file(folder, name)

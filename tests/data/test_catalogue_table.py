@@ -1,0 +1,117 @@
+import numpy as np
+import pytest
+
+from fashionsearchnet.data import catalogue_table
+from fashionsearchnet.data.catalogue_table import Row
+
+
+def write(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def read(path, **options):
+    return catalogue_table.read_table(path, "image", ["colour", "kind"], **options)
+
+
+def test_read_table(tmp_path):
+    path = write(
+        tmp_path / "t.csv",
+        'kind,image, colour ,price\nshirt,a.jpg,red,1\n\nskirt,"b\n.jpg",NaN,2\n'
+        " dress ,c.jpg,,3\nshirt,d.jpg\nshirt,,red,4\n,,,\nshirt,e.jpg,dark red,5",
+    )
+    rows, drops = read(path)
+    assert rows == [
+        Row(2, "a.jpg", ("red", "shirt")),
+        Row(4, "b\n.jpg", ("", "skirt")),
+        Row(6, "c.jpg", ("", "dress")),
+        Row(10, "e.jpg", ("dark red", "shirt")),
+    ]
+    kinds = [(drop.row.line, drop.kind) for drop in drops]
+    assert kinds == [(7, "wrong number of cells"), (8, "no image name")]
+
+
+def test_missing_cells_can_be_named(tmp_path):
+    path = write(tmp_path / "t.csv", "image,colour,kind\na,NA,?\n")
+    assert read(path)[0][0].values == ("", "?")
+    assert read(path, missing_cells=["?"])[0][0].values == ("NA", "")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "option"),
+    [("utf-8", ""), ("utf-8-sig", ""), ("cp1252", "cp1252"), ("utf-16", "utf-16")],
+)
+def test_encodings(tmp_path, encoding, option):
+    path = write(tmp_path / "t.csv", "image;colour;kind\r\na;grün;é\r\n", encoding)
+    assert read(path, encoding=option, delimiter=";")[0] == [Row(2, "a", ("grün", "é"))]
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("image,colour,kind\na,b,c\nd,gr\xfcn,c".encode("cp1252"), {}, "not UTF-8 at line 3"),
+        ("image,colour,kind\na,b,c".encode("utf-16"), {}, "looks like utf-16"),
+        (b"image,colour,kind\na,b,c", {"encoding": "utf9"}, "'utf9' is unknown"),
+        (b"image,colour,kind\na,b,c", {"encoding": "ascii", "delimiter": ",,"}, "one character"),
+        (b"image,color,kind\na,b,c", {}, r"'colour' is missing \(did you mean color\?\).*: image,"),
+        (b"image,colour,kind,kind\na,b,c,d", {}, "'kind' occurs twice"),
+        (b"image;colour;kind\na;b;c", {}, "Is ',' the right delimiter"),
+        (b"", {}, "is empty"),
+        (b"image,colour,kind\n", {}, "no usable row"),
+        (b'image,colour,kind\n"a,b,c\n' + b"x" * 200_000, {}, "not CSV from line 2"),
+    ],
+)
+def test_unusable_tables_say_why(tmp_path, content, options, message):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read(path, **options)
+
+
+def test_missing_table(tmp_path):
+    with pytest.raises(FileNotFoundError, match="should be a CSV file"):
+        read(tmp_path / "none.csv")
+
+
+def test_column_asked_for_twice(tmp_path):
+    path = write(tmp_path / "t.csv", "image,colour\na,b\n")
+    with pytest.raises(ValueError, match="asked for twice"):
+        catalogue_table.read_table(path, "image", ["colour", "colour"])
+
+
+def test_unite_rows():
+    rows = [
+        Row(2, "a", ("red", "")),
+        Row(3, "b", ("blue", "shirt")),
+        Row(4, "c", ("red", "skirt")),
+        Row(5, "d", ("green", "skirt")),
+    ]
+    kept, drops, contradictions = catalogue_table.unite_rows(
+        rows, ["x", "y", "x", "x"], ["colour", "kind"], "identical file"
+    )
+    assert kept == [Row(2, "a", ("", "skirt")), rows[1]]
+    assert [drop.row.line for drop in drops] == [4, 5]
+    assert "the same as a of line 2; they contradict each other on colour" in drops[0].reason
+    assert [(c.attribute, c.values) for c in contradictions] == [("colour", ("red", "green"))]
+
+
+def test_drop_rare_values_counts_once():
+    names = ["colour", "kind"]
+    texts = ["red shirt"] * 3 + ["blue shirt"] * 2 + ["blue skirt"] * 2 + ["red cape"]
+    rows = [Row(i, str(i), tuple(text.split())) for i, text in enumerate(texts)]
+    rows.append(Row(8, "8", ("", "skirt")))
+    # Before any row is dropped: shirt 5, skirt 3, cape 1; red 4, blue 4.
+    with pytest.raises(ValueError, match="'kind' has fewer than two values left in the 5 images"):
+        catalogue_table.drop_rare_values(rows, names, 4)
+    kept, drops = catalogue_table.drop_rare_values(rows, names, 3)
+    assert [drop.row.line for drop in drops] == [7]
+    assert "kind 'cape' has 1 images; at least 3" in drops[0].reason
+    assert catalogue_table.count_values(kept, names) == {
+        "colour": {"blue": 4, "red": 3},
+        "kind": {"shirt": 5, "skirt": 3},
+    }
+    space = catalogue_table.attribute_space(kept, names)
+    assert space.values == (("blue", "red"), ("shirt", "skirt"))
+    labels = catalogue_table.encode_values(kept, space)
+    assert labels.dtype == np.int32
+    assert labels[0].tolist() == [1, 0] and labels[-1].tolist() == [-1, 1]

@@ -1,0 +1,117 @@
+"""A data set whose images spell out their attributes, and a system that reads them."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import AttributeSpace
+
+SPACE = AttributeSpace.from_dict(
+    {"colour": ["red", "green", "blue"], "size": ["small", "large"], "shape": ["box", "disc"]}
+)
+MEANS = (100.0, 100.0, 100.0)
+BOX = (0.25, 0.5, 0.75, 1.0)
+
+
+class FakeDataset:
+    """Pixel (0, a) of an image holds the value of attribute a, less the channel means."""
+
+    def __init__(self, num_queries=12, num_gallery=60, seed=0, missing=True, name="fakes/tiny"):
+        self.space, self.name, self.has_boxes = SPACE, name, True
+        generator = np.random.default_rng(seed)
+        low = -1 if missing else 0
+        number = num_queries + num_gallery
+        columns = [generator.integers(low, size, number) for size in SPACE.num_values]
+        labels = np.stack(columns, axis=1).astype(np.int32)
+        labels[:, 0] = np.maximum(labels[:, 0], 0)
+        self._labels = {"query": labels[:num_queries], "gallery": labels[num_queries:]}
+
+    def num_examples(self, split):
+        return len(self._labels[split])
+
+    def labels(self, split):
+        return self._labels[split]
+
+    def image_ids(self, split):
+        return [f"{split}{i}" for i in range(self.num_examples(split))]
+
+    def boxes(self, split, image_size):
+        del image_size
+        boxes = np.full((self.num_examples(split), 3, 4), -1, np.float32)
+        boxes[:, 1] = BOX
+        return boxes
+
+    def pixels(self, split):
+        images = np.zeros((self.num_examples(split), 4, 4, 3), np.float32)
+        images[:, 0, :3] = self.labels(split)[..., None]
+        return images
+
+    def images(self, split, image_size, *, channel_means, batch_size=64):
+        assert (image_size, channel_means) == (4, MEANS)
+        return tf.data.Dataset.from_tensor_slices(self.pixels(split)).batch(batch_size)
+
+    def encoded_images(self, split):
+        pictures = np.round(self.pixels(split) + np.array(MEANS)).astype(np.uint8)
+        data = [cv2.imencode(".png", picture)[1].tobytes() for picture in pictures]
+        return tf.data.Dataset.from_tensor_slices(data)
+
+
+class FakeSystem:
+    """Represents an image by one-hot blocks of its attributes; `noise` blurs what it sees."""
+
+    image_size, channel_means, space = 4, MEANS, SPACE
+
+    def __init__(self, noise=0.0, name="fake"):
+        self.noise, self.name, self.arguments = noise, name, {"noise": noise}
+
+    def image_features(self, images):
+        values = tf.cast(tf.round(images[:, 0, :3, 0]), tf.int32)
+        embedding = self._one_hot(values)
+        noise = tf.random.stateless_normal(tf.shape(embedding), [self._seed(), 0])
+        embedding += self.noise * noise
+        whole = tf.constant([0.0, 0.0, 1.0, 1.0])
+        boxes = tf.broadcast_to(whole, [tf.shape(images)[0], 3, 4])
+        return {"embedding": embedding, "logits": 4.0 * embedding, "boxes": boxes}
+
+    def query_embedding(self, features, manipulation):
+        wanted = self._one_hot(manipulation)
+        sizes = list(SPACE.num_values)
+        keep = tf.repeat(manipulation < 0, sizes, axis=1)
+        return tf.where(keep, features["embedding"], wanted)
+
+    def gallery_embedding(self, features):
+        return features["embedding"]
+
+    def attention(self, images):
+        number = images.shape[0]
+        maps = np.zeros((number, 3, 2, 2), np.float32)
+        maps[:, :, 0, 1] = 1.0
+        boxes = np.broadcast_to(np.float32([0, 0.5, 0.5, 1]), (number, 3, 4))
+        return {"maps": maps, "boxes": boxes, "logits": self.image_features(images)["logits"]}
+
+    def _seed(self):
+        return int(hashlib.sha256(self.name.encode()).hexdigest()[:4], 16)
+
+    @staticmethod
+    def _one_hot(values):
+        sizes = SPACE.num_values
+        blocks = [tf.one_hot(values[:, a], size) for a, size in enumerate(sizes)]
+        return tf.concat(blocks, axis=1)
+
+
+class EditDependentSystem(FakeSystem):
+    """Sees only the edited attribute, in queries and in the gallery."""
+
+    gallery_depends_on_edit = True
+
+    def query_embedding(self, features, manipulation):
+        return super().query_embedding(features, manipulation) * self._mask(manipulation)
+
+    def gallery_embedding(self, features, manipulation):
+        return features["embedding"] * self._mask(manipulation)
+
+    @staticmethod
+    def _mask(manipulation):
+        return tf.repeat(tf.cast(manipulation >= 0, tf.float32), list(SPACE.num_values), axis=1)

@@ -1,0 +1,104 @@
+import dataclasses
+import json
+
+import cv2
+import numpy as np
+import pytest
+from evaluation_fakes import FakeDataset, FakeSystem
+
+from fashionsearchnet import reporting, scores
+from fashionsearchnet.evaluation import Settings, evaluate
+
+SETTINGS = Settings(top_k=(1, 3, 20), headline_k=20, num_resamples=50, seed=5)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return evaluate(FakeSystem(noise=0.5), FakeDataset(), SETTINGS)
+
+
+def test_report_files_hold_what_was_measured(measured, tmp_path):
+    paths = reporting.write_report(measured, tmp_path / "evaluation", "query")
+    report = json.loads(paths["json"].read_text())
+    assert sorted(p.name for p in (tmp_path / "evaluation").iterdir()) == [
+        "query.json", "query.md", "query.npz", "query.png",
+    ]  # fmt: skip
+    row = report["rows"][-1]
+    own = measured.rows[-1]
+    assert row["name"] == report["system"]["name"] == "fake"
+    assert row["top_k"]["3"]["queries"] == pytest.approx(own.success(3).mean())
+    assert row["curve"][2] == pytest.approx(row["top_k"]["3"]["mean"])
+    assert row["ndcg"]["1"]["queries"] == pytest.approx(own.ndcg[:, 0].mean())
+    assert len(row["curve"]) == 20
+    assert report["manipulations"]["number"] == len(measured.manipulations)
+    assert report["protocol"]["seed"] == 5
+    assert report["versions"]["numpy"] == np.__version__
+    assert report["published"] is None
+    assert [d["other"] for d in report["differences"]] == list(scores.BASELINES)
+    difference = own.success(20) - measured.rows[0].success(20)
+    assert report["differences"][0]["queries"] == pytest.approx(difference.mean())
+    np.testing.assert_array_equal(scores.Outcomes.load(paths["json"]).row("fake").ranks, own.ranks)
+    picture = cv2.imread(str(paths["png"]))
+    assert picture.shape[0] > 300 and picture.std() > 5
+
+
+def test_markdown_states_the_protocol_and_has_even_tables(measured):
+    text = reporting.markdown(reporting.summarize(measured), "query.png")
+    for expected in (
+        "# fake on fakes/tiny",
+        "12 queries (query), 60 gallery images (gallery)",
+        "hit rule identical",
+        "| chance |",
+        "| predicted attributes |",
+        "![Top-K accuracy over K](query.png)",
+        "Seed 5; 50 bootstrap resamples.",
+        "log2(rank + 1)",
+        "noise=0.5",
+        "## Localisation",
+    ):
+        assert expected in text
+    blocks = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert len(blocks) == 5
+    for block in blocks:
+        assert len({line.count("|") for line in block}) == 1
+
+
+def test_screen_has_one_aligned_line_per_row(measured):
+    text = reporting.screen_text(reporting.summarize(measured))
+    lines = [line for line in text.splitlines() if line.startswith(("chance", "unedited", "fake "))]
+    assert len(lines) >= 9
+    first_table = [line for line in lines[:3]]
+    assert len({len(line) for line in first_table}) == 1
+
+
+def test_published_rows_stand_beside_ours(measured):
+    named = dataclasses.replace(measured, dataset="celeba/1.0.0")
+    report = reporting.summarize(named)
+    assert [row["name"] for row in report["published"]["rows"]][-1] == "Full w/ FF"
+    text = reporting.markdown(report, "x.png")
+    assert "published: Rank-LG" in text and "arXiv:2111.14145" in text
+    how = dataclasses.replace(SETTINGS, headline_k=3)  # the paper has K = 20 only
+    assert reporting.summarize(dataclasses.replace(named, settings=how))["published"] is None
+
+
+def test_an_attribute_without_manipulations_is_a_dash(measured):
+    kept = measured.outcomes.attribute != 1
+    m = measured.manipulations
+    cut = dataclasses.replace(
+        m,
+        query=m.query[kept],
+        attribute=m.attribute[kept],
+        value=m.value[kept],
+        targets=m.targets[kept],
+    )
+    own = measured.rows[-1]
+    row = scores.MeasuredRow(own.name, own.ranks[kept], own.ndcg[kept])
+    outcomes = dataclasses.replace(
+        measured.outcomes, query=cut.query, attribute=cut.attribute, value=cut.value, rows=(row,)
+    )
+    report = reporting.summarize(
+        dataclasses.replace(measured, manipulations=cut, rows=(row,), outcomes=outcomes)
+    )
+    assert report["rows"][0]["top_k"]["20"]["per_attribute"][1] is None
+    json.dumps(report, allow_nan=False)
+    assert " | - | " in reporting.markdown(report, "x.png")

@@ -1,0 +1,99 @@
+"""Measures a trained system on a data set, beside chance and two simple baselines.
+
+  python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --dataset=garments/large
+
+Choices are made on a validation cut, never on the queries:
+
+  python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --dataset=garments/large \\
+      --query_split='validation[:30%]' --gallery_split='validation[30%:]' --name=validation
+
+Writes <name>.json, .md, .png (curve over K) and .npz (the rank of every manipulation) into
+<workdir>/evaluation. With --beside=<report of another run> that run's system gets a row of its own
+and a paired difference; both must have been measured on the same manipulations.
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+from pathlib import Path
+
+from absl import flags
+
+from fashionsearchnet import evaluation, protocol, reporting, scores, systems
+from fashionsearchnet.data import pipeline
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
+flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
+flags.DEFINE_string(
+    "dataset", "", "Data set below --data_dir; by default the one that the run was trained on."
+)
+flags.DEFINE_string("query_split", "query", "Split of the queries; slices work.")
+flags.DEFINE_string("gallery_split", "gallery", "Split of the gallery; slices work.")
+flags.DEFINE_enum(
+    "hit_rule",
+    "identical",
+    list(protocol.HIT_RULES),
+    "; ".join(f"{name}: {words}" for name, words in protocol.HIT_RULES.items()) + ".",
+)
+flags.DEFINE_bool("add_missing", False, "Also give values to attributes that a query lacks.")
+flags.DEFINE_integer(
+    "max_manipulations_per_attribute", None, "Draw so many of each attribute; all by default.", 1
+)
+flags.DEFINE_list(
+    "top_k", ["1", "5", "10", "20", "30", "40", "50"], "Ks to report, each at least 1."
+)
+flags.DEFINE_integer("headline_k", 20, "K of the tables per attribute; one of --top_k.", 1)
+flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap over query images.", 1)
+flags.DEFINE_integer("seed", 0, "Of the draw of manipulations and of the bootstrap.", 0)
+flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
+flags.DEFINE_string("name", "", "Name of the report; by default the query split's.")
+flags.DEFINE_string("row_name", "", "Name of the system's row; by default its variant's.")
+flags.DEFINE_multi_string(
+    "beside", [], "Report (.json, .md or .npz) of another run to show beside; repeatable."
+)
+
+
+def settings() -> evaluation.Settings:
+    """Returns what the flags say."""
+    try:
+        top_k = tuple(sorted({int(k) for k in FLAGS.top_k}))
+    except ValueError as error:
+        raise ValueError(
+            f"--top_k must be whole numbers with commas, such as 1,5,20; got {FLAGS.top_k}."
+        ) from error
+    return evaluation.Settings(
+        query_split=FLAGS.query_split,
+        gallery_split=FLAGS.gallery_split,
+        hit_rule=FLAGS.hit_rule,
+        add_missing=FLAGS.add_missing,
+        max_manipulations_per_attribute=FLAGS.max_manipulations_per_attribute,
+        top_k=top_k,
+        headline_k=FLAGS.headline_k,
+        num_resamples=FLAGS.num_resamples,
+        seed=FLAGS.seed,
+    )
+
+
+def report_name() -> str:
+    """Returns the report's file name without suffix."""
+    name = FLAGS.name or FLAGS.query_split
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
+
+
+def main() -> None:
+    how = settings()
+    beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
+    trained = systems.describe_system(FLAGS.workdir)
+    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
+    system = systems.load_system(FLAGS.workdir)
+    measured = evaluation.evaluate(
+        system, dataset, how, beside, name=FLAGS.row_name, batch_size=FLAGS.batch_size
+    )
+    folder = Path(FLAGS.workdir).expanduser() / "evaluation"
+    paths = reporting.write_report(measured, folder, report_name())
+    print(reporting.screen_text(reporting.summarize(measured)))
+    print("written: " + ", ".join(str(path) for path in paths.values()))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,163 @@
+"""Prepares a data set: renders `garments`, or reads a catalogue (a CSV and a folder of images).
+
+Rendered clothing, nothing else needed:
+
+  python tools/prepare_data.py --dataset=garments/small --data_dir=data
+
+Your own catalogue. Say which columns of the CSV hold the file names and the attributes:
+
+  python tools/prepare_data.py --dataset=catalogue --data_dir=data --name=my_shop \\
+      --csv=labels.csv --images_dir=images --image_column=image \\
+      --attributes=gender,category,colour
+
+or keep the options in a file: `--flagfile=flags/catalogue/prepare.flags`.
+
+Every row is used or reported: blank cells are missing values; values with fewer than --min_count
+images are dropped with their rows; files that are missing, damaged, no image or of an absurd size
+are dropped; identical files become one, and what their rows contradict each other on becomes
+missing. The summary is printed and stored with the data set (preparation_report.json), and
+dropped.csv names each unused row with its reason.
+"""
+
+import os
+import sys
+
+from absl import app, flags, logging
+
+from fashionsearchnet.checks import check_choice
+
+_DATASETS = ("garments/small", "garments/large", "catalogue")
+
+_DATASET = flags.DEFINE_string(
+    "dataset", None, f"What to prepare: {', '.join(_DATASETS)}.", required=True
+)
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Folder of all prepared data sets; made if needed.", required=True
+)
+_NAME = flags.DEFINE_string(
+    "name", "", "Name of the catalogue: it becomes <data_dir>/catalogue/<name>."
+)
+_CSV = flags.DEFINE_string("csv", "", "Table of the catalogue: a CSV file with a header.")
+_IMAGES_DIR = flags.DEFINE_string(
+    "images_dir", "", "Folder to which the names in --image_column are relative."
+)
+_IMAGE_COLUMN = flags.DEFINE_string(
+    "image_column", "image", "Column of image files; a suffix such as .jpg may be left out there."
+)
+_ATTRIBUTES = flags.DEFINE_list(
+    "attributes", [], "Columns to take as attributes, such as gender,category,colour."
+)
+_MIN_COUNT = flags.DEFINE_integer(
+    "min_count", 20, "Values with fewer images are dropped with their rows; 1 keeps all."
+)
+_NUM_QUERIES = flags.DEFINE_integer(
+    "num_queries", 2_000, "Images of the query split, at least 1. The paper has 2,000."
+)
+_NUM_GALLERY = flags.DEFINE_integer(
+    "num_gallery", 18_000, "Images of the gallery split, at least 1. The paper has 18,000."
+)
+_NUM_VALIDATION = flags.DEFINE_integer(
+    "num_validation",
+    2_000,
+    "Images cut from the training images to make choices on, at least 1. The rest is to train on.",
+)
+_SPLIT_SEED = flags.DEFINE_integer(
+    "split_seed", 0, "Seed of the splits, 0 to 4294967295; the same seed gives the same splits."
+)
+_ENCODING = flags.DEFINE_string(
+    "encoding", "", "Encoding of the CSV, such as cp1252 or utf-16. Default: UTF-8."
+)
+_DELIMITER = flags.DEFINE_string(
+    "delimiter", ",", "Character between the cells of the CSV; 'tab' for a tabulator."
+)
+_MISSING_CELLS = flags.DEFINE_list(
+    "missing_cells",
+    ["", "na", "n/a", "nan", "null"],
+    "What stands for a missing value in the CSV, compared without case.",
+)
+_MIN_SIDE = flags.DEFINE_integer(
+    "min_side", 16, "Images with a shorter side, in pixels, are dropped; at least 1."
+)
+_MAX_SIDE = flags.DEFINE_integer(
+    "max_side", 512, "Images with a longer side, in pixels, are scaled down to it."
+)
+_MAX_PIXELS = flags.DEFINE_integer(
+    "max_pixels", 50_000_000, "Images with more pixels are dropped without decoding them."
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace a catalogue of the same name once the new one is complete."
+)
+
+
+def main(argv: list[str]) -> None:
+    """Prepares the data set that the flags describe."""
+    if flags.FLAGS["verbosity"].using_default_value:
+        logging.set_verbosity(logging.ERROR)  # TFDS tells much about the files it writes
+    try:
+        if len(argv) > 1:
+            raise ValueError(f"flags begin with '--'; got {argv[1]!r}. See --help.")
+        check_choice("--dataset", _DATASET.value, _DATASETS)
+        if _DATASET.value == "catalogue":
+            _prepare_catalogue()
+        else:
+            _prepare_garments(_DATASET.value.partition("/")[2])
+    except (ValueError, OSError) as error:
+        sys.exit(f"prepare_data: {error}")
+
+
+def _prepare_garments(config: str) -> None:
+    from fashionsearchnet.data import garments
+
+    builder = garments.prepare(_DATA_DIR.value, config)
+    for split, info in builder.info.splits.items():
+        print(f"{split:<12}{info.num_examples:>9,}")
+    print(f"garments/{config} is in {builder.data_dir}")
+
+
+def _prepare_catalogue() -> None:
+    for name in ("name", "csv", "images_dir", "attributes"):
+        if not flags.FLAGS[name].value:
+            raise ValueError(f"--dataset=catalogue needs --{name}; see --help.")
+    # What the decoders say about damaged images stands in the summary, with file and line.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # TensorFlow takes seconds to import: what is wrong with the flags is said before.
+    import tensorflow_datasets as tfds
+
+    from fashionsearchnet import files
+    from fashionsearchnet.data import catalogue, catalogue_images, catalogue_report
+
+    tfds.disable_progress_bar()  # the builder has its own
+    options = catalogue.CatalogueOptions(
+        name=_NAME.value,
+        csv=_CSV.value,
+        images_dir=_IMAGES_DIR.value,
+        image_column=_IMAGE_COLUMN.value,
+        attributes=tuple(_ATTRIBUTES.value),
+        min_count=_MIN_COUNT.value,
+        num_queries=_NUM_QUERIES.value,
+        num_gallery=_NUM_GALLERY.value,
+        num_validation=_NUM_VALIDATION.value,
+        split_seed=_SPLIT_SEED.value,
+        encoding=_ENCODING.value,
+        delimiter="\t" if _DELIMITER.value in ("tab", r"\t") else _DELIMITER.value,
+        missing_cells=tuple(_MISSING_CELLS.value),
+        limits=catalogue_images.ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
+    )
+    builder = None if _OVERWRITE.value else catalogue.open_existing(options, _DATA_DIR.value)
+    if builder is not None:
+        print("This data set was made before, with the same options:")
+    else:
+        builder = catalogue.prepare(options, _DATA_DIR.value, _OVERWRITE.value)
+    report = files.read_json(
+        f"{builder.data_dir}/{catalogue_report.REPORT_FILE}",
+        "the report of a prepared catalogue",
+        "Prepare it again with --overwrite.",
+    )
+    print(catalogue_report.format_report(report))
+    print(f"catalogue/{_NAME.value} is in {builder.data_dir}")
+    print(f"The rows that are not used are listed in {catalogue_report.DROPPED_FILE} there.")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,73 @@
+"""Stage 3 of FashionSearchNet-v2: learns how to merge the local representations (Eq. 7-8).
+
+  python tools/train_global.py --flagfile=flags/garments/global.flags --data_dir=data \
+      --init_from=runs/garments/rank_l --workdir=runs/garments/full --variant=full
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+import training_flags
+from absl import flags
+
+from fashionsearchnet import systems, training
+from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
+
+FLAGS = flags.FLAGS
+training_flags.define(num_epochs=2)
+flags.DEFINE_string("init_from", None, "Workdir of a finished stage 2.", required=True)
+flags.DEFINE_enum(
+    "variant",
+    "full",
+    [name for name, variant in VARIANTS.items() if variant.global_ranking],
+    "Row of the paper's Table 1.",
+)
+flags.DEFINE_integer("global_dim", 512, "Width r of the global representation.", 1)
+flags.DEFINE_float(
+    "memory_rate_multiplier",
+    1.0,
+    "Learning rate of the memory over that of the rest. At 1 its rows hardly move.",
+    0.0,
+)
+
+
+def build_model(dataset, strategy) -> FashionSearchNetV2:
+    """Returns the variant's model with the local representations and memory of stage 2."""
+    trained = systems.describe_system(FLAGS.init_from)
+    check_shares_representations(
+        FLAGS.variant, trained["arguments"]["variant"], f"--init_from={FLAGS.init_from}"
+    )
+    start = systems.load_system(FLAGS.init_from)
+    start.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    arguments = {**start.arguments, "variant": FLAGS.variant, "global_dim": FLAGS.global_dim}
+    with strategy.scope():
+        model = FashionSearchNetV2(dataset.space, **arguments)
+        model.copy_parts(start, "trunk", "conv5", "attention_maps", "heads", "memory")
+    return model
+
+
+def main() -> None:
+    dataset, strategy = training_flags.start()
+    model = build_model(dataset, strategy)
+    stage = GlobalStage(
+        model,
+        load_representations(FLAGS.init_from, dataset, FLAGS.train_split),
+        dataset.labels(FLAGS.train_split),
+        global_batch_size=FLAGS.batch_size,
+        seed=FLAGS.seed,
+        memory_rate_multiplier=FLAGS.memory_rate_multiplier,
+    )
+    training.train(
+        stage,
+        workdir=FLAGS.workdir,
+        optimizer=training_flags.optimizer(),
+        schedule=training_flags.schedule(dataset.num_examples(FLAGS.train_split)),
+        strategy=strategy,
+    )
+    training_flags.save(model, stage.name, strategy)
+
+
+if __name__ == "__main__":
+    command.run(main)

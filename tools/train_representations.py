@@ -1,0 +1,85 @@
+"""Stage 2 of FashionSearchNet-v2: trains the local representations by the joint loss (Eq. 9).
+
+Ends by writing the attribute memory (class means) and the training images' local representations,
+which stage 3 works on.
+
+  python tools/train_representations.py --flagfile=flags/garments/representations.flags \
+      --data_dir=data --init_from=runs/garments/localization --workdir=runs/garments/rank_l \
+      --variant=rank_l
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+import training_flags
+from absl import flags
+
+from fashionsearchnet import systems, training
+from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
+from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
+
+FLAGS = flags.FLAGS
+training_flags.define(num_epochs=12)
+training_flags.define_augmentation()
+flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
+flags.DEFINE_enum("variant", "full", list(VARIANTS), "Row of the paper's Table 1.")
+flags.DEFINE_float("map_threshold", 0.2, "Share of a map's maximum; 0.2 in the paper.", 0.0, 1.0)
+flags.DEFINE_enum(
+    "map_scaling", "max", regions.MAP_SCALINGS, "min_max stretches a map to 0..1 first."
+)
+flags.DEFINE_integer("region_size", 3, "Cells per side of a pooled region.", 1, 13)
+flags.DEFINE_list("hidden_dims", ["512", "512"], "Widths of fc8 and fc9, comma-separated.")
+flags.DEFINE_integer("representation_dim", 256, "Width of fc10.", 1)
+flags.DEFINE_float("dropout_rate", 0.5, "On fully connected layers; 0.5 in the paper.", 0.0, 0.95)
+flags.DEFINE_float("classification_weight", 1.0, "lambda_C of Eq. 9.", 0.0)
+flags.DEFINE_float("triplet_weight", 1.5, "lambda_T of Eq. 9.", 0.0)
+flags.DEFINE_float("representation_classification_weight", 1.0, "lambda_TC of Eq. 9.", 0.0)
+
+
+def build_model(dataset, strategy) -> FashionSearchNetV2:
+    """Returns the variant's model with the attention of stage 1."""
+    start = systems.load_system(FLAGS.init_from)
+    start.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    arguments = {
+        **start.arguments,
+        "variant": FLAGS.variant,
+        "map_threshold": FLAGS.map_threshold,
+        "map_scaling": FLAGS.map_scaling,
+        "region_size": FLAGS.region_size,
+        "hidden_dims": [int(units) for units in FLAGS.hidden_dims],
+        "representation_dim": FLAGS.representation_dim,
+        "dropout_rate": FLAGS.dropout_rate,
+    }
+    with strategy.scope():
+        model = FashionSearchNetV2(dataset.space, **arguments)
+        model.copy_parts(start, "trunk", "conv5", "attention_maps")
+    return model
+
+
+def main() -> None:
+    dataset, strategy = training_flags.start()
+    model = build_model(dataset, strategy)
+    stage = RepresentationStage(
+        model,
+        dataset,
+        global_batch_size=FLAGS.batch_size,
+        split=FLAGS.train_split,
+        seed=FLAGS.seed,
+        flip=FLAGS.flip,
+        classification_weight=FLAGS.classification_weight,
+        triplet_weight=FLAGS.triplet_weight,
+        representation_classification_weight=FLAGS.representation_classification_weight,
+    )
+    training.train(
+        stage,
+        workdir=FLAGS.workdir,
+        optimizer=training_flags.optimizer(),
+        schedule=training_flags.schedule(dataset.num_examples(FLAGS.train_split)),
+        strategy=strategy,
+    )
+    fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir)
+    training_flags.save(model, stage.name, strategy)
+
+
+if __name__ == "__main__":
+    command.run(main)
