@@ -90,7 +90,7 @@ class AttributeSpace:
     @functools.cached_property
     def offsets(self) -> tuple[int, ...]:
         """The flat index of the first value of each attribute."""
-        return tuple(int(o) for o in np.cumsum((0,) + self.num_values[:-1]))
+        return tuple(int(o) for o in np.cumsum((0, *self.num_values[:-1])))
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -180,7 +180,7 @@ def apply_manipulation(values: np.ndarray, manipulation: np.ndarray) -> np.ndarr
 def one_hot_blocks(space: AttributeSpace, values: np.ndarray) -> np.ndarray:
     """Returns float32 `[..., total_values]`: one one-hot block per attribute, zeros if missing."""
     values = np.asarray(values)
-    flat = np.zeros(values.shape[:-1] + (space.total_values,), np.float32)
+    flat = np.zeros((*values.shape[:-1], space.total_values), np.float32)
     for attribute, (offset, size) in enumerate(zip(space.offsets, space.num_values, strict=True)):
         block = values[..., attribute, None] == np.arange(size)
         flat[..., offset : offset + size] = block

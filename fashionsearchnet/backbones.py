@@ -6,6 +6,7 @@ layers (conv5 and on) behind it.
 
 import dataclasses
 import os
+import pickle
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ APPLICATIONS = {
     "efficientnet_v2_b0": keras.applications.EfficientNetV2B0,
 }
 BACKBONES = ("alexnet", *APPLICATIONS)
+_NUM_HALVINGS = 5  # of the image, in each of these networks
 _PRETRAINED_LAYERS = ("conv1", "conv2", "conv3", "conv4")
 
 
@@ -29,7 +31,8 @@ class Backbone:
 
     Attributes:
       model: maps float `[batch, image_size, image_size, 3]` to `[batch, h, w, channels]`.
-      first_centre: the pixel at which the receptive field of the first cell is centred.
+      first_centre: pixels from the image's edge to the centre of the first cell's receptive
+        field; the middle of the image's first pixel is at 0.5.
       cell_stride: the number of pixels from one cell's centre to the next one's.
     """
 
@@ -67,10 +70,10 @@ def build_backbone(
     check_range("image_size", image_size, 11 + 14 * first_stride)
     inputs = keras.Input((image_size, image_size, 3))
     outputs = _alexnet(inputs, width, first_stride, normalization)
-    # conv1 (11x11, valid) centres its first cell at pixel 5; each valid 3x3/2 pooling moves the
+    # conv1 (11x11, valid) centres its first cell at 5.5 pixels; each valid 3x3/2 pooling moves the
     # first centre by one of its input's cells and doubles the stride.
     return Backbone(
-        keras.Model(inputs, outputs, name="alexnet"), 5.0 + 3.0 * first_stride, 4.0 * first_stride
+        keras.Model(inputs, outputs, name="alexnet"), 5.5 + 3.0 * first_stride, 4.0 * first_stride
     )
 
 
@@ -100,8 +103,23 @@ def _application(name: str, image_size: int) -> Backbone:
     model = APPLICATIONS[name](
         include_top=False, weights=None, input_shape=(image_size, image_size, 3)
     )
-    stride = image_size / model.output_shape[1]
-    return Backbone(model, stride / 2, stride)
+    return Backbone(model, _first_centre(name, image_size), 2.0**_NUM_HALVINGS)
+
+
+def _first_centre(name: str, image_size: int) -> float:
+    """Pixels from the image's edge to the first centre of a network of keras.applications.
+
+    ResNet pads both sides alike before it strides, so its first cell is centred on the first
+    pixel. The others pad as TensorFlow's 'same' does: a stride of 2 over an even size pads the
+    far side only, which moves the first centre by one of its input's cells.
+    """
+    if name == "resnet50":
+        return 0.5
+    centre, size = 0.5, image_size
+    for halving in range(_NUM_HALVINGS):
+        centre += 2**halving * (size % 2 == 0)
+        size = -(-size // 2)
+    return centre
 
 
 def load_pretrained(backbone: Backbone, path: str | os.PathLike[str]) -> list[str]:
@@ -121,7 +139,7 @@ def load_pretrained(backbone: Backbone, path: str | os.PathLike[str]) -> list[st
     if not path.is_file():
         raise FileNotFoundError(f"pretrained weights {path} do not exist; check the path.")
     if path.suffix == ".h5":
-        backbone.model.load_weights(path)
+        _load_keras_weights(backbone.model, path)
         return [layer.name for layer in backbone.model.layers if layer.weights]
     if path.suffix != ".npy" or backbone.model.name != "alexnet":
         raise ValueError(
@@ -131,11 +149,25 @@ def load_pretrained(backbone: Backbone, path: str | os.PathLike[str]) -> list[st
     try:
         # A pickle can run code: only load a file that you trust. The format leaves no choice.
         layers = np.load(path, allow_pickle=True, encoding="latin1").item()
-    except (ValueError, OSError, EOFError) as error:
+        if not isinstance(layers, dict):
+            raise ValueError(f"it holds a {type(layers).__name__}")
+    except (ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path} is not a pickled dict of layers ({error}).") from error
     for name in _PRETRAINED_LAYERS:
         _set_convolution(backbone.model.get_layer(name).convolution, layers, name, path)
     return list(_PRETRAINED_LAYERS)
+
+
+def _load_keras_weights(model: keras.Model, path: Path) -> None:
+    """Loads a Keras weights file, or raises a ValueError that names it."""
+    try:
+        model.load_weights(path)
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).split("\n")[0][:200]
+        raise ValueError(
+            f"{path} does not fit backbone {model.name} ({reason}); it is damaged, or was made "
+            "with other settings (backbone, width, normalization)."
+        ) from error
 
 
 def _set_convolution(convolution, layers: dict, name: str, path: Path) -> None:

@@ -16,9 +16,11 @@ def run(main: Callable[[], None]) -> None:
     A ValueError or OSError is the library's answer to bad input: its message goes to standard
     error as one line, and the process exits with 1. Anything else is a bug and keeps its trace.
     """
-    from absl import app
+    from absl import app, flags, logging
 
     def guarded(arguments: list[str]) -> None:
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.ERROR)  # TFDS tells much about the files it opens
         try:
             if len(arguments) > 1:
                 raise ValueError(

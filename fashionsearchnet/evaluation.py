@@ -105,13 +105,13 @@ def evaluate(
         settings.seed,
     )
     name = name or system_name(system)
-    features = [
+    query_features, gallery_features = (
         extract_features(system, dataset, split, batch_size)
         for split in (settings.query_split, settings.gallery_split)
-    ]
+    )
     measured = [
         rank_method(method, manipulations, gallery, settings)
-        for method in methods(system, *features, name=name)
+        for method in methods(system, query_features, gallery_features, name)
     ]
     outcomes = scores.Outcomes(
         protocol=_protocol_text(dataset, settings, query_ids, gallery_ids),
@@ -132,7 +132,7 @@ def evaluate(
         manipulations=manipulations,
         rows=(chance_row(manipulations, gallery, settings), *measured[:-1], *others, measured[-1]),
         outcomes=outcomes,
-        localization=localization(system, dataset, settings, *features),
+        localization=localization(system, dataset, settings, query_features, gallery_features),
         system=describe_system(system, name),
         versions=runs.versions(),
     )

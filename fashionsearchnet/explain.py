@@ -13,7 +13,7 @@ from fashionsearchnet import files
 
 _MATCH, _MISS, _EDIT = "#1a8f3c", "#c8352b", "#1f5fbf"
 _RESULTS_PER_ROW = 5
-_LONGEST_LINE = 30  # characters under a picture
+_TITLE_LENGTH, _LINE_LENGTH, _VALUE_LENGTH = 22, 36, 46  # characters that fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,7 @@ def map_on_image(
     return cv2.remap(activation, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def overlay_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.65) -> np.ndarray:
+def overlay_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.6) -> np.ndarray:
     """Returns the image with a heat map on it, uint8 `[h, w, 3]`; no heat leaves it as it is.
 
     Args:
@@ -128,7 +128,8 @@ def overlay_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.65) -> 
       heat: float `[h, w]` in [0, 1].
       strength: opacity of the hottest place, 0..1.
     """
-    levels = np.round(255 * np.clip(heat, 0, 1)).astype(np.uint8)
+    # The last tenth of the colours is a dark red, which looks colder than the red before it.
+    levels = np.round(230 * np.clip(heat, 0, 1)).astype(np.uint8)
     colour = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     opacity = strength * np.clip(heat, 0, 1)[..., None]
     return np.round((1 - opacity) * image + opacity * colour).astype(np.uint8)
@@ -182,8 +183,8 @@ def draw_search_sheet(sheet: SearchSheet, path: str | os.PathLike[str]) -> None:
     per_row = max(_RESULTS_PER_ROW, len(sheet.attention) + 3)
     result_rows = math.ceil(len(sheet.results) / per_row)
     most_lines = max((len(panel.lines) for panel in sheet.results), default=0)
-    top = max(2.6, 0.21 * len(sheet.attributes) + 0.5)  # inches
-    below = 2.35 + 0.17 * most_lines
+    top = max(2.3, 0.21 * len(sheet.attributes) + 0.4)  # inches
+    below = 2.3 + 0.155 * most_lines
     height = top + below * result_rows + 0.7
     figure = Figure(figsize=(2.1 * per_row, height), dpi=110)
     grid = figure.add_gridspec(
@@ -195,7 +196,7 @@ def draw_search_sheet(sheet: SearchSheet, path: str | os.PathLike[str]) -> None:
         bottom=0.3 / height,
         top=1 - 0.62 / height,
         wspace=0.12,
-        hspace=0.08,
+        hspace=0.04,
     )
     figure.suptitle(sheet.title, x=0.02, y=1 - 0.12 / height, ha="left", va="top", fontsize=14)
     figure.text(0.02, 0.1 / height, sheet.note, fontsize=8, color="0.35")
@@ -217,15 +218,15 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     color = {True: _MATCH, False: _MISS, None: "0.6"}[panel.matches]
     for spine in axes.spines.values():
         spine.set(color=color, linewidth=0.8 if panel.matches is None else 3)
-    mark = {True: " \N{CHECK MARK}", False: " \N{MULTIPLICATION SIGN}", None: ""}[panel.matches]
+    mark = {True: "\N{CHECK MARK} ", False: "\N{MULTIPLICATION SIGN} ", None: ""}[panel.matches]
     axes.set_title(
-        _shorten(panel.title) + mark,
+        mark + _shorten_inside(panel.title, _TITLE_LENGTH),
         loc="left",
         fontsize=9,
         pad=4,
         color="black" if panel.matches is None else color,
     )
-    lines = "\n".join(map(_shorten, panel.lines))
+    lines = "\n".join(_shorten(line, _LINE_LENGTH) for line in panel.lines)
     axes.text(
         0,
         -0.03,
@@ -245,16 +246,26 @@ def _draw_attributes(axes: Any, attributes: Sequence[tuple[str, str, str]]) -> N
     for line, (name, value, wanted) in enumerate(attributes):
         y = 1 - (line + 0.5) / max(len(attributes), 10)
         style = {"transform": axes.transAxes, "va": "center", "fontsize": 9, "parse_math": False}
-        axes.text(0.04, y, _shorten(name), color="0.4", **style)
+        axes.text(0.04, y, _shorten(name, 20), color="0.4", **style)
         if wanted:
             text = f"{value} \N{RIGHTWARDS ARROW} {wanted}"
-            axes.text(0.42, y, _shorten(text), color=_EDIT, fontweight="bold", **style)
+            axes.text(
+                0.42, y, _shorten(text, _VALUE_LENGTH), color=_EDIT, fontweight="bold", **style
+            )
         else:
-            axes.text(0.42, y, _shorten(value), **style)
+            axes.text(0.42, y, _shorten(value, _VALUE_LENGTH), **style)
 
 
-def _shorten(text: str) -> str:
+def _shorten(text: str, length: int) -> str:
     """Returns the text, cut at what fits beside a neighbour."""
-    if len(text) <= _LONGEST_LINE:
+    if len(text) <= length:
         return text
-    return text[: _LONGEST_LINE - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _shorten_inside(text: str, length: int) -> str:
+    """Returns the text without its middle, since file names differ at their end."""
+    if len(text) <= length:
+        return text
+    head = length // 4
+    return text[:head] + "\N{HORIZONTAL ELLIPSIS}" + text[head + 1 - length :]

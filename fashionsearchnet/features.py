@@ -43,5 +43,7 @@ def extract_features(
             done += len(images)
             bar.update(len(images))
     if not done:
-        raise ValueError(f"split {split!r} of {dataset.name} is empty; there is nothing to extract.")
+        raise ValueError(
+            f"split {split!r} of {dataset.name} is empty; there is nothing to extract."
+        )
     return features

@@ -46,13 +46,9 @@ class Gallery:
 
     def num_relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
         """Returns int64 `[targets]`: how many items are hits of each target."""
-        number = np.empty(len(targets), np.int64)
-        size = max(1, _CHUNK_CELLS // len(self.combinations))
-        for start in range(0, len(targets), size):
-            rows = slice(start, start + size)
-            different = count_differences(targets[rows, None], self.combinations[None], hit_rule)
-            number[rows] = (different == 0) @ self.counts
-        return number
+        gain = np.zeros((targets.shape[1] + 1, targets.shape[1] + 1))
+        gain[:, 0] = 1.0
+        return np.round(self._sum_over_items(targets, hit_rule, gain)).astype(np.int64)
 
     def mean_gain(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
         """Returns float64 `[targets]`: the mean of 2^relevance - 1 over the gallery.
@@ -60,13 +56,27 @@ class Gallery:
         This is the expected NDCG of a random order, for every K, since the ideal gain is 1 at
         each rank.
         """
-        gain = np.empty(len(targets))
+        considered, different = np.ogrid[: targets.shape[1] + 1, : targets.shape[1] + 1]
+        gain = 2.0 ** (1.0 - different / np.maximum(considered, 1)) - 1.0
+        return self._sum_over_items(targets, hit_rule, gain) / len(self)
+
+    def _sum_over_items(self, targets: np.ndarray, hit_rule: str, gain: np.ndarray) -> np.ndarray:
+        """Returns float64 `[targets]`: the sum of gain[considered, different] over the gallery.
+
+        Args:
+          targets: int `[targets, A]`.
+          hit_rule: one of HIT_RULES.
+          gain: float64 `[A + 1, A + 1]`, by the numbers of attributes that count and that differ.
+        """
+        distinct, inverse = np.unique(targets, axis=0, return_inverse=True)
+        first = num_considered(distinct, hit_rule) * gain.shape[1]
+        counts, sums = self.counts.astype(np.float64), np.empty(len(distinct))
         size = max(1, _CHUNK_CELLS // len(self.combinations))
-        for start in range(0, len(targets), size):
+        for start in range(0, len(distinct), size):
             rows = slice(start, start + size)
-            share = relevance(targets[rows, None], self.combinations[None], hit_rule)
-            gain[rows] = (2.0**share - 1.0) @ self.counts / len(self)
-        return gain
+            different = count_differences(distinct[rows, None], self.combinations[None], hit_rule)
+            sums[rows] = gain.ravel()[first[rows, None] + different] @ counts
+        return sums[inverse.reshape(-1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +137,20 @@ def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) ->
     return number
 
 
+def num_considered(targets: np.ndarray, hit_rule: str) -> np.ndarray:
+    """Returns int `[...]`: how many attributes of targets `[..., A]` count."""
+    if hit_rule == "labelled":
+        return (targets != MISSING).sum(axis=-1)
+    return np.full(targets.shape[:-1], targets.shape[-1])
+
+
 def relevance(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
     """Returns float64 `[...]` in [0, 1]: the share of attributes that match the target.
 
     Of all attributes under 'identical' (lacking one on both sides is a match), of those that the
     target states under 'labelled'; it is 1 exactly for a hit. Shapes as in `count_differences`.
     """
-    considered = np.full(targets.shape[:-1], targets.shape[-1])
-    if hit_rule == "labelled":
-        considered = np.maximum((targets != MISSING).sum(axis=-1), 1)
+    considered = np.maximum(num_considered(targets, hit_rule), 1)
     return 1.0 - count_differences(targets, labels, hit_rule) / considered
 
 

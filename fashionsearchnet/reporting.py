@@ -218,7 +218,8 @@ def _headline(report: dict[str, Any]) -> str:
 
 
 def _mean_name(report: dict[str, Any]) -> str:
-    return f"mean over {len(report['attributes'])} attributes"
+    present = sum(number > 0 for number in report["manipulations"]["per_attribute"].values())
+    return f"mean over {present} attributes"
 
 
 def _attribute_table(report: dict[str, Any]) -> Table:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, MISSING, AttributeSpace, apply_manipulation
 from fashionsearchnet.checks import check_range, suggestion
-from fashionsearchnet.data import catalogue_images, preprocess
+from fashionsearchnet.data import image_files, preprocess
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.methods import (
     Features,
@@ -21,7 +21,7 @@ from fashionsearchnet.methods import (
 )
 from fashionsearchnet.protocol import count_differences
 
-_LIMITS = catalogue_images.ImageLimits()
+_LIMITS = image_files.ImageLimits()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +70,9 @@ def query_from_file(path: str | os.PathLike[str]) -> Query:
       ValueError: if the file is missing, no image, damaged, or of an absurd size.
     """
     try:
-        data = catalogue_images.read_bytes(Path(path).expanduser())
-        data, _ = catalogue_images.normalize_image(data, _LIMITS)
-    except catalogue_images.ImageProblem as problem:
+        data = image_files.read_bytes(Path(path).expanduser())
+        data, _ = image_files.normalize_image(data, _LIMITS)
+    except image_files.ImageProblem as problem:
         raise ValueError(f"{path} cannot be the query image: {problem}.") from problem
     return Query(str(path), data)
 

@@ -191,9 +191,7 @@ def _make_train_step(stage: Stage, optimizer: keras.Optimizer, strategy: tf.dist
             scaled = optimizer.scale_loss(loss) if scales_loss else loss
         gradients = tape.gradient(scaled, [v.value for v in variables])
         # The gradient of a gather is sparse; SGD's momentum would forget the rows left out.
-        gradients = [
-            tf.convert_to_tensor(g) * f for g, f in zip(gradients, factors, strict=True)
-        ]
+        gradients = [tf.convert_to_tensor(g) * f for g, f in zip(gradients, factors, strict=True)]
         optimizer.apply(gradients, variables)
         return {"loss": loss, **logged}
 

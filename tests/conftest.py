@@ -1,11 +1,36 @@
-"""Two logical CPU devices for every test, set before TensorFlow starts."""
+"""What all tests share: TensorFlow set up before anything imports it, and small data."""
 
 import os
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 
+import numpy as np
+import pytest
 import tensorflow as tf
+from fakes import SPACE, FakeDataset
 
-_CPU = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(_CPU, [tf.config.LogicalDeviceConfiguration()] * 2)
+from fashionsearchnet.attributes import AttributeSpace
+
+# Two logical CPU devices stand in for two GPUs. It must be said before TensorFlow first looks.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture
+def space() -> AttributeSpace:
+    """Three attributes of 3, 2 and 4 values."""
+    return SPACE
+
+
+@pytest.fixture
+def fake_dataset() -> FakeDataset:
+    """Colour patches in memory; see `fakes.FakeDataset`."""
+    return FakeDataset()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that starts the same in every test."""
+    return np.random.default_rng(0)

@@ -81,14 +81,14 @@ class FakeSystem:
         keep = tf.repeat(manipulation < 0, sizes, axis=1)
         return tf.where(keep, features["embedding"], wanted)
 
-    def gallery_embedding(self, features):
+    def gallery_embedding(self, features, manipulation=None):
         return features["embedding"]
 
     def attention(self, images):
         number = images.shape[0]
         maps = np.zeros((number, 3, 2, 2), np.float32)
         maps[:, :, 0, 1] = 1.0
-        boxes = np.broadcast_to(np.float32([0, 0.5, 0.5, 1]), (number, 3, 4))
+        boxes = np.broadcast_to(np.array([0, 0.5, 0.5, 1], np.float32), (number, 3, 4))
         return {"maps": maps, "boxes": boxes, "logits": self.image_features(images)["logits"]}
 
     def _seed(self):
@@ -109,7 +109,7 @@ class EditDependentSystem(FakeSystem):
     def query_embedding(self, features, manipulation):
         return super().query_embedding(features, manipulation) * self._mask(manipulation)
 
-    def gallery_embedding(self, features, manipulation):
+    def gallery_embedding(self, features, manipulation=None):
         return features["embedding"] * self._mask(manipulation)
 
     @staticmethod

@@ -95,7 +95,7 @@ def test_another_run_beside():
     source = [("first.json", first.outcomes)]
     second = evaluate(FakeSystem(), dataset, SMALL, source)
     assert [row.name for row in second.rows][-2:] == ["blurred", "fake"]
-    np.testing.assert_array_equal(second.rows[-2].ranks, first.rows[-1].ranks)
+    np.testing.assert_array_equal(rows_of(second)["blurred"].ranks, rows_of(first)["blurred"].ranks)
     same = evaluate(FakeSystem(noise=0.9, name="blurred"), dataset, SMALL, source)
     assert [row.name for row in same.rows][-2:] == ["blurred (first.json)", "blurred"]
     with pytest.raises(ValueError, match=r"this evaluation and first.json .* different protocols"):
@@ -130,6 +130,7 @@ def test_settings_are_checked():
 
 def test_localization_by_hand():
     measured = evaluate(FakeSystem(), FakeDataset(), SMALL)
+    assert measured.localization is not None
     (name, entry), (mean, _) = measured.localization.items()
     assert (name, mean) == ("size", "mean")  # the only attribute with boxes
     assert entry == {

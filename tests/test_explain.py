@@ -78,6 +78,7 @@ def test_sheet_of_any_size_is_a_readable_picture(tmp_path, num_results, num_atte
     )
     explain.draw_search_sheet(sheet, tmp_path / "sheet.png")
     picture = cv2.imread(str(tmp_path / "sheet.png"))
+    assert picture is not None
     assert picture.shape[1] > 800 and picture.std() > 5
 
 

@@ -39,6 +39,7 @@ def test_report_files_hold_what_was_measured(measured, tmp_path):
     assert report["differences"][0]["queries"] == pytest.approx(difference.mean())
     np.testing.assert_array_equal(scores.Outcomes.load(paths["json"]).row("fake").ranks, own.ranks)
     picture = cv2.imread(str(paths["png"]))
+    assert picture is not None
     assert picture.shape[0] > 300 and picture.std() > 5
 
 

@@ -18,6 +18,7 @@ def test_query_of_the_data_set_is_judged_by_its_labels(gallery):
     dataset, system, features = gallery
     labels = dataset.labels("gallery")
     query = search.query_from_dataset(dataset, "query", "query4")
+    assert query.labels is not None
     np.testing.assert_array_equal(query.labels, dataset.labels("query")[4])
     manipulation = parse_manipulation(SPACE, ["colour=blue", "size=large"])
     results = search.search(system, query, manipulation, features, labels, k=60)

@@ -19,20 +19,21 @@ missing. The summary is printed and stored with the data set (preparation_report
 dropped.csv names each unused row with its reason.
 """
 
-import os
-import sys
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
-from absl import app, flags, logging
+import os
+
+from absl import flags
 
 from fashionsearchnet.checks import check_choice
 
-_DATASETS = ("garments/small", "garments/large", "catalogue")
+_DATASETS = ("garments/tiny", "garments/small", "garments/large", "catalogue")
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, f"What to prepare: {', '.join(_DATASETS)}.", required=True
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Folder of all prepared data sets; made if needed.", required=True
+    "data_dir", "data", "Folder of all prepared data sets; made if needed."
 )
 _NAME = flags.DEFINE_string(
     "name", "", "Name of the catalogue: it becomes <data_dir>/catalogue/<name>."
@@ -89,24 +90,17 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 
 
-def main(argv: list[str]) -> None:
+def main() -> None:
     """Prepares the data set that the flags describe."""
-    if flags.FLAGS["verbosity"].using_default_value:
-        logging.set_verbosity(logging.ERROR)  # TFDS tells much about the files it writes
-    try:
-        if len(argv) > 1:
-            raise ValueError(f"flags begin with '--'; got {argv[1]!r}. See --help.")
-        check_choice("--dataset", _DATASET.value, _DATASETS)
-        if _DATASET.value == "catalogue":
-            _prepare_catalogue()
-        else:
-            _prepare_garments(_DATASET.value.partition("/")[2])
-    except (ValueError, OSError) as error:
-        sys.exit(f"prepare_data: {error}")
+    check_choice("--dataset", _DATASET.value, _DATASETS)
+    if _DATASET.value == "catalogue":
+        _prepare_catalogue()
+    else:
+        _prepare_garments(_DATASET.value.partition("/")[2])
 
 
 def _prepare_garments(config: str) -> None:
-    from fashionsearchnet.data import garments
+    from fashionsearchnet.data.garments import builder as garments
 
     builder = garments.prepare(_DATA_DIR.value, config)
     for split, info in builder.info.splits.items():
@@ -119,13 +113,15 @@ def _prepare_catalogue() -> None:
         if not flags.FLAGS[name].value:
             raise ValueError(f"--dataset=catalogue needs --{name}; see --help.")
     # What the decoders say about damaged images stands in the summary, with file and line.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     # TensorFlow takes seconds to import: what is wrong with the flags is said before.
     import tensorflow_datasets as tfds
 
     from fashionsearchnet import files
-    from fashionsearchnet.data import catalogue, catalogue_images, catalogue_report
+    from fashionsearchnet.data import image_files
+    from fashionsearchnet.data.catalogue import builder as catalogue
+    from fashionsearchnet.data.catalogue import report as catalogue_report
 
     tfds.disable_progress_bar()  # the builder has its own
     options = catalogue.CatalogueOptions(
@@ -142,7 +138,7 @@ def _prepare_catalogue() -> None:
         encoding=_ENCODING.value,
         delimiter="\t" if _DELIMITER.value in ("tab", r"\t") else _DELIMITER.value,
         missing_cells=tuple(_MISSING_CELLS.value),
-        limits=catalogue_images.ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
+        limits=image_files.ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
     )
     builder = None if _OVERWRITE.value else catalogue.open_existing(options, _DATA_DIR.value)
     if builder is not None:
@@ -160,4 +156,4 @@ def _prepare_catalogue() -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command.run(main)

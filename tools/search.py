@@ -107,7 +107,8 @@ def build_sheet(system, dataset, query, manipulation, results, labels, ids) -> e
     attributes = []
     for a, name in enumerate(space.names):
         has = f"{space.value_name(a, results.predicted[a])} ({results.confidence[a]:.0%})"
-        if query.labels is not None and query.labels[a] != results.predicted[a]:
+        is_misread = query.labels is not None and query.labels[a] != results.predicted[a]
+        if is_misread and a not in edited:
             has += f" [label: {space.value_name(a, query.labels[a])}]"
         wanted = space.value_name(a, manipulation[a]) if a in edited else ""
         attributes.append((name, has, wanted))

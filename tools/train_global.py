@@ -6,9 +6,9 @@
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
-import training_flags
 from absl import flags
 
+import training_flags
 from fashionsearchnet import systems, training
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations

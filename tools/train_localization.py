@@ -6,10 +6,10 @@
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
-import training_flags
 from absl import flags
 
-from fashionsearchnet import backbones, layers, systems, training
+import training_flags
+from fashionsearchnet import backbones, layers, training
 from fashionsearchnet.backbones import load_pretrained
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import LocalizationStage

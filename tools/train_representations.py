@@ -10,9 +10,9 @@ which stage 3 works on.
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
-import training_flags
 from absl import flags
 
+import training_flags
 from fashionsearchnet import systems, training
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory

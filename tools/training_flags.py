@@ -69,9 +69,7 @@ def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
         modules = FLAGS.flags_by_module_dict()
         own = [flag for name in (sys.argv[0], __name__) for flag in modules.get(name, [])]
         text = "".join(f"{flag.serialize()}\n" for flag in own if flag.value is not None)
-        runs.start_run(
-            FLAGS.workdir, space=dataset.space, flags=text, seed=FLAGS.seed
-        )
+        runs.start_run(FLAGS.workdir, space=dataset.space, flags=text, seed=FLAGS.seed)
     return dataset, strategy
 
 

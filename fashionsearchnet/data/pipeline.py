@@ -62,7 +62,8 @@ class Dataset:
             return None
         records = self._records(split).map(
             lambda example: preprocess.fit_boxes(
-                example["boxes"], tf.io.extract_jpeg_shape(example["image"])
+                example["boxes"],
+                tf.io.extract_jpeg_shape(example["image"])
                 if self._is_jpeg
                 else tf.shape(preprocess.decode_image(example["image"])),
                 image_size,
@@ -173,7 +174,8 @@ class Dataset:
 
     def _records(self, split: str) -> tf.data.Dataset:
         """The examples as stored, images still encoded, in stored order."""
-        self.num_examples(split)
+        if not self.num_examples(split):
+            raise ValueError(f"split {split!r} of {self.name} is empty.")
         return self.builder.as_dataset(
             split=split,
             shuffle_files=False,
@@ -187,8 +189,6 @@ class Dataset:
                 lambda example: {k: example[k] for k in ("attributes", "image_id")}
             )
             batches = list(columns.batch(4096).as_numpy_iterator())
-            if not batches:
-                raise ValueError(f"split {split!r} of {self.name} is empty.")
             self._tables[split] = {
                 key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
             }
@@ -209,7 +209,9 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
     versions = sorted(path.parent for path in folder.glob("*/dataset_info.json"))
     if not versions:
         infos = Path(data_dir).expanduser().glob("*/*/*/dataset_info.json")
-        known = sorted({str(p.parent.parent.relative_to(Path(data_dir).expanduser())) for p in infos})
+        known = sorted(
+            {str(p.parent.parent.relative_to(Path(data_dir).expanduser())) for p in infos}
+        )
         raise FileNotFoundError(
             f"{folder} holds no prepared data set. There: {', '.join(known) or 'none'}. "
             f"Make it by: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"

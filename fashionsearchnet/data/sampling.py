@@ -47,7 +47,7 @@ class EditSampler:
         self._member_count = np.bincount(self._combination_of)
         self._member_start = np.cumsum(self._member_count) - self._member_count
         self._enumerate_edits()
-        can_edit = (self._edit_count > 0).any(axis=1)
+        can_edit = np.any(self._edit_count > 0, axis=1)
         self._anchors = np.flatnonzero(can_edit[self._combination_of])
         if not len(self._anchors):
             raise ValueError(
@@ -70,7 +70,9 @@ class EditSampler:
             _, group = np.unique(rest, axis=0, return_inverse=True)
             group = group.reshape(-1)
             by_group = np.argsort(group, kind="stable")
-            for members in np.split(labelled[by_group], np.flatnonzero(np.diff(group[by_group])) + 1):
+            for members in np.split(
+                labelled[by_group], np.flatnonzero(np.diff(group[by_group])) + 1
+            ):
                 source, target = np.meshgrid(members, members, indexing="ij")
                 apart = source != target
                 sources.append(source[apart])
@@ -92,9 +94,7 @@ class EditSampler:
         scores = rng.random((batch_size, self._num_attributes))
         attribute = np.where(self._edit_count[combination] > 0, scores, -1.0).argmax(axis=1)
         start = self._edit_start[combination, attribute]
-        target = self._edit_target[
-            start + rng.integers(self._edit_count[combination, attribute])
-        ]
+        target = self._edit_target[start + rng.integers(self._edit_count[combination, attribute])]
         positive = self._members[
             self._member_start[target] + rng.integers(self._member_count[target])
         ]

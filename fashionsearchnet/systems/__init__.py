@@ -43,8 +43,13 @@ def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises:
       FileNotFoundError: if the run has not finished (or is none).
+      ValueError: if the file is damaged.
     """
-    return files.read_json(Path(workdir) / "model.json", "a trained system", _CURE)
+    path = Path(workdir) / "model.json"
+    description = files.read_json(path, "a trained system", _CURE)
+    if not isinstance(description, dict) or not {"system", "arguments"} <= description.keys():
+        raise ValueError(f"{path} must hold the entries system and arguments. {_CURE}")
+    return description
 
 
 def load_system(workdir: str | os.PathLike[str]) -> FashionSearchNetV2:
@@ -52,20 +57,26 @@ def load_system(workdir: str | os.PathLike[str]) -> FashionSearchNetV2:
 
     Raises:
       FileNotFoundError: if there is none.
-      ValueError: if the weights do not fit.
+      ValueError: if a file is damaged or the weights do not fit.
     """
     workdir = Path(workdir)
     description = describe_system(workdir)
     space = AttributeSpace.load(workdir / "attribute_space.json")
     build = SYSTEMS[check_choice(f"system of {workdir}", description["system"], SYSTEMS)]
-    system = build(space, **description["arguments"])
+    try:
+        system = build(space, **description["arguments"])
+    except TypeError as error:
+        raise ValueError(
+            f"{workdir / 'model.json'} holds arguments that this version does not know ({error}); "
+            "use the version that versions.json beside it names."
+        ) from error
     weights = workdir / "model.weights.h5"
     if not weights.is_file():
         raise FileNotFoundError(f"{weights} does not exist. {_CURE}")
     try:
         system.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
+        reason = str(error).strip().split("\n")[0][:200]
         raise ValueError(
             f"{weights} does not fit the model that {workdir / 'model.json'} describes "
             f"({reason}); it is damaged or of another run."

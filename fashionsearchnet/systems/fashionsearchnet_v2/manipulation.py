@@ -1,7 +1,5 @@
 """Attribute memory and global representation: how an edit becomes a query vector."""
 
-from collections.abc import Sequence
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -72,7 +70,7 @@ class GlobalRepresentation(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.global_dim = global_dim
 
-    def build(self, input_shape: Sequence[int]) -> None:
+    def build(self, input_shape) -> None:
         _, num_attributes, dim = input_shape
         self.attribute_weights = self.add_weight(
             shape=(num_attributes,), initializer="ones", name="lambda"

@@ -1,5 +1,6 @@
 """FashionSearchNet-v2: attention, local representations, memory, global representation."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -137,17 +138,19 @@ class FashionSearchNetV2(keras.Model):
         """Takes over the weights of the named parts of another instance, such as 'trunk'.
 
         Raises:
-          ValueError: if a part has another shape there.
+          ValueError: if a part has other variables there; nothing is taken over then.
         """
-        for name in names:
-            mine, theirs = getattr(self, name).variables, getattr(other, name).variables
-            for variable, source in zip(mine, theirs, strict=True):
-                if variable.shape != source.shape:
+        parts = [(getattr(self, name), getattr(other, name)) for name in names]
+        for name, (part, source) in zip(names, parts, strict=True):
+            for mine, theirs in itertools.zip_longest(part.variables, source.variables):
+                if _name_and_shape(mine) != _name_and_shape(theirs):
                     raise ValueError(
-                        f"{name}: {variable.path} has shape {tuple(source.shape)} in the run to "
-                        f"start from and {tuple(variable.shape)} here; use the same settings."
+                        f"{name}: {_name_and_shape(theirs)} in the run to start from does not fit "
+                        f"{_name_and_shape(mine)} here; use the same settings."
                     )
-                variable.assign(source)
+        for part, source in parts:
+            for mine, theirs in zip(part.variables, source.variables, strict=True):
+                mine.assign(theirs)
 
     def localize(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """Runs the first stage's part of the network.
@@ -252,3 +255,10 @@ class FashionSearchNetV2(keras.Model):
             cell_stride=self._backbone.cell_stride,
             image_size=self.image_size,
         )
+
+
+def _name_and_shape(variable: keras.Variable | None) -> str:
+    """The last two parts of a variable's path, and its shape."""
+    if variable is None:
+        return "nothing"
+    return f"{'/'.join(variable.path.split('/')[-2:])} {tuple(variable.shape)}"

@@ -115,7 +115,7 @@ def image_boxes(
 
     Args:
       boxes: int32 `[..., 4]`, inclusive cells.
-      first_centre: pixel of the first cell's centre.
+      first_centre: pixels from the image's edge to the first cell's centre.
       cell_stride: pixels from one cell's centre to the next one's.
       image_size: side of the image in pixels.
     """

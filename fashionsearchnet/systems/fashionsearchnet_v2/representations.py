@@ -69,13 +69,12 @@ class AttributeHeads(keras.layers.Layer):
 
     def build(self, input_shape) -> None:
         shape = input_shape
-        for layer in (*self.hidden, self.output_layer, self.classifiers):
+        layers: list[keras.layers.Layer] = [*self.hidden, self.output_layer, self.classifiers]
+        for layer in layers:
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
-    def call(
-        self, inputs: tf.Tensor, seed: tf.Tensor | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns fc10 and its logits.
 
         Args:

@@ -70,9 +70,7 @@ class LocalizationStage:
         loss, accuracy = self._classification(located["logits"], batch["attributes"])
         return loss, {"accuracy": accuracy}
 
-    def _classification(
-        self, logits: tf.Tensor, labels: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _classification(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """This replica's share of a classification loss and of the accuracy."""
         sizes = self.model.space.num_values
         loss = tf.reduce_sum(attribute_cross_entropy(logits, labels, sizes))

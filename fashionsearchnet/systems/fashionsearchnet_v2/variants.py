@@ -32,9 +32,7 @@ class Variant:
 
 
 VARIANTS = {
-    "without_rank": Variant(
-        "w/o Rank", ranking=False, localization=False, global_ranking=False
-    ),
+    "without_rank": Variant("w/o Rank", ranking=False, localization=False, global_ranking=False),
     "rank": Variant("Rank", localization=False, global_ranking=False),
     "rank_l": Variant("Rank-L", global_ranking=False),
     "rank_lg": Variant("Rank-LG"),

@@ -17,8 +17,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.data.garments_drawing import draw
-from fashionsearchnet.data.garments_scene import SPACE, sample_scene
+from fashionsearchnet.data.garments.drawing import draw
+from fashionsearchnet.data.garments.scene import SPACE, sample_scene
 
 _JPEG_QUALITY = 92
 
@@ -55,7 +55,7 @@ class Garments(tfds.core.GeneratorBasedBuilder):
 
     Features of an example: `image` (uint8 `[size, size, 3]`, JPEG), `image_id`
     (`garments-000123`), `attributes` (int32 `[num_attributes]`, -1 for missing) and `boxes`
-    (float32 `[num_attributes, 4]`, see garments_drawing.draw). Examples are stored in the order
+    (float32 `[num_attributes, 4]`, see drawing.draw). Examples are stored in the order
     of their ids.
     """
 
@@ -165,7 +165,7 @@ def prepare(data_dir: str | os.PathLike[str], config: str) -> Garments:
     try:
         builder = Garments(data_dir=os.fspath(data_dir), config=config)
         builder.download_and_prepare(file_format="tfrecord")
-    except (OSError, tf.errors.OpError) as error:
+    except (OSError, RuntimeError, tf.errors.OpError) as error:  # RuntimeError: TFDS wraps some
         raise OSError(
             f"cannot write the data set garments/{config} below {data_dir} ({error}). Free some "
             "space or choose another folder, then run the same command again."

@@ -9,9 +9,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from fashionsearchnet.data.garments_canvas import Canvas, Colour, shade, similarity
-from fashionsearchnet.data.garments_scene import Scene
-from fashionsearchnet.data.garments_shapes import both_sides, moved, ribbon, smooth
+from fashionsearchnet.data.garments.canvas import Canvas, Colour, shade, similarity
+from fashionsearchnet.data.garments.scene import Scene
+from fashionsearchnet.data.garments.shapes import both_sides, moved, ribbon, smooth
 
 
 def draw_background(scene: Scene, size: int, rng: np.random.Generator) -> np.ndarray:

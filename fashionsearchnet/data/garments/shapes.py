@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from fashionsearchnet.data.garments_scene import Scene
+from fashionsearchnet.data.garments.scene import Scene
 
 # Half widths at shoulder, armpit, waist and hem, height of the waist, and length.
 _TOPS = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashionsearchnet.data import catalogue_images
-from fashionsearchnet.data.catalogue_images import ImageLimits, ImageProblem
+from fashionsearchnet.data import image_files
+from fashionsearchnet.data.image_files import ImageLimits, ImageProblem
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
 RED, BLUE = (200, 30, 40), (20, 60, 210)
@@ -61,7 +61,7 @@ def with_jpeg_size(jpeg, width, height):
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_clean_rgb_keeps_its_bytes(suffix):
     data = encode(picture(), suffix)
-    assert catalogue_images.normalize_image(data, LIMITS) == (data, "")
+    assert image_files.normalize_image(data, LIMITS) == (data, "")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_clean_rgb_keeps_its_bytes(suffix):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_others_become_rgb_jpeg(data, change):
-    stored, said = catalogue_images.normalize_image(data, LIMITS)
+    stored, said = image_files.normalize_image(data, LIMITS)
     assert said == change
     assert stored[:2] == b"\xff\xd8"
     image = decode(stored)
@@ -93,7 +93,7 @@ def test_transparency_becomes_white(suffix):
     rgba = np.dstack([picture(), np.full((24, 32), 255, np.uint8)])
     rgba[:, 16:, 3] = 0
     rgba[:12, :16, 3] = 128
-    stored, change = catalogue_images.normalize_image(encode(rgba, suffix), LIMITS)
+    stored, change = image_files.normalize_image(encode(rgba, suffix), LIMITS)
     assert change == "transparency"
     image = decode(stored).astype(int)
     np.testing.assert_allclose(image[18, 4], RED, atol=12)
@@ -110,13 +110,13 @@ def test_palette_png():
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 1, 3, 0, 0, 0))
     png += chunk(b"PLTE", bytes(RED + BLUE)) + chunk(b"tRNS", b"\xff\x00")
     png += chunk(b"IDAT", zlib.compress(b"\0\x00\xff" * 16)) + chunk(b"IEND", b"")
-    image = decode(catalogue_images.normalize_image(png, LIMITS)[0])
+    image = decode(image_files.normalize_image(png, LIMITS)[0])
     np.testing.assert_allclose(image[8, 2], RED, atol=12)
     np.testing.assert_allclose(image[8, 13], 255, atol=4)
 
 
 def test_cmyk_becomes_rgb():
-    stored, change = catalogue_images.normalize_image(CMYK_JPEG, LIMITS)
+    stored, change = image_files.normalize_image(CMYK_JPEG, LIMITS)
     assert change == "JPEG that is not 8-bit RGB"
     np.testing.assert_allclose(decode(stored)[8, 8], (200, 30, 60), atol=8)
 
@@ -128,11 +128,11 @@ def test_cmyk_becomes_rgb():
 def test_exif_orientation_is_applied(orientation, turn):
     full_colour = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
     data = with_orientation(encode(picture(), ".jpg", *full_colour), orientation)
-    stored, change = catalogue_images.normalize_image(data, LIMITS)
+    stored, change = image_files.normalize_image(data, LIMITS)
     assert change == "EXIF orientation"
     np.testing.assert_allclose(decode(stored), turn(picture()), atol=8)
     upright = with_orientation(encode(picture()), 1)
-    assert catalogue_images.normalize_image(upright, LIMITS) == (upright, "")
+    assert image_files.normalize_image(upright, LIMITS) == (upright, "")
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_exif_orientation_is_applied(orientation, turn):
 )
 def test_unusable_images_say_why(tmp_path, data, kind):
     with pytest.raises(ImageProblem) as caught:
-        catalogue_images.normalize_image(data, LIMITS)
+        image_files.normalize_image(data, LIMITS)
     assert caught.value.kind == kind
     path = tmp_path / "image.jpg"
     path.write_bytes(data)
-    checked = catalogue_images.check_image(path, LIMITS)
+    checked = image_files.check_image(path, LIMITS)
     assert (checked.kind, len(checked.digest)) == (kind, 64)
 
 
@@ -180,7 +180,7 @@ def test_no_cut_or_flipped_byte_crashes():
             damaged = bytearray(data[: rng.integers(1, len(data) + 1)])
             damaged[rng.integers(len(damaged))] = rng.integers(256)
             try:
-                stored, _ = catalogue_images.normalize_image(bytes(damaged), LIMITS)
+                stored, _ = image_files.normalize_image(bytes(damaged), LIMITS)
             except ImageProblem:
                 continue
             assert decode(stored).ndim == 3
@@ -193,13 +193,13 @@ def test_find_file(tmp_path):
     (folder / "a.jpg").write_bytes(b"x")
     (folder / "sub" / "b.PNG").write_bytes(b"x")
     (folder / "1.5").write_bytes(b"x")
-    assert catalogue_images.find_file(folder, "a.jpg") == folder / "a.jpg"
-    assert catalogue_images.find_file(folder, "a") == folder / "a.jpg"
-    assert catalogue_images.find_file(folder, "sub/../sub/b") == folder / "sub" / "b.PNG"
-    assert catalogue_images.find_file(folder, "1.5") == folder / "1.5"
+    assert image_files.find_file(folder, "a.jpg") == folder / "a.jpg"
+    assert image_files.find_file(folder, "a") == folder / "a.jpg"
+    assert image_files.find_file(folder, "sub/../sub/b") == folder / "sub" / "b.PNG"
+    assert image_files.find_file(folder, "1.5") == folder / "1.5"
     for name in ("../secret.jpg", "sub/../../secret", str(folder / "a.jpg"), "a\0.jpg"):
         with pytest.raises(ImageProblem, match="outside the image folder"):
-            catalogue_images.find_file(folder, name)
+            image_files.find_file(folder, name)
     for name in ("b.png", "sub", ".", "x" * 5000):
         with pytest.raises(ImageProblem, match="missing file"):
-            catalogue_images.find_file(folder, name)
+            image_files.find_file(folder, name)

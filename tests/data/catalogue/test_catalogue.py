@@ -11,13 +11,11 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data import (
-    catalogue,
-    catalogue_images,
-    catalogue_report,
-    catalogue_selection,
-)
-from fashionsearchnet.data.catalogue_images import ImageLimits
+from fashionsearchnet.data import image_files
+from fashionsearchnet.data.catalogue import builder as catalogue
+from fashionsearchnet.data.catalogue import report as catalogue_report
+from fashionsearchnet.data.catalogue import selection as catalogue_selection
+from fashionsearchnet.data.image_files import ImageLimits
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
 
@@ -161,7 +159,7 @@ def test_other_options_are_named(prepared):
     options, data_dir, _ = prepared
     other = catalogue.CatalogueOptions(**(options | {"min_count": 6, "split_seed": 9}))
     with pytest.raises(
-        ValueError, match=r"min_count was 5, now 6; split_seed was 0, now 9.*--over"
+        ValueError, match=r"min_count was 5, now 6; split_seed was 0, now 9.*overwrite"
     ):
         catalogue.prepare(other, data_dir, show_progress=False)
 
@@ -190,7 +188,7 @@ def test_changed_table_is_noticed(tmp_path):
 def test_a_failed_build_leaves_what_was_there(prepared, monkeypatch, failure):
     options, data_dir, folder = prepared
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    read_bytes = catalogue_images.read_bytes
+    read_bytes = image_files.read_bytes
 
     def fail(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -200,11 +198,9 @@ def test_a_failed_build_leaves_what_was_there(prepared, monkeypatch, failure):
     def select_then_fail(*args):
         selection = select(*args)
         if failure == "full disk":
-            monkeypatch.setattr(catalogue_images, "read_bytes", fail)
+            monkeypatch.setattr(image_files, "read_bytes", fail)
         else:
-            monkeypatch.setattr(
-                catalogue_images, "read_bytes", lambda path: read_bytes(path) + b" "
-            )
+            monkeypatch.setattr(image_files, "read_bytes", lambda path: read_bytes(path) + b" ")
         return selection
 
     monkeypatch.setattr(catalogue, "select", select_then_fail)
@@ -245,3 +241,11 @@ def test_refusals_leave_nothing_behind(prepared, tmp_path, change, error, messag
         options = catalogue.CatalogueOptions(**(prepared[0] | change))
         catalogue.prepare(options, tmp_path / "data", show_progress=False)
     assert not (tmp_path / "data").exists()
+
+
+def test_a_folder_that_cannot_be_made(prepared, tmp_path):
+    (tmp_path / "data").write_text("a file")
+    with pytest.raises(OSError, match=r"cannot make .* choose another data_dir"):
+        catalogue.prepare(
+            catalogue.CatalogueOptions(**prepared[0]), tmp_path / "data", show_progress=False
+        )

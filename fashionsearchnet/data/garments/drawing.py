@@ -3,17 +3,17 @@
 import cv2
 import numpy as np
 
-from fashionsearchnet.data.garments_canvas import Canvas, blend, shade, similarity
-from fashionsearchnet.data.garments_cloth import cloth_grain, cloth_repeat, cloth_tile, knit
-from fashionsearchnet.data.garments_clutter import draw_background, draw_clutter
-from fashionsearchnet.data.garments_details import (
+from fashionsearchnet.data.garments.canvas import Canvas, blend, shade, similarity
+from fashionsearchnet.data.garments.cloth import cloth_grain, cloth_repeat, cloth_tile, knit
+from fashionsearchnet.data.garments.clutter import draw_background, draw_clutter
+from fashionsearchnet.data.garments.details import (
     Palette,
     draw_fastening,
     draw_neckline,
     draw_pocket,
 )
-from fashionsearchnet.data.garments_scene import SPACE, Scene
-from fashionsearchnet.data.garments_shapes import QUILT, Cut, cut, moved, ribbon, smooth
+from fashionsearchnet.data.garments.scene import SPACE, Scene
+from fashionsearchnet.data.garments.shapes import QUILT, Cut, cut, moved, ribbon, smooth
 
 _CANVAS_SIZE = 192  # pixels drawn at the least; the picture is this, shrunk
 _NOWHERE = -np.ones(4, np.float32)
@@ -138,8 +138,9 @@ def _draw_make(canvas: Canvas, garment: Cut, scene: Scene, palette: Palette) -> 
         hem = smooth([(-half, bottom - 0.06), (0.0, bottom - 0.03), (half, bottom - 0.06)])
         canvas.stroke(hem, palette.seam, 0.014)
     elif category == "shirt":
-        for side in (1.0, -1.0):
-            yoke = smooth([(side * 0.42, 0.22), (side * 0.2, 0.27), (0.0, 0.28)])
+        for armhole in garment.armholes:
+            end = armhole[len(armhole) // 3]
+            yoke = smooth([tuple(end), (end[0] / 2, end[1] + 0.03), (0.0, end[1] + 0.04)])
             canvas.stroke(yoke, palette.seam, 0.014)
     elif category == "sweater":
         _draw_ribs(canvas, half, bottom, palette)

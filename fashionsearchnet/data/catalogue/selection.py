@@ -18,9 +18,10 @@ import tqdm
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data import catalogue_images, catalogue_table
-from fashionsearchnet.data.catalogue_images import CheckedImage, ImageLimits, ImageProblem
-from fashionsearchnet.data.catalogue_table import Contradiction, Drop, Row
+from fashionsearchnet.data import image_files
+from fashionsearchnet.data.catalogue import table as catalogue_table
+from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
+from fashionsearchnet.data.image_files import CheckedImage, ImageLimits, ImageProblem
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,10 +161,10 @@ def _check_images(
     found, drops = [], []
     for row in rows:
         try:
-            found.append((row, catalogue_images.find_file(folder, row.image)))
+            found.append((row, image_files.find_file(folder, row.image)))
         except ImageProblem as problem:
             drops.append(Drop(row, problem.kind, str(problem)))
-    checked = catalogue_images.check_images([path for _, path in found], limits)
+    checked = image_files.check_images([path for _, path in found], limits)
     bar = tqdm.tqdm(
         checked, "Checking images", len(found), unit=" images", disable=not show_progress
     )

@@ -1,7 +1,7 @@
 """A canvas with a pose: things are drawn in their own coordinates and land turned and scaled.
 
 Coordinates are (x, y), x to the right and y down, as float arrays `[n, 2]`. Colours are RGB tuples,
-0 to 255. Everything is anti-aliased and placed with 1/16 pixel.
+0 to 255. Everything is anti-aliased; OpenCV places edges to about half a pixel.
 """
 
 import math

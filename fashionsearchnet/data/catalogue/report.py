@@ -10,8 +10,8 @@ import numpy as np
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import MISSING
-from fashionsearchnet.data import catalogue_table
-from fashionsearchnet.data.catalogue_selection import CatalogueOptions, Selection
+from fashionsearchnet.data.catalogue import table as catalogue_table
+from fashionsearchnet.data.catalogue.selection import CatalogueOptions, Selection
 
 REPORT_FILE = "preparation_report.json"
 DROPPED_FILE = "dropped.csv"

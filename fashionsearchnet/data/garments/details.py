@@ -9,9 +9,9 @@ import itertools
 
 import numpy as np
 
-from fashionsearchnet.data.garments_canvas import Canvas, Colour, mix, shade
-from fashionsearchnet.data.garments_scene import Scene, luminance
-from fashionsearchnet.data.garments_shapes import Cut, both_sides, mirrored, moved, ribbon, smooth
+from fashionsearchnet.data.garments.canvas import Canvas, Colour, mix, shade
+from fashionsearchnet.data.garments.scene import Scene, luminance
+from fashionsearchnet.data.garments.shapes import Cut, both_sides, mirrored, moved, ribbon, smooth
 
 _BLACK, _WHITE = (22.0, 22.0, 26.0), (247.0, 247.0, 244.0)
 _WHOLE_FRONT = ("shirt", "jacket", "coat")  # other tops are fastened a hand's length down

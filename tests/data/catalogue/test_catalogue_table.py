@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from fashionsearchnet.data import catalogue_table
-from fashionsearchnet.data.catalogue_table import Row
+from fashionsearchnet.data.catalogue import table as catalogue_table
+from fashionsearchnet.data.catalogue.table import Row
 
 
 def write(path, text, encoding="utf-8"):

@@ -19,8 +19,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import tqdm
 
-from fashionsearchnet.data import catalogue_images, catalogue_report, splits
-from fashionsearchnet.data.catalogue_selection import CatalogueOptions, Selection, select
+from fashionsearchnet.data import image_files, splits
+from fashionsearchnet.data.catalogue import report as catalogue_report
+from fashionsearchnet.data.catalogue.selection import CatalogueOptions, Selection, select
 
 
 class CatalogueConfig(tfds.core.BuilderConfig):
@@ -89,10 +90,10 @@ class Catalogue(tfds.core.GeneratorBasedBuilder):
         bar = tqdm.tqdm(indices, f"Storing {split}", unit=" images", disable=hidden)
         for key, index in enumerate(bar):
             path = selection.paths[index]
-            data = catalogue_images.read_bytes(path)
+            data = image_files.read_bytes(path)
             if hashlib.sha256(data).hexdigest() != selection.images[index].digest:
                 raise OSError(f"{path} was changed while the data set was being made; run again.")
-            image, _ = catalogue_images.normalize_image(data, config.options.limits)
+            image, _ = image_files.normalize_image(data, config.options.limits)
             yield (
                 key,
                 {
@@ -138,7 +139,7 @@ def prepare(
     }
     indices = splits.split_indices(len(selection.rows), sizes, options.split_seed)
     target = _dataset_folder(options.name, data_dir)
-    with _building_folder(target) as building, _explain_failure(target):
+    with _explain_failure(target), _building_folder(target) as building:
         config = CatalogueConfig(options, selection, indices, show_progress)
         builder = Catalogue(config=config, data_dir=building)
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS names the folder used meanwhile
@@ -174,7 +175,7 @@ def open_existing(
     if differences:
         raise ValueError(
             f"{folder} was made with other options: {'; '.join(differences)}. Choose another "
-            "--name, or --overwrite it."
+            "name, or set overwrite."
         )
     return builder
 
@@ -195,6 +196,11 @@ def _building_folder(target: Path) -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)  # of a build that was killed
     try:
         folder.mkdir(parents=True)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot make {folder} ({error.strerror}); choose another data_dir"
+        ) from error
+    try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -213,7 +219,7 @@ def _explain_failure(target: Path) -> Iterator[None]:
             raise OSError(
                 errno.ENOSPC,
                 f"no space left to make {target}; what was there before is unchanged. Free some "
-                "space or choose another --data_dir, then run the same command again",
+                "space or choose another data_dir, then run the same command again",
             ) from error
         if isinstance(error, tf.errors.OpError):
             raise OSError(f"cannot write {target}: {error.message}") from error

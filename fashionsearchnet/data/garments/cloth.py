@@ -5,8 +5,8 @@ import functools
 import cv2
 import numpy as np
 
-from fashionsearchnet.data.garments_canvas import Canvas, compose, mix, similarity
-from fashionsearchnet.data.garments_scene import Scene
+from fashionsearchnet.data.garments.canvas import Canvas, compose, mix, similarity
+from fashionsearchnet.data.garments.scene import Scene
 
 _TILE_SIZE = 32  # pixels of one repeat
 

@@ -1,0 +1,1 @@
+"""Rendered clothes: scenes, their drawing, and the TFDS builder."""

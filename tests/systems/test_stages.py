@@ -1,0 +1,187 @@
+"""One table of every stage of every system, and what each must promise."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import SPACE, FakeDataset
+
+from fashionsearchnet import distribution, systems, training
+from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
+    GlobalStage,
+    LocalizationStage,
+    RepresentationStage,
+)
+
+BATCH = 16
+
+
+def build_model(variant: str, normalization: str = "batch") -> FashionSearchNetV2:
+    keras.utils.set_random_seed(0)
+    return FashionSearchNetV2(
+        SPACE,
+        variant=variant,
+        image_size=40,
+        first_stride=2,
+        width=0.1,
+        normalization=normalization,
+        hidden_dims=(16, 16),
+        representation_dim=8,
+        dropout_rate=0.1,
+        global_dim=6,
+    )
+
+
+def localization(variant="full", **model_arguments):
+    return LocalizationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
+
+
+def representations(variant="full", **model_arguments):
+    return RepresentationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
+
+
+def global_ranking(variant="full", **model_arguments):
+    """Stored representations are noisy one-hot blocks, as a trained second stage gives."""
+    model = build_model(variant, **model_arguments)
+    values = FakeDataset().labels("train")
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(*values.shape, 8)).astype(np.float32)
+    stored = noise + 2 * (values[..., None] == np.arange(8))
+    model.memory.memory.assign(class_means(SPACE, stored, values))
+    return GlobalStage(model, stored, values, global_batch_size=BATCH)
+
+
+# Every system has its stages here, or test_every_system_has_its_stages_in_the_table fails.
+STAGES = {"fashionsearchnet_v2": [localization, representations, global_ranking]}
+ALL = [stage for stages in STAGES.values() for stage in stages]
+RATE = {"localization": 0.02, "representations": 0.02, "global": 0.05}
+
+
+def train(stage, workdir, num_steps, strategy=None, log_every=5):
+    rate = RATE[stage.name]
+    training.train(
+        stage,
+        workdir=workdir,
+        optimizer=training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4),
+        schedule=training.Schedule(num_steps, log_every=log_every, checkpoint_every=3),
+        strategy=strategy or distribution.get_strategy("one_device"),
+    )
+
+
+def weights(model) -> dict[str, np.ndarray]:
+    return {variable.path: variable.numpy() for variable in model.variables}
+
+
+def test_every_system_has_its_stages_in_the_table():
+    assert set(STAGES) == set(systems.SYSTEMS)
+
+
+@pytest.mark.parametrize("build", ALL)
+def test_every_trainable_variable_gets_a_finite_gradient(build):
+    stage = build()
+    batch = next(iter(stage.examples(0, None)))
+    with tf.GradientTape() as tape:
+        loss, logged = stage.loss(batch, tf.constant([1, 2]))
+    gradients = tape.gradient(loss, [v.value for v in stage.trainable_variables()])
+    for variable, gradient in zip(stage.trainable_variables(), gradients, strict=True):
+        assert gradient is not None, variable.path
+        assert np.isfinite(tf.convert_to_tensor(gradient)).all(), variable.path
+    assert all(np.isfinite(value) for value in logged.values())
+
+
+@pytest.mark.parametrize("build", ALL)
+def test_only_the_stages_own_variables_move(build, tmp_path):
+    stage = build()
+    before = weights(stage.model)
+    train(stage, tmp_path, 2)
+    moved = {path for path, value in weights(stage.model).items() if (value != before[path]).any()}
+    own = {variable.path for variable in stage.trainable_variables()}
+    statistics = {path for path in before if "moving_" in path}
+    assert own <= moved <= own | statistics
+
+
+@pytest.mark.parametrize("build", ALL)
+def test_the_loss_falls(build, tmp_path):
+    stage = build()
+    train(stage, tmp_path, 60, log_every=10)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in lines]
+    assert losses[-1] < 0.9 * losses[0]
+
+
+@pytest.mark.parametrize("build", ALL)
+def test_a_resumed_run_equals_a_straight_one(build, tmp_path):
+    straight, stopped, resumed = build(), build(), build()
+    train(straight, tmp_path / "straight", 5)
+    train(stopped, tmp_path / "resumed", 3)
+    train(resumed, tmp_path / "resumed", 5)
+    expected = weights(straight.model)
+    for path, value in weights(resumed.model).items():
+        np.testing.assert_array_equal(value, expected[path], err_msg=path)
+
+
+@pytest.mark.parametrize("build", ALL)
+def test_two_replicas_give_the_weights_of_one(build, tmp_path):
+    """Without batch statistics and dropout, which are each replica's own."""
+    mirrored = distribution.get_strategy("mirrored")
+
+    def trained(strategy, name):
+        with strategy.scope():
+            stage = build(normalization="none")
+            stage.model.heads.dropout_rate = 0.0
+        train(stage, tmp_path / name, 4, strategy)
+        return weights(stage.model)
+
+    one = trained(distribution.get_strategy("one_device"), "one")
+    for path, value in trained(mirrored, "two").items():
+        np.testing.assert_allclose(value, one[path], rtol=1e-3, atol=1e-4, err_msg=path)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_trains_its_second_stage(variant, tmp_path):
+    stage = representations(variant)
+    train(stage, tmp_path, 2, log_every=1)
+    line = (tmp_path / "metrics.jsonl").read_text().splitlines()[-1]
+    assert ("l_t" in line) == VARIANTS[variant].ranking
+    assert ("box_area" in line) == any(VARIANTS[variant].pooling)
+
+
+def test_a_fixed_memory_stays_and_an_updatable_one_moves(tmp_path):
+    for variant, moves in (("rank_lg", False), ("full", True)):
+        stage = global_ranking(variant)
+        before = stage.model.memory.memory.numpy()
+        train(stage, tmp_path / variant, 2)
+        assert (stage.model.memory.memory.numpy() != before).any() == moves
+
+
+def test_a_memory_with_a_higher_rate_moves_further(tmp_path):
+    moved = []
+    for multiplier in (1.0, 100.0):
+        stage = global_ranking()
+        stage._memory_rate_multiplier = multiplier
+        before = stage.model.memory.memory.numpy()
+        train(stage, tmp_path / str(multiplier), 1)
+        moved.append(np.abs(stage.model.memory.memory.numpy() - before).mean())
+    assert moved[1] == pytest.approx(100 * moved[0], rel=1e-2)
+
+
+@pytest.mark.parametrize("variant", ["without_rank", "rank", "rank_l"])
+def test_a_variant_without_a_global_stage_says_so(variant):
+    with pytest.raises(ValueError, match="has no global stage"):
+        global_ranking(variant)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("build", ALL)
+def test_mixed_precision_keeps_losses_and_weights_in_float32(build, policy, tmp_path):
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        stage = build()
+        train(stage, tmp_path, 1)
+        assert {v.dtype for v in stage.trainable_variables()} == {"float32"}
+        loss, _ = stage.loss(next(iter(stage.examples(0, None))), tf.constant([0, 1]))
+        assert loss.dtype == tf.float32
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")

@@ -1,0 +1,27 @@
+import json
+
+import pytest
+
+from fashionsearchnet import runs
+from fashionsearchnet.attributes import AttributeSpace
+
+
+def test_a_run_tells_what_made_it(space, tmp_path):
+    workdir = runs.start_run(tmp_path / "a" / "run", space=space, flags="--width=0.5\n", seed=7)
+    assert workdir == tmp_path / "a" / "run"
+    assert (workdir / "flags.txt").read_text() == "--width=0.5\n"
+    assert AttributeSpace.load(workdir / "attribute_space.json") == space
+    versions = json.loads((workdir / "versions.json").read_text())
+    assert versions["seed"] == 7
+    assert {"python", "machine", "tensorflow", "keras", "numpy"} <= versions.keys()
+
+
+def test_a_run_is_reopened_on_the_same_attributes_only(space, tmp_path):
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1)
+    runs.start_run(tmp_path, space=space, flags="--seed=2\n", seed=2)
+    assert (tmp_path / "flags.txt").read_text() == "--seed=2\n"
+    other = AttributeSpace.from_dict({**space.to_dict(), "fit": ["slim", "wide"]})
+    with pytest.raises(ValueError, match="'fit' is only in the data set"):
+        runs.start_run(tmp_path, space=other, flags="--seed=3\n", seed=3)
+    assert (tmp_path / "flags.txt").read_text() == "--seed=2\n"
+    assert AttributeSpace.load(tmp_path / "attribute_space.json") == space
