@@ -5,6 +5,7 @@ layers (conv5 and on) behind it.
 """
 
 import dataclasses
+import functools
 import os
 import pickle
 from pathlib import Path
@@ -18,7 +19,10 @@ from fashionsearchnet.layers import NORMALIZATIONS, ConvolutionBlock, LocalRespo
 APPLICATIONS = {
     "resnet50": keras.applications.ResNet50,
     "mobilenet_v2": keras.applications.MobileNetV2,
-    "efficientnet_v2_b0": keras.applications.EfficientNetV2B0,
+    # Its own rescaling would come on top of the subtracted means.
+    "efficientnet_v2_b0": functools.partial(
+        keras.applications.EfficientNetV2B0, include_preprocessing=False
+    ),
 }
 BACKBONES = ("alexnet", *APPLICATIONS)
 _NUM_HALVINGS = 5  # of the image, in each of these networks

@@ -1,5 +1,6 @@
 """Distribution strategies by name, and what a replica needs to know of the others."""
 
+import functools
 import json
 import os
 
@@ -10,8 +11,9 @@ from fashionsearchnet.checks import check_choice
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
 
 
+@functools.cache
 def get_strategy(name: str) -> tf.distribute.Strategy:
-    """Returns a strategy.
+    """Returns a strategy; the same one at each call, since a process can only run one at a time.
 
     Args:
       name: 'one_device' (the GPU if there is one, else the CPU), 'mirrored' (all GPUs of this

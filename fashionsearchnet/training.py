@@ -216,7 +216,7 @@ def _distribute(stage: Stage, first_step: int, strategy: tf.distribute.Strategy)
 
 
 class _Checkpoints:
-    """The run's state on disk. TensorFlow writes a checkpoint beside the last one, then names it."""
+    """The run's state on disk; TensorFlow writes a checkpoint beside the last, then names it."""
 
     def __init__(self, workdir: Path, model, optimizer, step: tf.Variable, strategy):
         self._checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, step=step)
@@ -236,7 +236,7 @@ class _Checkpoints:
         try:
             self._checkpoint.restore(latest).assert_existing_objects_matched().assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
-            reason = str(error).strip().splitlines()[0][:200]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise ValueError(
                 f"checkpoint {latest} does not fit this model and stage ({reason}); use the "
                 "flags it was made with (flags.txt beside it), or another --workdir."

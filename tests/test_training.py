@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,6 +65,19 @@ class RegressionStage:
         return tf.reduce_sum(tf.square(error)) / BATCH, {"noise": noise}
 
 
+class StoppingStage:
+    """Another stage whose data end after a step, as if the process had been stopped there."""
+
+    def __init__(self, stage: RegressionStage, stop_at: int):
+        self._stage, self._stop_at = stage, stop_at
+
+    def __getattr__(self, name):
+        return getattr(self._stage, name)
+
+    def examples(self, first_step, context):
+        return self._stage.examples(first_step, context).take(self._stop_at - first_step)
+
+
 SETTINGS = training.OptimizerSettings(
     learning_rate=0.02, momentum=0.9, weight_decay=1e-3, schedule="cosine", warmup_steps=3
 )
@@ -82,10 +96,10 @@ def run(
     keras.utils.set_random_seed(3)
     strategy = strategy or distribution.get_strategy("one_device")
     with strategy.scope():
-        stage = RegressionStage(delay=delay)
+        stage: Any = RegressionStage(delay=delay)
     schedule = training.Schedule(num_steps, log_every=2, checkpoint_every=3, seed=7)
     if stop_at is not None:
-        stage.examples = _stopping(stage.examples, stop_at)
+        stage = StoppingStage(stage, stop_at)
     try:
         training.train(
             stage, workdir=workdir, optimizer=settings, schedule=schedule, strategy=strategy
@@ -93,10 +107,6 @@ def run(
     except (StopIteration, tf.errors.OutOfRangeError):
         assert stop_at is not None
     return np.concatenate([np.ravel(w) for w in stage.model.get_weights()])
-
-
-def _stopping(examples, stop_at: int):
-    return lambda first_step, context: examples(first_step, context).take(stop_at - first_step)
 
 
 @pytest.mark.parametrize("stop_at", [1, 3, 4, 8])

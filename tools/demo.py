@@ -21,6 +21,9 @@ flags.DEFINE_string("runs_dir", "runs/demo", "Folder of the demo's runs.")
 flags.DEFINE_string("dataset", "garments/small", "Data set of the demo.")
 flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small for a smoke test.")
 
+flags.DEFINE_string("query_id", "garments-008003", "Image of the query split to search for.")
+flags.DEFINE_multi_string("set", ["colour=red"], "Edit of the search; repeatable.")
+
 ROOT = Path(__file__).parents[1]
 _EPOCHS = {"localization": 6, "representations": 3, "global": 10}
 
@@ -55,11 +58,15 @@ def commands(runs: Path) -> list[list[str]]:
             *data,
             f"--beside={runs / 'without_rank' / 'evaluation' / 'query.npz'}",
         ],
-        ["search", f"--workdir={full}", *data, *_SEARCH, f"--output={full / 'search.png'}"],
+        [
+            "search",
+            f"--workdir={full}",
+            *data,
+            f"--query_id={FLAGS.query_id}",
+            *(f"--set={edit}" for edit in FLAGS.set),
+            f"--output={full / 'search.png'}",
+        ],
     ]
-
-
-_SEARCH = ["--query_id=garments-008003", "--set=colour=red", "--k=10"]
 
 
 def main() -> None:

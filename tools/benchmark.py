@@ -1,0 +1,212 @@
+"""Measures what the parts cost beside what they cannot do without; each pair in one run.
+
+  python tools/benchmark.py --data_dir=data --dataset=garments/large
+
+Machines differ and are noisy, so read the ratios: both sides of a ratio are timed in turn, several
+rounds each, and the medians are compared. The network is the paper's (AlexNet at full width,
+227 px) with 12 attributes of as many values as Shopping100k has; --width and --image_size make it
+smaller.
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+import statistics
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from fashionsearchnet import files, runs, training
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2, regions
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
+flags.DEFINE_string("dataset", "garments/large", "Data set that feeds the input pipeline.")
+flags.DEFINE_integer("image_size", 227, "Side of the square input in pixels.", 25)
+flags.DEFINE_float("width", 1.0, "Multiplies the number of filters.", 0.05, 4.0)
+flags.DEFINE_integer("first_stride", 4, "Stride of conv1.", 1, 4)
+flags.DEFINE_integer("batch_size", 64, "Images per step.", 2)
+flags.DEFINE_integer("rounds", 5, "Rounds of timing; medians are reported.", 1)
+flags.DEFINE_integer("num_images", 10_000, "Images of the extraction; 0 leaves it out.", 0)
+flags.DEFINE_string("output", None, "JSON file to write the figures to.")
+
+# Values per attribute of Shopping100k, in its own order.
+_NUM_VALUES = (16, 17, 19, 14, 10, 15, 2, 11, 16, 7, 9, 15)
+
+
+def seconds_of(*functions: Callable[[], object]) -> list[float]:
+    """Returns the median seconds of each function, timed in turn after one warm-up call."""
+    taken: list[list[float]] = [[] for _ in functions]
+    for round_number in range(FLAGS.rounds + 1):
+        for function, seconds in zip(functions, taken, strict=True):
+            start = time.perf_counter()
+            function()
+            if round_number:
+                seconds.append(time.perf_counter() - start)
+    return [statistics.median(seconds) for seconds in taken]
+
+
+def build_model() -> FashionSearchNetV2:
+    """Returns the paper's network with 12 attributes."""
+    names = {f"attribute{a}": [f"{v}" for v in range(n)] for a, n in enumerate(_NUM_VALUES)}
+    return FashionSearchNetV2(
+        AttributeSpace.from_dict(names),
+        image_size=FLAGS.image_size,
+        width=FLAGS.width,
+        first_stride=FLAGS.first_stride,
+        normalization="batch",
+    )
+
+
+def measure_extraction(model: FashionSearchNetV2) -> dict[str, float]:
+    """(a) Everything from image to global representation, beside the bare conv1-conv7."""
+    images = tf.random.normal([FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3], stddev=50)
+    bare = tf.function(lambda x: model.localize(x)["conv7"])
+    full = tf.function(model.encode_gallery)
+    bare_seconds, full_seconds = seconds_of(
+        lambda: bare(images).numpy(), lambda: full(images).numpy()
+    )
+    return {
+        "trunk_images_per_second": FLAGS.batch_size / bare_seconds,
+        "extraction_images_per_second": FLAGS.batch_size / full_seconds,
+        "extraction_over_trunk": bare_seconds / full_seconds,
+    }
+
+
+def opencv_boxes(maps: np.ndarray, threshold: float) -> np.ndarray:
+    """The plain version of the region step: a loop over OpenCV's connected components."""
+    boxes = np.zeros((*maps.shape[:2], 4), np.int32)
+    for index in np.ndindex(maps.shape[:2]):
+        one = maps[index]
+        mask = (one > np.float32(threshold) * one.max()).astype(np.uint8)
+        _, _, found, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        left, top, width, height, _ = found[1 + found[1:, cv2.CC_STAT_AREA].argmax()]
+        boxes[index] = top, left, top + height - 1, left + width - 1
+    return boxes
+
+
+def measure_regions() -> dict[str, float]:
+    """(b) The region step beside OpenCV's loop, on maps of a few smooth blobs like trained ones."""
+    rng = np.random.default_rng(0)
+    shape = (FLAGS.batch_size, len(_NUM_VALUES), 13, 13)
+    noise = rng.random(shape).astype(np.float32).reshape(-1, 13, 13)
+    maps = np.stack([cv2.GaussianBlur(one, (0, 0), 1.5) for one in noise]).reshape(shape)
+    maps -= maps.mean()
+    step = tf.function(lambda m: regions.attention_boxes(m, 0.2))
+    same = (step(maps).numpy() == opencv_boxes(maps, 0.2)).all(axis=-1).mean()
+    graph_seconds, loop_seconds = seconds_of(
+        lambda: step(maps).numpy(), lambda: opencv_boxes(maps, 0.2)
+    )
+    return {
+        "regions_ms_per_image": 1e3 * graph_seconds / FLAGS.batch_size,
+        "opencv_ms_per_image": 1e3 * loop_seconds / FLAGS.batch_size,
+        "regions_over_opencv": graph_seconds / loop_seconds,
+        # Ties of area are told apart by activation here and by order in OpenCV's loop.
+        "same_boxes": float(same),
+    }
+
+
+def measure_training(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> dict[str, float]:
+    """(c) A step of stage 2 beside forward and backward of the bare trunk."""
+    rng = np.random.default_rng(0)
+    shape = (FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3)
+    labels = np.stack([rng.integers(n, size=FLAGS.batch_size) for n in _NUM_VALUES], axis=1)
+    batch = {
+        "image": tf.random.normal(shape, stddev=50),
+        "attributes": tf.constant(labels, tf.int32),
+    }
+    stage = RepresentationStage(model, dataset, FLAGS.batch_size)
+    trunk = [*model.trunk.trainable_variables, *model.conv5.trainable_variables]
+    trunk += model.attention_maps.conv6.trainable_variables
+    trunk += model.attention_maps.conv7.trainable_variables
+
+    def step(loss_of: Callable[[], tf.Tensor], variables):
+        optimizer = training.OptimizerSettings(momentum=0.9).build(1, variables)
+
+        @tf.function
+        def run() -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                loss = loss_of()
+            optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+            return loss
+
+        return run
+
+    bare = step(
+        lambda: tf.reduce_mean(tf.square(model.localize(batch["image"], training=True)["conv7"])),
+        trunk,
+    )
+    full = step(lambda: stage.loss(batch, tf.constant([0, 1]))[0], stage.trainable_variables())
+    bare_seconds, full_seconds = seconds_of(lambda: bare().numpy(), lambda: full().numpy())
+    return {
+        "trunk_training_images_per_second": FLAGS.batch_size / bare_seconds,
+        "stage2_images_per_second": FLAGS.batch_size / full_seconds,
+        "stage2_over_trunk": bare_seconds / full_seconds,
+    }
+
+
+def measure_pipeline(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> dict[str, float]:
+    """(d) The training pipeline alone, images per second."""
+    batches = iter(
+        dataset.training_examples(
+            "train",
+            image_size=FLAGS.image_size,
+            channel_means=model.channel_means,
+            global_batch_size=FLAGS.batch_size,
+            seed=0,
+            flip=True,
+        )
+    )
+    (seconds,) = seconds_of(lambda: [next(batches) for _ in range(10)])
+    return {"pipeline_images_per_second": 10 * FLAGS.batch_size / seconds}
+
+
+def measure_many(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> dict[str, float]:
+    """(e) Extraction of many images from the data set, with decoding; the paper: 60 s per 10,000.
+
+    A split with fewer images is gone through repeatedly.
+    """
+    encode = tf.function(model.encode_gallery)
+    batches = dataset.images(
+        "gallery", model.image_size, channel_means=model.channel_means, batch_size=FLAGS.batch_size
+    ).repeat()
+    done, start = 0, time.perf_counter()
+    for images in batches:
+        done += len(encode(images).numpy())
+        if done >= FLAGS.num_images:
+            break
+    return {"images": done, "seconds": time.perf_counter() - start}
+
+
+def main() -> None:
+    model = build_model()
+    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
+    figures: dict[str, float] = {}
+    for measure in (
+        lambda: measure_extraction(model),
+        measure_regions,
+        lambda: measure_training(dataset, model),
+        lambda: measure_pipeline(dataset, model),
+        lambda: measure_many(dataset, model) if FLAGS.num_images else {},
+    ):
+        for name, value in measure().items():
+            print(f"{name:<36}{value:>12,.3f}", flush=True)
+            figures[name] = value
+    ratio = figures["pipeline_images_per_second"] / figures["stage2_images_per_second"]
+    figures["pipeline_over_stage2"] = ratio
+    print(f"{'pipeline_over_stage2':<36}{ratio:>12,.3f}")
+    if FLAGS.output:
+        devices = [device.name for device in tf.config.list_physical_devices()]
+        files.write_json(
+            FLAGS.output, {"figures": figures, "devices": devices, "versions": runs.versions()}
+        )
+
+
+if __name__ == "__main__":
+    command.run(main)
