@@ -8,6 +8,11 @@ from pathlib import Path
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 
+# What may differ between two starts of one run: it does not change what comes out.
+_FREE_FLAGS = (
+    "checkpoint_every", "data_dir", "distribution", "init_from", "log_every", "workdir"
+)  # fmt: skip
+
 _PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
@@ -19,7 +24,7 @@ def start_run(
     Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`.
 
     Raises:
-      ValueError: if the folder belongs to a run on another attribute space.
+      ValueError: if the folder belongs to a run on another attribute space or with other flags.
       OSError: if it cannot be written.
     """
     workdir = Path(workdir).expanduser()
@@ -28,9 +33,28 @@ def start_run(
         AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
     else:
         space.save(known)
-    files.write_text(workdir / "flags.txt", flags)
+    before = workdir / "flags.txt"
+    if before.exists():
+        _check_same_flags(workdir, before.read_text(encoding="utf-8"), flags)
+    files.write_text(before, flags)
     files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
     return workdir
+
+
+def _check_same_flags(workdir: Path, before: str, now: str) -> None:
+    """Raises a ValueError that names the flags in which two flagfiles differ."""
+
+    def settings(text: str) -> set[str]:
+        lines = (line.strip() for line in text.splitlines())
+        return {line for line in lines if line.lstrip("-").split("=")[0] not in _FREE_FLAGS}
+
+    was, wanted = sorted(settings(before) - settings(now)), sorted(settings(now) - settings(before))
+    if was or wanted:
+        raise ValueError(
+            f"workdir {workdir} holds a run with other settings: "
+            f"there {' '.join(was) or '(none)'}, now {' '.join(wanted) or '(none)'}. Use its flags "
+            f"(--flagfile={workdir / 'flags.txt'}) to go on with it, or another --workdir."
+        )
 
 
 def versions() -> dict[str, str]:

@@ -17,11 +17,24 @@ def test_a_run_tells_what_made_it(space, tmp_path):
 
 
 def test_a_run_is_reopened_on_the_same_attributes_only(space, tmp_path):
-    runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1)
-    runs.start_run(tmp_path, space=space, flags="--seed=2\n", seed=2)
-    assert (tmp_path / "flags.txt").read_text() == "--seed=2\n"
+    runs.start_run(tmp_path, space=space, flags="--log_every=1\n", seed=1)
+    runs.start_run(tmp_path, space=space, flags="--log_every=2\n", seed=2)
+    assert (tmp_path / "flags.txt").read_text() == "--log_every=2\n"
     other = AttributeSpace.from_dict({**space.to_dict(), "fit": ["slim", "wide"]})
     with pytest.raises(ValueError, match="'fit' is only in the data set"):
-        runs.start_run(tmp_path, space=other, flags="--seed=3\n", seed=3)
-    assert (tmp_path / "flags.txt").read_text() == "--seed=2\n"
+        runs.start_run(tmp_path, space=other, flags="--log_every=3\n", seed=3)
+    assert (tmp_path / "flags.txt").read_text() == "--log_every=2\n"
     assert AttributeSpace.load(tmp_path / "attribute_space.json") == space
+
+
+def test_a_run_goes_on_with_flags_that_do_not_change_it(tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n--log_every=5\n", seed=1)
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n--log_every=9\n", seed=1)
+    assert "log_every=9" in (tmp_path / "flags.txt").read_text()
+
+
+def test_a_run_with_other_settings_is_refused_and_keeps_its_flags(tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags="--variant=rank\n", seed=0)
+    with pytest.raises(ValueError, match=r"there --variant=rank, now --variant=full"):
+        runs.start_run(tmp_path, space=space, flags="--variant=full\n", seed=0)
+    assert (tmp_path / "flags.txt").read_text() == "--variant=rank\n"

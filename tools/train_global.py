@@ -50,6 +50,8 @@ def build_model(dataset, strategy) -> FashionSearchNetV2:
 
 def main() -> None:
     dataset, strategy = training_flags.start()
+    if training_flags.is_finished():
+        return
     model = build_model(dataset, strategy)
     stage = GlobalStage(
         model,

@@ -37,6 +37,8 @@ flags.DEFINE_string(
 
 def main() -> None:
     dataset, strategy = training_flags.start()
+    if training_flags.is_finished():
+        return
     with strategy.scope():
         model = FashionSearchNetV2(
             dataset.space,

@@ -1,6 +1,7 @@
 """The flags that the three training scripts share, and the objects made of them."""
 
 import sys
+from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -61,6 +62,7 @@ def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
     """Opens the data set, makes the run's folder and sets precision and seeds."""
     # A strategy of several workers must come before anything else of TensorFlow.
     strategy = distribution.get_strategy(FLAGS.distribution)
+    FLAGS.workdir = str(Path(FLAGS.workdir).expanduser())
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     keras.mixed_precision.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
@@ -93,6 +95,14 @@ def schedule(num_examples: int) -> training.Schedule:
         checkpoint_every=FLAGS.checkpoint_every,
         seed=FLAGS.seed,
     )
+
+
+def is_finished() -> bool:
+    """Returns whether this run is complete, and says so."""
+    if not Path(FLAGS.workdir, "model.json").exists():
+        return False
+    print(f"{FLAGS.workdir} is finished; use another --workdir to train again.")
+    return True
 
 
 def save(model, stage: str, strategy: tf.distribute.Strategy) -> None:
