@@ -9,7 +9,7 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet import systems, training
+from fashionsearchnet import systems
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
@@ -61,13 +61,7 @@ def main() -> None:
         seed=FLAGS.seed,
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
     )
-    training.train(
-        stage,
-        workdir=FLAGS.workdir,
-        optimizer=training_flags.optimizer(),
-        schedule=training_flags.schedule(dataset.num_examples(FLAGS.train_split)),
-        strategy=strategy,
-    )
+    training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)
 
 

@@ -9,7 +9,7 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet import backbones, layers, training
+from fashionsearchnet import backbones, layers
 from fashionsearchnet.backbones import load_pretrained
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import LocalizationStage
@@ -60,13 +60,7 @@ def main() -> None:
         seed=FLAGS.seed,
         flip=FLAGS.flip,
     )
-    training.train(
-        stage,
-        workdir=FLAGS.workdir,
-        optimizer=training_flags.optimizer(),
-        schedule=training_flags.schedule(dataset.num_examples(FLAGS.train_split)),
-        strategy=strategy,
-    )
+    training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)
 
 

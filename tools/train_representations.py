@@ -13,7 +13,7 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet import systems, training
+from fashionsearchnet import systems
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
@@ -72,13 +72,7 @@ def main() -> None:
         triplet_weight=FLAGS.triplet_weight,
         representation_classification_weight=FLAGS.representation_classification_weight,
     )
-    training.train(
-        stage,
-        workdir=FLAGS.workdir,
-        optimizer=training_flags.optimizer(),
-        schedule=training_flags.schedule(dataset.num_examples(FLAGS.train_split)),
-        strategy=strategy,
-    )
+    training_flags.train(stage, dataset, strategy)
     fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir)
     training_flags.save(model, stage.name, strategy)
 

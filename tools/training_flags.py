@@ -62,7 +62,7 @@ def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
     """Opens the data set, makes the run's folder and sets precision and seeds."""
     # A strategy of several workers must come before anything else of TensorFlow.
     strategy = distribution.get_strategy(FLAGS.distribution)
-    FLAGS.workdir = str(Path(FLAGS.workdir).expanduser())
+    FLAGS["workdir"].value = str(Path(FLAGS.workdir).expanduser())
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     keras.mixed_precision.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
@@ -75,7 +75,18 @@ def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
     return dataset, strategy
 
 
-def optimizer() -> training.OptimizerSettings:
+def train(stage: training.Stage, dataset: pipeline.Dataset, strategy) -> None:
+    """Runs the loop on a stage as the flags say."""
+    training.train(
+        stage,
+        workdir=FLAGS.workdir,
+        optimizer=_optimizer(),
+        schedule=_schedule(dataset.num_examples(FLAGS.train_split)),
+        strategy=strategy,
+    )
+
+
+def _optimizer() -> training.OptimizerSettings:
     """Returns the optimizer's settings."""
     return training.OptimizerSettings(
         learning_rate=FLAGS.learning_rate,
@@ -87,7 +98,7 @@ def optimizer() -> training.OptimizerSettings:
     )
 
 
-def schedule(num_examples: int) -> training.Schedule:
+def _schedule(num_examples: int) -> training.Schedule:
     """Returns how long to train: `--num_epochs` over `num_examples`, in steps."""
     return training.Schedule(
         num_steps=max(1, round(FLAGS.num_epochs * num_examples / FLAGS.batch_size)),
