@@ -3,14 +3,15 @@
   python tools/compare.py --report=runs/garments/rank/evaluation/query.md \\
       --report=runs/garments/rank_l/evaluation/query.md
 
-Prints Markdown: a row per report with the 95 % bootstrap interval of its mean, then what each report
-adds to the one before it, paired over the same manipulations, and the mean scores of the boxes where
+Prints Markdown: a row per report with the 95 % bootstrap interval of its mean; what each report
+adds to the one before it, paired over the same manipulations; and how well the boxes fit, where
 the data set knows the true ones. All must come from tools/evaluate.py with the same data and rules.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -21,65 +22,84 @@ flags.DEFINE_multi_string(
     "report", None, "Report (.md, .json or .npz) of a run; repeatable, in order.", required=True
 )
 flags.DEFINE_multi_string("label", [], "Names of the rows, in the order of --report.")
-flags.DEFINE_integer("k", 20, "K of the Top-K accuracy.", 1)
+flags.DEFINE_integer("k", 20, "K of the Top-K accuracy; one of the reports' --top_k.", 1)
 flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap over query images.", 1)
-flags.DEFINE_integer("seed", 0, "Of the bootstrap.", 0)
+flags.DEFINE_integer("seed", 0, "Of the bootstrap of the differences.", 0)
 
 
-def accuracy_line(name: str, summary: dict) -> str:
-    """Returns a Markdown row of the table."""
-    cells = ["-" if v is None else f"{v:.3f}" for v in summary["per_attribute"]]
-    low, high = summary["mean_interval"]
-    cells += [f"**{summary['mean']:.3f}** [{low:.3f}, {high:.3f}]", f"{summary['queries']:.3f}"]
+def read_report(path: str) -> dict[str, Any]:
+    """Returns the content of a report."""
+    return files.read_json(
+        Path(path).with_suffix(".json"), "a report", "Point to one that tools/evaluate.py wrote."
+    )
+
+
+def accuracy_line(name: str, row: dict[str, Any]) -> str:
+    """Returns a Markdown row of the table of accuracies."""
+    if str(FLAGS.k) not in row["top_k"]:
+        raise ValueError(f"--k must be one of {', '.join(row['top_k'])}; got {FLAGS.k}.")
+    found = row["top_k"][str(FLAGS.k)]
+    cells = ["-" if value is None else f"{value:.3f}" for value in found["per_attribute"]]
+    low, high = found["mean_interval"]
+    cells += [f"**{found['mean']:.3f}** [{low:.3f}, {high:.3f}]", f"{found['queries']:.3f}"]
     return f"| {' | '.join([name, *cells])} |"
 
 
-def box_lines(names: list[str]) -> list[str]:
+def box_lines(names: list[str], reports: list[dict[str, Any]]) -> list[str]:
     """Returns a Markdown table of how well the boxes fit; nothing without true boxes."""
     lines: list[str] = []
-    for name, path in zip(names, FLAGS.report, strict=True):
-        report = files.read_json(
-            Path(path).with_suffix(".json"), "a report", "Run tools/evaluate.py again."
-        )
+    for name, report in zip(names, reports, strict=True):
         found = report["localization"] or {}
         if found and not lines:
-            whole = [
-                f"{row['whole_image_center_in_box']:.3f} / {row['whole_image_iou']:.3f} / 1.000"
-                for row in found.values()
-            ]
             lines = [
                 f"| centre in box / IoU / area | {' | '.join(found)} |",
                 f"|---|{'---:|' * len(found)}",
-                f"| whole image | {' | '.join(whole)} |",
+                _box_line("whole image", found, "whole_image_"),
             ]
         if found:
-            cells = [
-                f"{row['center_in_box']:.3f} / {row['iou']:.3f} / {row['area']:.3f}"
-                for row in found.values()
-            ]
-            lines.append(f"| {' | '.join([name, *cells])} |")
+            lines.append(_box_line(name, found, ""))
+    return lines
+
+
+def _box_line(name: str, found: dict[str, dict[str, float]], prefix: str) -> str:
+    cells = [
+        f"{row[prefix + 'center_in_box']:.3f} / {row[prefix + 'iou']:.3f} / "
+        f"{1.0 if prefix else row['area']:.3f}"
+        for row in found.values()
+    ]
+    return f"| {' | '.join([name, *cells])} |"
+
+
+def difference_lines(names: list[str], outcomes: list[scores.Outcomes]) -> list[str]:
+    """Returns what each run adds to the one before it, with 95 % intervals."""
+    grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
+    lines = []
+    for i in range(1, len(outcomes)):
+        change = outcomes[i].row().success(FLAGS.k) - outcomes[i - 1].row().success(FLAGS.k)
+        found = scores.summarize(change, grouping)
+        low, high = found["mean_interval"]
+        lines.append(
+            f"- {names[i]} - {names[i - 1]}: {found['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        )
     return lines
 
 
 def main() -> None:
+    reports = [read_report(path) for path in FLAGS.report]
     outcomes = [scores.Outcomes.load(path) for path in FLAGS.report]
     for path, other in zip(FLAGS.report[1:], outcomes[1:], strict=True):
         outcomes[0].check_comparable(other, FLAGS.report[0], path)
-    names = [*FLAGS.label, *(o.rows[0].name for o in outcomes[len(FLAGS.label) :])]
-    grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
+    own = [outcome.row().name for outcome in outcomes]
+    names = [*FLAGS.label, *own[len(FLAGS.label) :]]
+    rows = [{row["name"]: row for row in report["rows"]} for report in reports]
     header = ["", *outcomes[0].attribute_names, "mean", "queries"]
     print(f"| {' | '.join(header)} |\n|---|{'---:|' * (len(header) - 1)}")
-    for row in outcomes[0].rows[1:]:
-        print(accuracy_line(row.name, scores.summarize(row.success(FLAGS.k), grouping)))
-    for name, outcome in zip(names, outcomes, strict=True):
-        print(accuracy_line(name, scores.summarize(outcome.row().success(FLAGS.k), grouping)))
-    print()
-    for i in range(1, len(outcomes)):
-        change = outcomes[i].row().success(FLAGS.k) - outcomes[i - 1].row().success(FLAGS.k)
-        summary = scores.summarize(change, grouping)
-        low, high = summary["mean_interval"]
-        print(f"- {names[i]} - {names[i - 1]}: {summary['mean']:+.3f} [{low:+.3f}, {high:+.3f}]")
-    print("\n" + "\n".join(box_lines(names)))
+    for name in scores.BASELINES:
+        print(accuracy_line(name, rows[0][name]))
+    for name, key, found in zip(names, own, rows, strict=True):
+        print(accuracy_line(name, found[key]))
+    print("\n" + "\n".join(difference_lines(names, outcomes)))
+    print("\n" + "\n".join(box_lines(names, reports)))
 
 
 if __name__ == "__main__":
