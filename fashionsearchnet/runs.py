@@ -9,9 +9,7 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 
 # What may differ between two starts of one run: it does not change what comes out.
-_FREE_FLAGS = (
-    "checkpoint_every", "data_dir", "distribution", "init_from", "log_every", "workdir"
-)  # fmt: skip
+_FREE_FLAGS = ("checkpoint_every", "data_dir", "distribution", "log_every", "workdir")
 
 _PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -28,17 +26,19 @@ def start_run(
       OSError: if it cannot be written.
     """
     workdir = Path(workdir).expanduser()
-    known = workdir / "attribute_space.json"
-    if known.exists():
+    known, before = workdir / "attribute_space.json", workdir / "flags.txt"
+    if has_begun(workdir):
         AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
-    else:
-        space.save(known)
-    before = workdir / "flags.txt"
-    if before.exists():
         _check_same_flags(workdir, before.read_text(encoding="utf-8"), flags)
+    space.save(known)
     files.write_text(before, flags)
     files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
     return workdir
+
+
+def has_begun(workdir: Path) -> bool:
+    """Returns whether a folder holds anything that a run made, not only how it was called."""
+    return any(workdir.glob("checkpoints/*.index")) or (workdir / "model.json").exists()
 
 
 def _check_same_flags(workdir: Path, before: str, now: str) -> None:

@@ -6,6 +6,12 @@ from fashionsearchnet import runs
 from fashionsearchnet.attributes import AttributeSpace
 
 
+def begin(workdir):
+    """Leaves what the first checkpoint of a run leaves."""
+    (workdir / "checkpoints").mkdir()
+    (workdir / "checkpoints" / "ckpt-1.index").touch()
+
+
 def test_a_run_tells_what_made_it(space, tmp_path):
     workdir = runs.start_run(tmp_path / "a" / "run", space=space, flags="--width=0.5\n", seed=7)
     assert workdir == tmp_path / "a" / "run"
@@ -18,6 +24,7 @@ def test_a_run_tells_what_made_it(space, tmp_path):
 
 def test_a_run_is_reopened_on_the_same_attributes_only(space, tmp_path):
     runs.start_run(tmp_path, space=space, flags="--log_every=1\n", seed=1)
+    begin(tmp_path)
     runs.start_run(tmp_path, space=space, flags="--log_every=2\n", seed=2)
     assert (tmp_path / "flags.txt").read_text() == "--log_every=2\n"
     other = AttributeSpace.from_dict({**space.to_dict(), "fit": ["slim", "wide"]})
@@ -29,12 +36,22 @@ def test_a_run_is_reopened_on_the_same_attributes_only(space, tmp_path):
 
 def test_a_run_goes_on_with_flags_that_do_not_change_it(tmp_path, space):
     runs.start_run(tmp_path, space=space, flags="--seed=1\n--log_every=5\n", seed=1)
+    begin(tmp_path)
     runs.start_run(tmp_path, space=space, flags="--seed=1\n--log_every=9\n", seed=1)
     assert "log_every=9" in (tmp_path / "flags.txt").read_text()
 
 
 def test_a_run_with_other_settings_is_refused_and_keeps_its_flags(tmp_path, space):
     runs.start_run(tmp_path, space=space, flags="--variant=rank\n", seed=0)
+    begin(tmp_path)
     with pytest.raises(ValueError, match=r"there --variant=rank, now --variant=full"):
         runs.start_run(tmp_path, space=space, flags="--variant=full\n", seed=0)
     assert (tmp_path / "flags.txt").read_text() == "--variant=rank\n"
+
+
+def test_a_start_that_failed_does_not_bind_the_folder(tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags="--variant=rank\n", seed=0)
+    other = AttributeSpace.from_dict({"fit": ["slim", "wide"]})
+    runs.start_run(tmp_path, space=other, flags="--variant=full\n", seed=0)
+    assert (tmp_path / "flags.txt").read_text() == "--variant=full\n"
+    assert AttributeSpace.load(tmp_path / "attribute_space.json") == other
