@@ -13,8 +13,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 def run(main: Callable[[], None]) -> None:
     """Parses the flags and calls `main()`.
 
-    A ValueError or OSError is the library's answer to bad input: its message goes to standard
-    error as one line, and the process exits with 1. Anything else is a bug and keeps its trace.
+    A ValueError or OSError is the library's answer to bad input, a FloatingPointError to a loss
+    that blew up: the message goes to standard error as one line, and the process exits with 1.
+    Anything else is a bug and keeps its trace.
     """
     from absl import app, flags, logging
 
@@ -27,7 +28,7 @@ def run(main: Callable[[], None]) -> None:
                     f"unexpected argument {arguments[1]!r}: everything is a flag, --name=value."
                 )
             main()
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, FloatingPointError) as error:
             print(f"{sys.argv[0]}: {error}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
