@@ -21,8 +21,8 @@ flags.DEFINE_string("runs_dir", "runs/demo", "Folder of the demo's runs.")
 flags.DEFINE_string("dataset", "garments/small", "Data set of the demo.")
 flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small for a smoke test.")
 
-flags.DEFINE_string("query_id", "garments-008003", "Image of the query split to search for.")
-flags.DEFINE_multi_string("set", ["colour=red"], "Edit of the search; repeatable.")
+flags.DEFINE_string("query_id", "garments-008001", "Image of the query split to search for.")
+flags.DEFINE_multi_string("set", ["neckline=v-neck"], "Edit of the search; repeatable.")
 
 ROOT = Path(__file__).parents[1]
 _EPOCHS = {"localization": 6, "representations": 3, "global": 10}
