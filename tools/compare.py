@@ -71,16 +71,22 @@ def _box_line(name: str, found: dict[str, dict[str, float]], prefix: str) -> str
 
 
 def difference_lines(names: list[str], outcomes: list[scores.Outcomes]) -> list[str]:
-    """Returns what each run adds to the one before it, with 95 % intervals."""
+    """Returns a Markdown table of what each run adds to the one before it."""
+    if len(outcomes) < 2:
+        return []
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
-    lines = []
+    header = ["paired difference", *outcomes[0].attribute_names, "mean"]
+    lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
     for i in range(1, len(outcomes)):
         change = outcomes[i].row().success(FLAGS.k) - outcomes[i - 1].row().success(FLAGS.k)
         found = scores.summarize(change, grouping)
-        low, high = found["mean_interval"]
-        lines.append(
-            f"- {names[i]} - {names[i - 1]}: {found['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
-        )
+        values = [*found["per_attribute"], found["mean"]]
+        intervals = [*found["per_attribute_interval"], found["mean_interval"]]
+        cells = [
+            "-" if value is None else f"{value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]"
+            for value, interval in zip(values, intervals, strict=True)
+        ]
+        lines.append(f"| {' | '.join([f'{names[i]} - {names[i - 1]}', *cells])} |")
     return lines
 
 

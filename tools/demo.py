@@ -25,7 +25,7 @@ flags.DEFINE_string("query_id", "garments-008001", "Image of the query split to 
 flags.DEFINE_multi_string("set", ["neckline=v-neck"], "Edit of the search; repeatable.")
 
 ROOT = Path(__file__).parents[1]
-_EPOCHS = {"localization": 6, "representations": 3, "global": 10}
+_EPOCHS = {"localization": 6, "representations": 4, "global": 10}
 
 
 def commands(runs: Path) -> list[list[str]]:

@@ -10,6 +10,7 @@ from absl import flags
 
 import training_flags
 from fashionsearchnet import systems
+from fashionsearchnet.data import sampling
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
@@ -30,6 +31,13 @@ flags.DEFINE_float(
     1.0,
     "Learning rate of the memory over that of the rest. At 1 its rows hardly move.",
     0.0,
+)
+flags.DEFINE_enum(
+    "negatives",
+    "random",
+    sampling.NEGATIVES,
+    "random, as in the paper, or unedited: images with the anchor's values before the edit. Where "
+    "nearly all triplets are in order from the start (triplet_accuracy), random ones teach little.",
 )
 
 
@@ -60,6 +68,7 @@ def main() -> None:
         global_batch_size=FLAGS.batch_size,
         seed=FLAGS.seed,
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
+        negatives=FLAGS.negatives,
     )
     training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)

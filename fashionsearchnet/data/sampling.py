@@ -6,6 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.checks import check_choice
+
+NEGATIVES = ("random", "unedited")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +19,7 @@ class EditTriplets:
       anchor: int32 `[batch]`, indices of images.
       manipulation: int32 `[batch, attributes]`, one wanted value each, else -1.
       positive: int32 `[batch]`, images with exactly the anchor's values after the edit.
-      negative: int32 `[batch]`, random images that do not have them.
+      negative: int32 `[batch]`, images that do not have them.
     """
 
     anchor: np.ndarray
@@ -33,12 +36,18 @@ class EditSampler:
     many values. A missing value (-1) is never edited and must be missing in the positive too.
     """
 
-    def __init__(self, values: np.ndarray):
-        """Enumerates all edits between the combinations in int32 `[num, attributes]` `values`.
+    def __init__(self, values: np.ndarray, negatives: str = "random"):
+        """Enumerates all edits between the combinations in `values`.
+
+        Args:
+          values: int32 `[num, attributes]`, -1 for missing.
+          negatives: 'random' images, as in [Ak21], or 'unedited' ones, which have the values that
+            the anchor had before the edit: they differ from the positive in the edit alone.
 
         Raises:
           ValueError: if no image has an edit whose target another image shows.
         """
+        self._negatives = check_choice("negatives", negatives, NEGATIVES)
         self._num, self._num_attributes = values.shape
         self._combinations, self._combination_of = np.unique(values, axis=0, return_inverse=True)
         self._combination_of = self._combination_of.reshape(-1)
@@ -95,23 +104,32 @@ class EditSampler:
         attribute = np.where(self._edit_count[combination] > 0, scores, -1.0).argmax(axis=1)
         start = self._edit_start[combination, attribute]
         target = self._edit_target[start + rng.integers(self._edit_count[combination, attribute])]
-        positive = self._members[
-            self._member_start[target] + rng.integers(self._member_count[target])
-        ]
+        positive = self._sample_members(rng, target)
         manipulation = np.full((batch_size, self._num_attributes), KEEP, np.int32)
         rows = np.arange(batch_size)
         manipulation[rows, attribute] = self._combinations[target, attribute]
-        negative = self._sample_negatives(rng, target)
+        if self._negatives == "unedited":
+            negative = self._sample_members(rng, combination)
+        else:
+            negative = self._sample_others(rng, target)
         return EditTriplets(
-            anchor.astype(np.int32), manipulation, positive.astype(np.int32), negative
+            anchor.astype(np.int32),
+            manipulation,
+            positive.astype(np.int32),
+            negative.astype(np.int32),
         )
 
-    def _sample_negatives(self, rng: np.random.Generator, target: np.ndarray) -> np.ndarray:
+    def _sample_members(self, rng: np.random.Generator, combination: np.ndarray) -> np.ndarray:
+        """A random image of each combination."""
+        count = self._member_count[combination]
+        return self._members[self._member_start[combination] + rng.integers(count)]
+
+    def _sample_others(self, rng: np.random.Generator, target: np.ndarray) -> np.ndarray:
         """Random images other than those of the target combination ([Ak21] leaves that open)."""
         negative = rng.integers(self._num, size=len(target))
         while (same := self._combination_of[negative] == target).any():
             negative[same] = rng.integers(self._num, size=same.sum())
-        return negative.astype(np.int32)
+        return negative
 
     def batches(self, seed: int, first_step: int, batch_size: int) -> Iterator[EditTriplets]:
         """Yields endless batches; that of a step depends on the seed and the step only."""

@@ -157,3 +157,17 @@ def test_the_batch_of_a_step_depends_on_seed_and_step_only(values):
     sampler.sample(np.random.default_rng(9), 5)  # leaves nothing behind
     again = next(sampler.batches(3, 2, 16))
     np.testing.assert_array_equal(again.anchor, straight[2][:16])
+
+
+def test_unedited_negatives_have_the_values_before_the_edit():
+    values = np.random.default_rng(1).integers(-1, 2, (60, 3)).astype(np.int32)
+    triplets = EditSampler(values, "unedited").sample(np.random.default_rng(2), 200)
+    np.testing.assert_array_equal(values[triplets.negative], values[triplets.anchor])
+    assert (values[triplets.positive] != values[triplets.negative]).sum(axis=1).tolist() == [
+        1
+    ] * 200
+
+
+def test_unknown_negatives_list_the_known_ones():
+    with pytest.raises(ValueError, match="negatives must be one of random, unedited"):
+        EditSampler(np.array([[0], [1]]), "hard")

@@ -152,6 +152,7 @@ class GlobalStage:
         global_batch_size: int = 64,
         seed: int = 0,
         memory_rate_multiplier: float = 1.0,
+        negatives: str = "random",
     ):
         """Keeps the training images' local representations.
 
@@ -163,6 +164,7 @@ class GlobalStage:
           seed: of the triplets.
           memory_rate_multiplier: on the learning rate of the memory. At 1, as in the paper, the
             rows hardly move in two epochs.
+          negatives: 'random', as in the paper, or 'unedited', see `sampling.EditSampler`.
 
         Raises:
           ValueError: for a variant without a global stage, or images without any edit.
@@ -177,7 +179,7 @@ class GlobalStage:
         self._seed = seed
         self._memory_rate_multiplier = memory_rate_multiplier
         self._representations = tf.constant(representations, tf.float32)
-        self._sampler = EditSampler(values)
+        self._sampler = EditSampler(values, negatives)
 
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
