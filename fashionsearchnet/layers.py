@@ -13,8 +13,8 @@ NORMALIZATIONS = ("batch", "none")
 class FusedBatchNormalization(keras.layers.Layer):
     """Batch normalisation of `[batch, height, width, channels]` in TensorFlow's fused kernel.
 
-    Keras' own layer computes the same by separate operations, which halves the speed of a
-    training step on the CPU. One difference: the moving variance averages the unbiased variance
+    Keras' own layer computes the same by separate operations, which is slower on
+    the CPU. One difference: the moving variance averages the unbiased variance
     of the batches here (that is what the kernel returns), the biased one in Keras.
     """
 

@@ -40,8 +40,8 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
         "precision",
         "float32",
         training.PRECISIONS,
-        "Losses, distances, maps and boxes stay float32. mixed_bfloat16 is 5 to 10 times as fast "
-        "on CPUs with AMX and slower on those without bfloat16; mixed_float16 is for older GPUs.",
+        "Losses, distances, maps and boxes stay float32. mixed_bfloat16 is much faster on "
+        "CPUs with AMX and much slower on those without bfloat16; mixed_float16 is for older GPUs.",
     )
     flags.DEFINE_enum(
         "distribution",
