@@ -1,4 +1,4 @@
-# make demo   trains, evaluates and searches on rendered garments (about ten minutes on 2 cores)
+# make demo   trains, evaluates and searches on rendered garments (eight minutes on 2 cores)
 # make test   runs the tests
 # make check  lints and type-checks
 # Each sets up .venv first, once.
