@@ -17,7 +17,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["fashionsearchnet", "fashionsearchnet.*"]),
-    package_data={"fashionsearchnet": ["published/*.json"]},
+    package_data={"fashionsearchnet": ["published/*.json", "data/*/*.json", "serving/page/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",

@@ -1,4 +1,5 @@
-"""Prepares a data set: renders `garments`, or reads a catalogue (a CSV and a folder of images).
+"""Prepares a data set: renders `garments`, reads a catalogue (a CSV and a folder of images), or
+one of the paper's data sets from its published files.
 
 Rendered clothing, nothing else needed:
 
@@ -12,25 +13,50 @@ Your own catalogue. Say which columns of the CSV hold the file names and the att
 
 or keep the options in a file: `--flagfile=flags/catalogue/prepare.flags`.
 
-Every row is used or reported: blank cells are missing values; values with fewer than --min_count
-images are dropped with their rows; files that are missing, damaged, no image or of an absurd size
-are dropped; identical files become one, and what their rows contradict each other on becomes
-missing. The summary is printed and stored with the data set (preparation_report.json), and
-dropped.csv names each unused row with its reason.
+A data set of the paper, from the folder in which its files were extracted (docs/datasets.md):
+
+  python tools/prepare_data.py --dataset=celeba --source_dir=downloads/celeba --data_dir=data
+
+It becomes <data_dir>/celeba/paper; --dataset=celeba/small gives another name, for other sizes.
+
+Every row of a catalogue is used or reported: blank cells are missing values; values with fewer
+than --min_count images are dropped with their rows; files that are missing, damaged, no image or of
+an absurd size are dropped; identical files become one, and what their rows contradict each other
+on becomes missing. The summary is printed and stored with the data set (preparation_report.json),
+and dropped.csv names each unused row with its reason.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
+import importlib
 import os
+from typing import Any
 
 from absl import flags
 
 from fashionsearchnet.checks import check_choice
 
-_DATASETS = ("garments/tiny", "garments/small", "garments/large", "catalogue")
+_PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba")
+_DATASETS = ("garments/tiny", "garments/small", "garments/large", "catalogue", *_PUBLISHED)
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, f"What to prepare: {', '.join(_DATASETS)}.", required=True
+)
+_SOURCE_DIR = flags.DEFINE_string(
+    "source_dir",
+    "",
+    "Folder of a published data set as extracted; docs/datasets.md says what it must hold.",
+)
+_SHOPPING100K_SPLITS = flags.DEFINE_string(
+    "shopping100k_splits",
+    "",
+    "Folder splits/Shopping100k of ADDE: take its splits instead of drawing them by seed. The data "
+    "set is called shopping100k/adde then.",
+)
+_NUM_IMAGES = flags.DEFINE_integer(
+    "num_images",
+    250_000,
+    "Images of iMaterialist to take, drawn by --split_seed, at least 1. The paper has 250,000.",
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", "data", "Folder of all prepared data sets; made if needed."
@@ -86,17 +112,21 @@ _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels", 50_000_000, "Images with more pixels are dropped without decoding them."
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace a catalogue of the same name once the new one is complete."
+    "overwrite", False, "Replace a data set of the same name once the new one is complete."
 )
 
 
 def main() -> None:
     """Prepares the data set that the flags describe."""
+    dataset, _, name = _DATASET.value.partition("/")
+    if dataset in _PUBLISHED:
+        _prepare_published(dataset, name)
+        return
     check_choice("--dataset", _DATASET.value, _DATASETS)
     if _DATASET.value == "catalogue":
         _prepare_catalogue()
     else:
-        _prepare_garments(_DATASET.value.partition("/")[2])
+        _prepare_garments(name)
 
 
 def _prepare_garments(config: str) -> None:
@@ -112,9 +142,7 @@ def _prepare_catalogue() -> None:
     for name in ("name", "csv", "images_dir", "attributes"):
         if not flags.FLAGS[name].value:
             raise ValueError(f"--dataset=catalogue needs --{name}; see --help.")
-    # What the decoders say about damaged images stands in the summary, with file and line.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    _silence_decoders()
     # TensorFlow takes seconds to import: what is wrong with the flags is said before.
     import tensorflow_datasets as tfds
 
@@ -153,6 +181,50 @@ def _prepare_catalogue() -> None:
     print(catalogue_report.format_report(report))
     print(f"catalogue/{_NAME.value} is in {builder.data_dir}")
     print(f"The rows that are not used are listed in {catalogue_report.DROPPED_FILE} there.")
+
+
+def _prepare_published(name: str, config: str) -> None:
+    if not _SOURCE_DIR.value:
+        raise ValueError(f"--dataset={name} needs --source_dir; see docs/datasets.md.")
+    if _SHOPPING100K_SPLITS.value and name != "shopping100k":
+        raise ValueError(f"--shopping100k_splits goes with --dataset=shopping100k; got {name}.")
+    _silence_decoders()
+    import tensorflow_datasets as tfds
+
+    from fashionsearchnet import files
+    from fashionsearchnet.data import image_files
+    from fashionsearchnet.data.published import preparation, report
+
+    tfds.disable_progress_bar()  # the preparation has its own
+    dataset = importlib.import_module(f"fashionsearchnet.data.{name}.builder").DATASET
+    only_here: dict[str, dict[str, Any]] = {
+        "shopping100k": {"splits_dir": _SHOPPING100K_SPLITS.value},
+        "imaterialist": {"num_images": _NUM_IMAGES.value},
+    }
+    options = dataset.options_class(
+        source_dir=_SOURCE_DIR.value,
+        name=config or ("adde" if _SHOPPING100K_SPLITS.value else "paper"),
+        num_queries=_NUM_QUERIES.value,
+        num_gallery=_NUM_GALLERY.value,
+        num_validation=_NUM_VALIDATION.value,
+        split_seed=_SPLIT_SEED.value,
+        limits=image_files.ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
+        **only_here.get(name, {}),
+    )
+    builder = preparation.prepare(dataset, options, _DATA_DIR.value, _OVERWRITE.value)
+    content = files.read_json(
+        f"{builder.data_dir}/{report.REPORT_FILE}",
+        "the report of a prepared data set",
+        "Prepare it again with --overwrite.",
+    )
+    print(report.format_report(content))
+    print(f"{name}/{options.name} is in {builder.data_dir}")
+
+
+def _silence_decoders() -> None:
+    """What they say about damaged images stands in the summary, with file and line."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 
 if __name__ == "__main__":

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from fashionsearchnet.attributes import KEEP
-from fashionsearchnet.checks import check_choice
+from fashionsearchnet.checks import check_choice, check_range
 
-NEGATIVES = ("random", "unedited")
+NEGATIVES = {
+    "random": "any image that lacks the target, as in [Ak21]",
+    "unedited": "an image with the anchor's values from before the edit",
+    "one_edit": "an image one edit away from the target",
+}
+_ATTEMPTS = 8  # draws of several changes at once before an anchor makes do with one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +22,7 @@ class EditTriplets:
 
     Attributes:
       anchor: int32 `[batch]`, indices of images.
-      manipulation: int32 `[batch, attributes]`, one wanted value each, else -1.
+      manipulation: int32 `[batch, attributes]`, the wanted values, -1 to keep.
       positive: int32 `[batch]`, images with exactly the anchor's values after the edit.
       negative: int32 `[batch]`, images that do not have them.
     """
@@ -36,18 +41,23 @@ class EditSampler:
     many values. A missing value (-1) is never edited and must be missing in the positive too.
     """
 
-    def __init__(self, values: np.ndarray, negatives: str = "random"):
+    def __init__(self, values: np.ndarray, negatives: str = "random", num_changes: int = 1):
         """Enumerates all edits between the combinations in `values`.
 
         Args:
           values: int32 `[num, attributes]`, -1 for missing.
-          negatives: 'random' images, as in [Ak21], or 'unedited' ones, which have the values that
-            the anchor had before the edit: they differ from the positive in the edit alone.
+          negatives: a key of NEGATIVES.
+          num_changes: attributes changed at once, at most: of each anchor a random number from
+            one to this. An edit of several is made of single ones, each of which leads to a
+            combination that exists.
 
         Raises:
-          ValueError: if no image has an edit whose target another image shows.
+          ValueError: if no image has an edit whose target another image shows, or `num_changes`
+            is not between 1 and the number of attributes.
         """
         self._negatives = check_choice("negatives", negatives, NEGATIVES)
+        check_range("num_changes", num_changes, 1, values.shape[1])
+        self._num_changes = num_changes
         self._num, self._num_attributes = values.shape
         self._combinations, self._combination_of = np.unique(values, axis=0, return_inverse=True)
         self._combination_of = self._combination_of.reshape(-1)
@@ -63,6 +73,11 @@ class EditSampler:
                 "no two training images differ in exactly one attribute, so there is no edit to "
                 "train on; use fewer attributes, coarser values or more images."
             )
+
+    @property
+    def combination_of(self) -> np.ndarray:
+        """Which combination of values each image shows, int64 `[num]`."""
+        return self._combination_of
 
     @property
     def num_edits(self) -> int:
@@ -99,25 +114,55 @@ class EditSampler:
         """Returns `batch_size` triplets."""
         anchor = rng.choice(self._anchors, batch_size)
         combination = self._combination_of[anchor]
-        # The largest of independent uniform numbers picks one editable attribute at random.
-        scores = rng.random((batch_size, self._num_attributes))
-        attribute = np.where(self._edit_count[combination] > 0, scores, -1.0).argmax(axis=1)
-        start = self._edit_start[combination, attribute]
-        target = self._edit_target[start + rng.integers(self._edit_count[combination, attribute])]
+        target = self._draw_target(rng, combination)
+        before, after = self._combinations[combination], self._combinations[target]
+        manipulation = np.where(before == after, KEEP, after)
         positive = self._sample_members(rng, target)
-        manipulation = np.full((batch_size, self._num_attributes), KEEP, np.int32)
-        rows = np.arange(batch_size)
-        manipulation[rows, attribute] = self._combinations[target, attribute]
-        if self._negatives == "unedited":
+        if self._negatives == "random":
+            negative = self._sample_others(rng, target)
+        elif self._negatives == "unedited":
             negative = self._sample_members(rng, combination)
         else:
-            negative = self._sample_others(rng, target)
+            negative = self._sample_members(rng, self._draw_edit(rng, target))
         return EditTriplets(
             anchor.astype(np.int32),
-            manipulation,
+            manipulation.astype(np.int32),
             positive.astype(np.int32),
             negative.astype(np.int32),
         )
+
+    def _draw_edit(self, rng: np.random.Generator, combination: np.ndarray) -> np.ndarray:
+        """A random combination one edit away from each; every one must have an edit."""
+        # The largest of independent uniform numbers picks one editable attribute at random.
+        scores = rng.random((len(combination), self._num_attributes))
+        attribute = np.where(self._edit_count[combination] > 0, scores, -1.0).argmax(axis=1)
+        start = self._edit_start[combination, attribute]
+        number = self._edit_count[combination, attribute]
+        return self._edit_target[start + rng.integers(number)]
+
+    def _draw_target(self, rng: np.random.Generator, combination: np.ndarray) -> np.ndarray:
+        """The combination wanted of each: after one edit, or a walk of several.
+
+        The wanted number of changes is reached by steps to neighbouring combinations; where a
+        walk comes back on itself it is tried again, and at last the single edit stands.
+        """
+        target = self._draw_edit(rng, combination)
+        if self._num_changes == 1:
+            return target
+        wanted = rng.integers(1, self._num_changes + 1, len(combination))
+        for _ in range(_ATTEMPTS):
+            short = np.flatnonzero(self._num_changed(combination, target) < wanted)
+            if not len(short):
+                break
+            further = self._draw_edit(rng, target[short])
+            changed = self._num_changed(combination[short], further)
+            better = changed > self._num_changed(combination[short], target[short])
+            target[short[better]] = further[better]
+        return target
+
+    def _num_changed(self, combination: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """In how many attributes two combinations differ, int `[batch]`."""
+        return (self._combinations[combination] != self._combinations[target]).sum(axis=1)
 
     def _sample_members(self, rng: np.random.Generator, combination: np.ndarray) -> np.ndarray:
         """A random image of each combination."""

@@ -168,6 +168,35 @@ def test_unedited_negatives_have_the_values_before_the_edit():
     ] * 200
 
 
+def test_one_edit_negatives_are_one_edit_away_from_the_target(values):
+    triplets = EditSampler(values, "one_edit").sample(np.random.default_rng(2), 500)
+    target = apply_manipulation(values[triplets.anchor], triplets.manipulation)
+    apart = values[triplets.negative] != target
+    assert (apart.sum(axis=1) == 1).all()
+    assert (target[apart] >= 0).all() and (values[triplets.negative][apart] >= 0).all()
+    # Not only the way back to the anchor.
+    assert (values[triplets.negative] != values[triplets.anchor]).any(axis=1).any()
+
+
+def test_several_changes_lead_to_combinations_that_exist():
+    values = np.random.default_rng(1).integers(-1, 3, (400, 4)).astype(np.int32)
+    triplets = EditSampler(values, num_changes=3).sample(np.random.default_rng(2), 2000)
+    number = (triplets.manipulation >= 0).sum(axis=1)
+    shares = np.bincount(number, minlength=4)[1:] / len(number)
+    # Images that lack attributes cannot be changed as often, and a walk may come back.
+    assert shares.min() > 0.2
+    target = apply_manipulation(values[triplets.anchor], triplets.manipulation)
+    np.testing.assert_array_equal(values[triplets.positive], target)
+    edited = triplets.manipulation >= 0
+    assert (values[triplets.anchor][edited] >= 0).all()
+    assert (values[triplets.anchor][edited] != triplets.manipulation[edited]).all()
+
+
+def test_too_many_changes_are_refused(values):
+    with pytest.raises(ValueError, match="num_changes must be between 1 and 3; got 4"):
+        EditSampler(values, num_changes=4)
+
+
 def test_unknown_negatives_list_the_known_ones():
     with pytest.raises(ValueError, match="negatives must be one of random, unedited"):
         EditSampler(np.array([[0], [1]]), "hard")

@@ -1,0 +1,1 @@
+"""The data set CelebA, from its published files."""

@@ -1,0 +1,144 @@
+"""CelebA: faces with 40 binary attributes, grouped into the paper's 8 attributes with 21 values.
+
+[Liu15] Z. Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015. Read from the
+extracted files: `img_align_celeba/`, `list_attr_celeba.txt` (the number of images, the 40 names,
+then `000001.jpg -1 1 ...`) and `list_eval_partition.txt` (`000001.jpg 0`), beside each other or in
+the folders `Img`, `Anno` and `Eval` in which the authors publish them. The official partition is
+checked and not used: the paper has splits of its own. How the columns become groups stands in
+groups.json, with what is the paper's and what is ours.
+"""
+
+import functools
+import importlib.resources
+import json
+from pathlib import Path
+
+import numpy as np
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data.catalogue.table import Row
+from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.published import files
+from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
+
+_IMAGES, _LABELS, _PARTITION = (
+    "img_align_celeba/",
+    "list_attr_celeba.txt",
+    "list_eval_partition.txt",
+)
+_AUTHORS_FOLDERS = {_IMAGES: "Img", _LABELS: "Anno", _PARTITION: "Eval"}
+_NUM_COLUMNS = 40
+_MAX_LOST = 0.01  # of an archive that holds its images: more is an incomplete extraction
+
+
+class CelebA(PreparedBuilder):
+    """CelebA: faces, 8 attributes with 21 values, grouped from 40 binary ones."""
+
+    name = "celeba"
+
+
+@functools.cache
+def attribute_space() -> AttributeSpace:
+    """Returns the groups as attributes."""
+    return AttributeSpace.from_dict({name: list(values) for name, values in _groups().items()})
+
+
+def read(options: PublishedOptions) -> Source:
+    """Returns what the files of CelebA say.
+
+    Raises:
+      OSError: if a folder or file is missing; the message says what was expected and found.
+      ValueError: naming file and line, for what is not as published.
+    """
+    folder = Path(options.source_dir).expanduser()
+    names = list(_AUTHORS_FOLDERS)
+    is_nested = any((folder / inner).is_dir() for inner in _AUTHORS_FOLDERS.values())
+    if is_nested:
+        names = [f"{inner}/{name}" for name, inner in _AUTHORS_FOLDERS.items()]
+    files.check_folder(folder, names, "CelebA")
+    images_dir, labels_path, partition_path = (folder / name for name in names)
+    images, columns, signs = _read_labels(labels_path)
+    _check_partition(partition_path, labels_path, images)
+    values = _group(labels_path, columns, signs)
+    texts = [["", *names] for names in attribute_space().values]  # missing, -1, becomes index 0
+    rows = [
+        Row(line, image, tuple(texts[a][v + 1] for a, v in enumerate(row)))
+        for line, (image, row) in enumerate(zip(images, values.tolist(), strict=True), 3)
+    ]
+    return Source(
+        space=attribute_space(),
+        rows=rows,
+        images_dir=images_dir,
+        max_lost=_MAX_LOST,
+        notes=("which columns make up the eight groups is our reading: see groups.json",),
+    )
+
+
+def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
+    """Returns the images, the names of the columns, and int8 `[images, columns]` of -1 and 1."""
+    lines = files.read_lines(path)
+    columns = lines[1].split() if len(lines) > 1 else []
+    if not lines[0].isdigit() or len(columns) != _NUM_COLUMNS:
+        raise ValueError(
+            f"{path} must begin with a line that says the number of images and a line of "
+            f"{_NUM_COLUMNS} names; got {lines[0][:40]!r} and {len(columns)} names."
+        )
+    images, signs = [], []
+    for line, text in enumerate(lines[2:], 3):
+        image, *cells = text.split()
+        if len(cells) != _NUM_COLUMNS or not {"1", "-1"}.issuperset(cells):
+            raise ValueError(
+                f"{path} line {line} must be an image and {_NUM_COLUMNS} numbers, each 1 or -1; "
+                f"got {len(cells)} numbers after {image!r}."
+            )
+        images.append(image)
+        signs.append([1 if cell == "1" else -1 for cell in cells])
+    if len(images) != int(lines[0]):
+        raise ValueError(
+            f"{path} says that it has {lines[0]} images but has {len(images)} rows; get it again."
+        )
+    files.check_unique(path, images, first_line=3)
+    return images, columns, np.array(signs, np.int8)
+
+
+def _check_partition(path: Path, labels_path: Path, images: list[str]) -> None:
+    """Raises a ValueError unless the partition lists the labelled images, each once."""
+    listed = []
+    for line, text in enumerate(files.read_lines(path), 1):
+        image, _, part = text.partition(" ")
+        files.parse_integer(path, line, part, 0, 2, "the partition")
+        listed.append(image)
+    files.check_unique(path, listed)
+    files.check_same_images(path, listed, labels_path, images)
+
+
+def _group(path: Path, columns: list[str], signs: np.ndarray) -> np.ndarray:
+    """Returns the value of each group, int32 `[images, groups]`, -1 for none or several."""
+    values = np.empty((len(signs), len(_groups())), np.int32)
+    for index, (name, group) in enumerate(_groups().items()):
+        missing = [column[1:] for column in group.values() if column[1:] not in columns]
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(missing)}, which {name} needs.")
+        holds = np.stack(
+            [signs[:, columns.index(c[1:])] == (1 if c[0] == "+" else -1) for c in group.values()],
+            axis=1,
+        )
+        values[:, index] = np.where(holds.sum(axis=1) == 1, holds.argmax(axis=1), -1)
+    return values
+
+
+@functools.cache
+def _groups() -> dict[str, dict[str, str]]:
+    """For each attribute its values, each with the column and the sign it must have."""
+    text = importlib.resources.files(__package__).joinpath("groups.json").read_text("utf-8")
+    return json.loads(text)["groups"]
+
+
+DATASET = PublishedDataset(
+    builder_class=CelebA,
+    options_class=PublishedOptions,
+    read=read,
+    num_images=202_599,
+    num_attributes=8,
+    num_values=21,
+)

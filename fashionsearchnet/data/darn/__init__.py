@@ -1,0 +1,1 @@
+"""The data set DARN, from its published files."""

@@ -1,0 +1,107 @@
+"""DARN: photos of upper-body clothes from shops, the paper's 9 attributes with 179 values.
+
+[Huang15] J. Huang et al., "Cross-domain Image Retrieval with a Dual Attribute-aware Ranking
+Network", ICCV 2015. It was published as addresses of images, of which many are gone (the paper has
+272,711 images, ASEN 214,619). The format of the authors' own label files could not be verified. Two
+layouts are read:
+
+* plain: `labels.csv` with the columns `image` and the nine attributes, the paths relative to
+  `images/`; a cell is the name or number of a value, and blank or -1 for a missing label;
+* ASEN's (see `asen`), which is the only public copy of the labels whose format is known. It counts
+  185 values.
+"""
+
+from pathlib import Path
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data.catalogue import table
+from fashionsearchnet.data.catalogue.table import Row
+from fashionsearchnet.data.darn import asen
+from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.published import files
+from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
+
+_LABELS, _IMAGES = "labels.csv", "images/"
+# [Huang15] as a public survey of data sets counts it: 179. ASEN's copy has one value more of each
+# attribute but category, and color, where it has one less.
+_NUM_VALUES = {
+    "category": 20,
+    "button": 12,
+    "color": 56,
+    "length": 6,
+    "pattern": 27,
+    "shape": 10,
+    "collar": 25,
+    "sleeve_length": 7,
+    "sleeve_shape": 16,
+}
+
+
+class Darn(PreparedBuilder):
+    """DARN: photos of upper-body clothes from shops, 9 attributes with 179 values."""
+
+    name = "darn"
+
+
+def read(options: PublishedOptions) -> Source:
+    """Returns what the files of either layout say.
+
+    Raises:
+      OSError: if a folder or file is missing; the message says what was expected and found.
+      ValueError: naming file and line, for what is not in the layout.
+    """
+    folder = Path(options.source_dir).expanduser()
+    if (folder / asen.MARKER).is_file() and not (folder / _LABELS).is_file():
+        files.check_folder(folder, asen.FILES, "ASEN's copy of DARN")
+        space, rows = asen.read(folder)
+        note = "ASEN's copy of the labels: 185 values where the papers have 179"
+        return Source(space=space, rows=rows, images_dir=folder, max_lost=1, notes=(note,))
+    what = f"DARN in the plain layout (nor in ASEN's, with {', '.join(asen.FILES)})"
+    files.check_folder(folder, [_LABELS, _IMAGES], what)
+    rows = _read_rows(folder / _LABELS)
+    space = _attribute_space(folder / _LABELS, rows)
+    note = "the format of the authors' label files is not public: the values are those of your file"
+    return Source(space=space, rows=rows, images_dir=folder / _IMAGES, max_lost=1, notes=(note,))
+
+
+def _read_rows(path: Path) -> list[Row]:
+    missing = (*table.MISSING_CELLS, "-1")
+    rows, unusable = table.read_table(path, "image", list(_NUM_VALUES), missing_cells=missing)
+    if unusable:
+        raise ValueError(f"{path} line {unusable[0].row.line}: {unusable[0].reason}.")
+    lines: dict[str, int] = {}
+    for row in rows:
+        if row.image in lines:
+            raise ValueError(
+                f"{path} line {row.line} repeats {row.image!r} of line {lines[row.image]}; each "
+                "image must have one row."
+            )
+        lines[row.image] = row.line
+    return rows
+
+
+def _attribute_space(path: Path, rows: list[Row]) -> AttributeSpace:
+    """Returns the values that occur, numbers in their order.
+
+    Raises:
+      ValueError: if an attribute has more values than were published.
+    """
+    values = {}
+    for name, counts in table.count_values(rows, list(_NUM_VALUES)).items():
+        if len(counts) > _NUM_VALUES[name]:
+            raise ValueError(
+                f"{path}: {name} has {len(counts)} values, such as {', '.join(list(counts)[:5])}; "
+                f"DARN has {_NUM_VALUES[name]}. Is that another column?"
+            )
+        values[name] = sorted(counts, key=lambda v: (not v.isdigit(), int(v) if v.isdigit() else 0))
+    return AttributeSpace.from_dict(values)
+
+
+DATASET = PublishedDataset(
+    builder_class=Darn,
+    options_class=PublishedOptions,
+    read=read,
+    num_images=272_711,
+    num_attributes=9,
+    num_values=179,
+)

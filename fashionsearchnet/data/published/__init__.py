@@ -1,0 +1,1 @@
+"""What the data sets of papers share: reading their files, checking, splitting, reporting."""

@@ -1,0 +1,1 @@
+"""The data set Shopping100k, from its published files."""

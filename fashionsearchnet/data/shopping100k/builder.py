@@ -1,0 +1,119 @@
+"""Shopping100k: product photos of clothes without a wearer, 12 attributes with 151 values.
+
+[Ak18] K. E. Ak et al., "Efficient Multi-Attribute Similarity Learning Towards Attribute-based
+Fashion Search", WACV 2018. The published archive holds `Attributes/<attribute>.txt`, one line
+`<path below Images> <value>` per image with -1 for "not available", and `Images/`. It has 100,586
+images where the papers say 101,021.
+"""
+
+import dataclasses
+import functools
+import importlib.resources
+import json
+from pathlib import Path
+
+from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.data.catalogue.table import Row
+from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.published import files
+from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
+from fashionsearchnet.data.shopping100k import adde
+
+IMAGES = "Images"
+_MAX_LOST = 0.01  # of an archive that holds its images: more is an incomplete extraction
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shopping100kOptions(PublishedOptions):
+    """What to make of which folder.
+
+    Attributes:
+      splits_dir: folder with the split files of ADDE (see `adde`); '' to split by seed.
+    """
+
+    splits_dir: str = ""
+
+
+class Shopping100k(PreparedBuilder):
+    """Shopping100k: product photos of clothes without a wearer, 12 attributes with 151 values."""
+
+    name = "shopping100k"
+
+
+@functools.cache
+def attribute_space() -> AttributeSpace:
+    """Returns the 12 attributes with their values in the order of the published ids."""
+    return AttributeSpace.from_dict({n: a["values"] for n, a in _attributes().items()})
+
+
+def read(options: Shopping100kOptions) -> Source:
+    """Returns what the files of Shopping100k say, with the splits of ADDE if these are asked for.
+
+    Raises:
+      OSError: if a folder or file is missing; the message says what was expected and found.
+      ValueError: naming file and line, for a row that is not as published, an id out of range, an
+        image that occurs twice or not in every file.
+    """
+    folder = Path(options.source_dir).expanduser()
+    if options.splits_dir:
+        files.check_folder(folder, [f"{IMAGES}/"], "Shopping100k")
+        splits_dir = Path(options.splits_dir).expanduser()
+        return adde.read(splits_dir, folder / IMAGES, attribute_space())
+    expected = [f"{IMAGES}/", *(f"Attributes/{a['file']}" for a in _attributes().values())]
+    files.check_folder(folder, expected, "Shopping100k")
+    return Source(
+        space=attribute_space(),
+        rows=_read_rows(folder / "Attributes"),
+        images_dir=folder / IMAGES,
+        max_lost=_MAX_LOST,
+        notes=("the published archive has 100,586 images; the papers say 101,021",),
+    )
+
+
+def _read_rows(folder: Path) -> list[Row]:
+    """Returns one row per image, in the order of the first file; `line` is its line there."""
+    columns: list[dict[str, str]] = []
+    first = Path()
+    for attribute in _attributes().values():
+        path = folder / attribute["file"]
+        column = _read_column(path, attribute["values"])
+        if columns:
+            files.check_same_images(path, column, first, columns[0])
+        else:
+            first = path
+        columns.append(column)
+    return [
+        Row(line, image, tuple(column[image] for column in columns))
+        for line, image in enumerate(columns[0], 1)
+    ]
+
+
+def _read_column(path: Path, values: list[str]) -> dict[str, str]:
+    """Returns the value name of each image in one file, '' for -1."""
+    pairs = []
+    for line, text in enumerate(files.read_lines(path), 1):
+        image, _, number = text.rpartition(" ")  # folder names may hold blanks
+        if not image:
+            raise ValueError(
+                f"{path} line {line} must read '<path of the image> <value>'; got {text!r}."
+            )
+        value = files.parse_integer(path, line, number, MISSING, len(values) - 1, "the value")
+        pairs.append((image.strip(), "" if value == MISSING else values[value]))
+    files.check_unique(path, (image for image, _ in pairs))
+    return dict(pairs)
+
+
+@functools.cache
+def _attributes() -> dict[str, dict]:
+    text = importlib.resources.files(__package__).joinpath("values.json").read_text("utf-8")
+    return json.loads(text)["attributes"]
+
+
+DATASET = PublishedDataset(
+    builder_class=Shopping100k,
+    options_class=Shopping100kOptions,
+    read=read,
+    num_images=101_021,
+    num_attributes=12,
+    num_values=151,
+)
