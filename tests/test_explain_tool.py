@@ -1,0 +1,127 @@
+"""tools/explain.py on a fake system: which pictures it writes, and how it answers mistakes."""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from evaluation_fakes import FakeDataset, FakeSystem
+
+from fashionsearchnet import systems
+from fashionsearchnet.data import pipeline
+
+SCRIPT = Path(__file__).parents[1] / "tools" / "explain.py"
+
+
+class Blind:
+    """A system that cannot say where it looks."""
+
+    name, space = "flat", FakeSystem.space
+
+
+class Located(FakeSystem):
+    """A system after its first stage: what searches read of an image is not trained yet."""
+
+    def image_features(self, images):
+        raise AssertionError
+
+    def attention(self, images):
+        return FakeSystem().attention(images)
+
+
+@pytest.fixture(scope="module")
+def tool():
+    """The script as a module; its flags go when these tests are over, for other scripts'."""
+    before = set(flags.FLAGS)
+    spec = importlib.util.spec_from_file_location("explain_tool", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    for name in set(flags.FLAGS) - before:
+        delattr(flags.FLAGS, name)
+
+
+@pytest.fixture
+def run(tool, monkeypatch, tmp_path):
+    """Runs the script with these arguments; returns the picture that it writes into the run."""
+    monkeypatch.setattr(systems, "describe_system", lambda path: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "load_system", lambda path: FakeSystem())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+
+    def call(*arguments):
+        with flagsaver.flagsaver():
+            flags.FLAGS(["explain.py", f"--workdir={tmp_path}", *arguments])
+            tool.main()
+        name = "sheet.png" if "--sheet" in arguments else "maps.png"
+        picture = cv2.imread(str(tmp_path / "explain" / name))
+        assert picture is not None
+        return picture
+
+    return call
+
+
+def test_maps_of_the_data_set_and_of_files(run, tmp_path):
+    cv2.imwrite(str(tmp_path / "shirt.png"), np.full((16, 20, 3), 100, np.uint8))
+    queries = ("--query_id=query3", "--query_id=query5", f"--image={tmp_path / 'shirt.png'}")
+    everything, one = run(*queries), run(queries[0], "--attributes=shape")
+    assert everything.shape[0] > one.shape[0] and everything.shape[1] > one.shape[1]
+
+
+def test_maps_after_the_first_stage_alone(run, monkeypatch):
+    description = {"dataset": "fakes/tiny", "stage": "localization"}
+    monkeypatch.setattr(systems, "describe_system", lambda path: description)
+    monkeypatch.setattr(systems, "load_system", lambda path: Located())
+    run("--query_id=query3")
+
+
+def test_sheets_of_random_and_of_given_edits(run, tmp_path, capsys):
+    drawn = run("--sheet", "--num_queries=4", "--k=2", "--seed=1")
+    given = run("--sheet", "--query_id=query1", "--set=shape=disc", "--set=size=large", "--k=2")
+    assert drawn.shape[1] == given.shape[1] and drawn.shape[0] > 2 * given.shape[0]
+    output = tmp_path / "elsewhere.PNG"
+    two = ("--sheet", "--k=1", "--query_id=query1", "--query_id=query2", "--set=shape=disc")
+    run(*two, f"--output={output}")
+    same_edit = cv2.imread(str(output))
+    assert same_edit is not None
+    assert run(*two, "--set=size=large").shape[1] == same_edit.shape[1] < given.shape[1]
+    assert f"written: {output}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((), "give images: --image=PATH, or --query_id=ID"),
+        (("--image=none.jpg",), "none.jpg cannot be the query image: unreadable file"),
+        (("--query_id=qery3",), r"no image 'qery3' .did you mean query3"),
+        (("--query_id=query3", "--attributes=color"), r"no attribute 'color'.*: colour, size"),
+        (("--query_id=query3", "--set=size=large"), "--set belongs to --sheet"),
+        (("--query_id=query3", "--k=3"), "--k belongs to --sheet"),
+        (("--query_id=query3", "--output=maps.jpg"), "--output must end in .png; got 'maps.jpg'"),
+        (("--sheet", "--image=shirt.jpg"), "--image belongs to activation maps, not to --sheet"),
+        (("--sheet", "--attributes=size"), "--attributes belongs to activation maps"),
+        (("--sheet", "--set=size=large"), "--query_id=ID and --set=attribute=value belong toget"),
+        (("--sheet", "--query_id=query3"), "--query_id=ID and --set=attribute=value belong toget"),
+        (("--sheet", "--query_id=query3", "--set=size=big"), "no value 'big'.*: small, large"),
+        (
+            ("--sheet", "--query_id=query3", "--set=size=large", "--seed=1"),
+            "--seed is about edits drawn at random",
+        ),
+        (
+            ("--sheet", *["--query_id=query3"] * 3, *["--set=size=large"] * 2),
+            "3 --query_id and 2 --set: give one --set for all, or one for each",
+        ),
+    ],
+)
+def test_mistakes_are_named(run, arguments, problem):
+    with pytest.raises(ValueError, match=problem):
+        run(*arguments)
+
+
+def test_a_system_without_attention_is_named(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(systems, "load_system", lambda path: Blind())
+    with pytest.raises(ValueError, match=rf"{tmp_path.name} holds a system \(flat\) that has no"):
+        run("--query_id=query3")
