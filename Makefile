@@ -1,5 +1,6 @@
 # make demo   trains, evaluates and searches on rendered garments (eight minutes on 2 cores)
 # make test   runs the tests
+# make serve  opens the search page on the demo's model (after make demo)
 # make check  lints and type-checks
 # Each sets up .venv first, once.
 
@@ -10,13 +11,29 @@ STAMP := $(VENV)/installed
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 
-.PHONY: demo test check clean
+.PHONY: demo serve test check clean
 
 demo: $(STAMP)
 	$(BIN)/python tools/demo.py
 
+serve: indexes/demo/CURRENT
+	$(BIN)/python tools/serve.py --export=exports/demo --index=indexes/demo
+
+# A new model makes other vectors, so its export and its index are made anew.
+indexes/demo/CURRENT: exports/demo/1/saved_model.pb
+	rm -rf indexes/demo
+	$(BIN)/python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small --split=gallery --index=indexes/demo
+
+exports/demo/1/saved_model.pb: runs/demo/full/model.json | $(STAMP)
+	rm -rf exports/demo
+	$(BIN)/python tools/export.py --workdir=runs/demo/full --output=exports/demo
+
+runs/demo/full/model.json:
+	@echo "There is no model to serve yet: run make demo first."; exit 1
+
+# One process per core; a file's tests stay together, since they share what is costly to make.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check fashionsearchnet tools tests setup.py

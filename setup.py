@@ -8,6 +8,30 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "fashionsearchnet/__init__.py").read_text())[1]
 
+# faiss-cpu searches; the rest of these is for those who serve or scale out.
+EXTRAS = {
+    "serving": [
+        "fastapi>=0.115,<1",
+        "uvicorn>=0.30,<1",
+        "python-multipart>=0.0.18,<1",
+        "prometheus-client>=0.21,<1",
+        "tensorflow-serving-api>=2.19,<2.22",
+    ],
+    "milvus": ["pymilvus>=2.4,<4"],
+    "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+}
+DEV = [
+    *EXTRAS["serving"],
+    "pytest>=8,<10",
+    "pytest-xdist>=3.6,<4",
+    "ruff>=0.14,<1",
+    "mypy>=1.18,<3",
+    "types-tqdm",
+    "httpx>=0.27,<1",
+    "schemathesis>=4.3,<5",
+    "playwright>=1.50,<2",
+]
+
 setup(
     name="fashionsearchnet",
     version=VERSION,
@@ -26,12 +50,10 @@ setup(
         "absl-py>=2.1,<3",
         # The headless build is the same cv2 without libGL, which servers lack.
         "opencv-python-headless>=4.13,<6",
+        "faiss-cpu>=1.13,<2",
         "tensorboard>=2.20,<2.22",
         "matplotlib>=3.9,<4",
         "tqdm>=4.66,<5",
     ],
-    extras_require={
-        "dev": ["pytest>=8,<10", "ruff>=0.14,<1", "mypy>=1.18,<3", "types-tqdm"],
-        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-    },
+    extras_require={**EXTRAS, "dev": DEV},
 )

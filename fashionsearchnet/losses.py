@@ -59,6 +59,34 @@ def soft_triplet_loss(positive_distance: tf.Tensor, negative_distance: tf.Tensor
     return tf.sigmoid(positive_distance - negative_distance)
 
 
+def batch_ranking_loss(
+    queries: tf.Tensor, candidates: tf.Tensor, relevant: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the softmax loss of each query's own candidate among all candidates of the batch.
+
+    Eq. 4 of [Ak21] is a softmax over two distances; this is one over as many as the batch has, of
+    squared distances. Among many candidates some are hard, without a rule for what hard is.
+
+    Args:
+      queries: float32 `[batch, dim]`.
+      candidates: float32 `[n * batch, dim]`; that of query i is candidate i.
+      relevant: bool `[batch, n * batch]`, which candidates show what the query asks for. Those
+        beside its own are left out, since they are no mistakes.
+
+    Returns:
+      losses: float32 `[batch]`.
+      first: bool `[batch]`, whether the query's own candidate is the nearest.
+    """
+    dots = tf.matmul(queries, candidates, transpose_b=True)
+    # |q|^2 is the same for all candidates of a query and cancels.
+    distances = tf.reduce_sum(tf.square(candidates), axis=-1) - 2.0 * dots
+    own = tf.eye(tf.shape(queries)[0], tf.shape(candidates)[0], dtype=tf.bool)
+    scores = tf.where(relevant & ~own, distances.dtype.min, -distances)
+    labels = tf.range(tf.shape(queries)[0])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
+    return losses, tf.argmax(scores, axis=-1, output_type=tf.int32) == labels
+
+
 def region_triplet_loss(
     representations: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:

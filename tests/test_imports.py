@@ -20,7 +20,7 @@ LAYERS = [
     ("features", "training"),
     ("systems",),
     ("methods", "protocol", "scores", "evaluation", "reporting"),
-    ("export",),
+    ("export", "export_check", "precision", "signatures"),
     ("explain", "search"),
     ("serving",),
     ("command",),  # how the scripts in tools/ start

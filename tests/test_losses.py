@@ -199,3 +199,17 @@ def test_region_triplets_trace_with_an_unknown_batch_size(rng):
             tf.constant([0, 1]),
         )
         assert loss.shape == valid.shape == (batch, 3)
+
+
+def test_batch_ranking_loss_is_a_softmax_over_squared_distances(rng):
+    queries = rng.normal(size=(3, 4)).astype(np.float32)
+    candidates = rng.normal(size=(6, 4)).astype(np.float32)
+    relevant = np.eye(3, 6, dtype=bool)
+    relevant[0, 4] = True  # shows what query 0 asks for: no mistake, so not counted
+    found, first = losses.batch_ranking_loss(queries, candidates, relevant)
+    for i in range(3):
+        others = [j for j in range(6) if j == i or not relevant[i, j]]
+        squared = {j: ((queries[i] - candidates[j]) ** 2).sum() for j in others}
+        total = sum(np.exp(-d) for d in squared.values())
+        np.testing.assert_allclose(found[i], -np.log(np.exp(-squared[i]) / total), rtol=1e-4)
+        assert bool(first[i]) == (min(squared, key=squared.get) == i)

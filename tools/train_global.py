@@ -13,7 +13,7 @@ from fashionsearchnet import systems
 from fashionsearchnet.data import sampling
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import RANKING_LOSSES, GlobalStage
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
 
 FLAGS = flags.FLAGS
@@ -23,7 +23,7 @@ flags.DEFINE_enum(
     "variant",
     "full",
     [name for name, variant in VARIANTS.items() if variant.global_ranking],
-    "Row of the paper's Table 1.",
+    "Row of the paper's Table 1, or ours.",
 )
 flags.DEFINE_integer("global_dim", 512, "Width r of the global representation.", 1)
 flags.DEFINE_float(
@@ -35,9 +35,19 @@ flags.DEFINE_float(
 flags.DEFINE_enum(
     "negatives",
     "random",
-    sampling.NEGATIVES,
-    "random, as in the paper, or unedited: images with the anchor's values before the edit. Where "
-    "nearly all triplets are in order from the start (triplet_accuracy), random ones teach little.",
+    list(sampling.NEGATIVES),
+    "; ".join(f"{name}: {words}" for name, words in sampling.NEGATIVES.items())
+    + ". Where nearly all are in order from the start (ranking_accuracy), random ones teach "
+    "little.",
+)
+flags.DEFINE_enum(
+    "ranking_loss",
+    "triplet",
+    list(RANKING_LOSSES),
+    "; ".join(f"{name}: {words}" for name, words in RANKING_LOSSES.items()) + ".",
+)
+flags.DEFINE_integer(
+    "num_changes", 1, "Attributes edited at once, at most; a random number from 1 to this.", 1
 )
 
 
@@ -69,6 +79,8 @@ def main() -> None:
         seed=FLAGS.seed,
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
         negatives=FLAGS.negatives,
+        ranking_loss=FLAGS.ranking_loss,
+        num_changes=FLAGS.num_changes,
     )
     training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)

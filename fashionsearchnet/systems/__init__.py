@@ -5,27 +5,30 @@ arguments, `attribute_space.json` its attributes, `model.weights.h5` its weights
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 
-SYSTEMS = {"fashionsearchnet_v2": FashionSearchNetV2}
+SYSTEMS: dict[str, Callable[..., Any]] = {
+    "amnet": AMNet,
+    "fashionsearchnet_v2": FashionSearchNetV2,
+}
 
 _CURE = "Train it first (tools/train_*.py), or correct the path."
 
 
-def save_system(
-    workdir: str | os.PathLike[str], system: FashionSearchNetV2, stage: str, **details: Any
-) -> None:
+def save_system(workdir: str | os.PathLike[str], system: Any, stage: str, **details: Any) -> None:
     """Writes a trained system into its run's folder.
 
     Args:
       workdir: the folder.
-      system: to be saved.
+      system: to be saved; its `name` is its key in SYSTEMS.
       stage: the name of the stage that it has been through.
       **details: further entries of model.json, such as the data set.
     """
@@ -52,8 +55,8 @@ def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     return description
 
 
-def load_system(workdir: str | os.PathLike[str]) -> FashionSearchNetV2:
-    """Returns the system that a finished run holds.
+def load_system(workdir: str | os.PathLike[str]) -> Any:
+    """Returns the system that a finished run holds: a Keras model with the contract.
 
     Raises:
       FileNotFoundError: if there is none.

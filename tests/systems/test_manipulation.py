@@ -11,6 +11,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
 )
 
 DIM = 4
+NOTHING = np.full((100, 3), -1, np.int32)
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def test_the_global_representation_is_equation_7(rng):
     weights, projection = rng.normal(size=3), rng.normal(size=(3 * DIM, 6))
     layer.attribute_weights.assign(weights)
     layer.projection.assign(projection)
-    result = layer(representations).numpy()
+    result = layer.query(representations, NOTHING[:5]).numpy()
     for i in range(5):
         joined = np.concatenate([representations[i, a] * weights[a] for a in range(3)])
         np.testing.assert_allclose(result[i], joined @ projection, rtol=1e-4, atol=1e-5)
@@ -86,7 +87,8 @@ def test_the_global_representation_is_equation_7(rng):
 def test_a_new_global_representation_keeps_distances_roughly(rng):
     layer = GlobalRepresentation(512)
     representations = rng.normal(size=(40, 3, 20)).astype(np.float32)
-    projected = layer(representations).numpy()
+    layer.build(representations.shape)
+    projected = layer.query(representations, NOTHING[:40]).numpy()
     flat = representations.reshape(40, -1)
     for one, other in zip(range(0, 40, 2), range(1, 40, 2), strict=True):
         before = np.linalg.norm(flat[one] - flat[other])
@@ -100,7 +102,8 @@ def test_both_layers_compute_in_float32_whatever_the_policy(space):
     try:
         memory, merge = AttributeMemory(space, DIM), GlobalRepresentation(6)
         edited = memory(tf.ones([2, 3, DIM]), tf.constant([[-1, 0, -1]] * 2))
-        assert edited.dtype == merge(edited).dtype == tf.float32
+        merge.build(edited.shape)
+        assert edited.dtype == merge.query(edited, NOTHING[:2]).dtype == tf.float32
     finally:
         keras.mixed_precision.set_dtype_policy(before)
 

@@ -1,6 +1,7 @@
 """One table of every stage of every system, and what each must promise."""
 
 import json
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -9,6 +10,9 @@ import tensorflow as tf
 from fakes import SPACE, FakeDataset
 
 from fashionsearchnet import distribution, systems, training
+from fashionsearchnet.attributes import one_hot_blocks
+from fashionsearchnet.systems.amnet import AMNet
+from fashionsearchnet.systems.amnet.stages import ClassificationStage, ManipulationStage
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
@@ -20,7 +24,9 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
 BATCH = 16
 
 
-def build_model(variant: str, normalization: str = "batch") -> FashionSearchNetV2:
+def build_model(
+    variant: str, normalization: str = "batch", dropout_rate: float = 0.1
+) -> FashionSearchNetV2:
     keras.utils.set_random_seed(0)
     return FashionSearchNetV2(
         SPACE,
@@ -31,7 +37,7 @@ def build_model(variant: str, normalization: str = "batch") -> FashionSearchNetV
         normalization=normalization,
         hidden_dims=(16, 16),
         representation_dim=8,
-        dropout_rate=0.1,
+        dropout_rate=dropout_rate,
         global_dim=6,
     )
 
@@ -55,10 +61,61 @@ def global_ranking(variant="full", **model_arguments):
     return GlobalStage(model, stored, values, global_batch_size=BATCH)
 
 
+def batch_ranking(variant="ours", **model_arguments):
+    """The same stage with the loss and the edits of our own variant."""
+    plain = global_ranking(variant, **model_arguments)
+    return GlobalStage(
+        plain.model,
+        plain.representations,
+        FakeDataset().labels("train"),
+        global_batch_size=BATCH,
+        ranking_loss="softmax",
+        num_changes=2,
+    )
+
+
+def build_amnet(normalization: str = "batch", dropout_rate: float = 0.1) -> AMNet:
+    keras.utils.set_random_seed(0)
+    return AMNet(
+        SPACE,
+        image_size=40,
+        first_stride=2,
+        width=0.1,
+        normalization=normalization,
+        feature_dim=16,
+        dropout_rate=dropout_rate,
+    )
+
+
+def classification(**model_arguments):
+    return ClassificationStage(build_amnet(**model_arguments), FakeDataset(), BATCH)
+
+
+def manipulation(**model_arguments):
+    """Stored features show the labels through noise, as a trained first stage gives."""
+    model = build_amnet(**model_arguments)
+    values = FakeDataset().labels("train")
+    rng = np.random.default_rng(0)
+    patterns = rng.normal(size=(SPACE.total_values, model.convolved_dim)).astype(np.float32)
+    noise = rng.normal(0.0, 0.3, (len(values), model.convolved_dim)).astype(np.float32)
+    stored = one_hot_blocks(SPACE, values) @ patterns + noise
+    model.memory.memory.assign(rng.normal(size=model.memory.memory.shape))
+    return ManipulationStage(model, stored, values, global_batch_size=BATCH)
+
+
 # Every system has its stages here, or test_every_system_has_its_stages_in_the_table fails.
-STAGES = {"fashionsearchnet_v2": [localization, representations, global_ranking]}
+STAGES: dict[str, list[Callable[..., training.Stage]]] = {
+    "amnet": [classification, manipulation],
+    "fashionsearchnet_v2": [localization, representations, global_ranking, batch_ranking],
+}
 ALL = [stage for stages in STAGES.values() for stage in stages]
-RATE = {"localization": 0.02, "representations": 0.02, "global": 0.05}
+RATE = {
+    "classification": 0.02,
+    "manipulation": 0.01,
+    "localization": 0.02,
+    "representations": 0.02,
+    "global": 0.05,
+}
 
 
 def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None):
@@ -131,8 +188,7 @@ def test_two_replicas_give_the_weights_of_one(build, tmp_path):
 
     def trained(strategy, name):
         with strategy.scope():
-            stage = build(normalization="none")
-            stage.model.heads.dropout_rate = 0.0
+            stage = build(normalization="none", dropout_rate=0.0)
         train(stage, tmp_path / name, 4, strategy, rate=1e-4)
         return weights(stage.model)
 
@@ -148,6 +204,25 @@ def test_every_variant_trains_its_second_stage(variant, tmp_path):
     line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert ("l_t" in line) == VARIANTS[variant].ranking
     assert ("box_area" in line) == any(VARIANTS[variant].pooling)
+
+
+@pytest.mark.parametrize("variant", ["full_edit_weights", "full_normalized"])
+def test_changes_of_our_own_train_by_triplets_too(variant, tmp_path):
+    stage = global_ranking(variant)
+    train(stage, tmp_path, 40, log_every=10)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "metrics.jsonl").open()]
+    assert losses[-1] < losses[0]
+
+
+def test_the_softmax_needs_one_gallery_for_all_edits():
+    plain = global_ranking("full_edit_weights")
+    with pytest.raises(ValueError, match="'Full, lambda per edit' an image's vector depends on"):
+        GlobalStage(
+            plain.model,
+            plain.representations,
+            FakeDataset().labels("train"),
+            ranking_loss="softmax",
+        )
 
 
 def test_a_fixed_memory_stays_and_an_updatable_one_moves(tmp_path):

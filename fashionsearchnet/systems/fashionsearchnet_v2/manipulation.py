@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 
+BLOCK_LENGTH = 6.0  # of a normalised representation: about that of fc10 without it
+
 
 class AttributeMemory(keras.layers.Layer):
     """M of [Ak21] Sec. 3.3: one prototype representation per attribute value.
@@ -66,24 +68,68 @@ class GlobalRepresentation(keras.layers.Layer):
     what the concatenated representations give.
     """
 
-    def __init__(self, global_dim: int, **kwargs):
+    def __init__(
+        self, global_dim: int, edit_weights: bool = False, normalized: bool = False, **kwargs
+    ):
+        """Prepares the layer.
+
+        Args:
+          global_dim: width r.
+          edit_weights: one lambda per attribute and manipulated attribute, as the paper's words
+            "depending on the attribute manipulation" can be read. The gallery then depends on
+            which attributes are edited.
+          normalized: bring each f_a to the same length first; not in the paper.
+        """
         super().__init__(dtype="float32", **kwargs)
         self.global_dim = global_dim
+        self.depends_on_edit = edit_weights
+        self._normalized = normalized
 
     def build(self, input_shape) -> None:
         _, num_attributes, dim = input_shape
-        self.attribute_weights = self.add_weight(
-            shape=(num_attributes,), initializer="ones", name="lambda"
-        )
+        shape = (num_attributes, num_attributes) if self.depends_on_edit else (num_attributes,)
+        self.attribute_weights = self.add_weight(shape=shape, initializer="ones", name="lambda")
         self.projection = self.add_weight(
             shape=(num_attributes * dim, self.global_dim),
             initializer=keras.initializers.RandomNormal(stddev=self.global_dim**-0.5),
             name="w_r",
         )
 
-    def call(self, representations: tf.Tensor) -> tf.Tensor:
-        weighted = representations * self.attribute_weights[:, None]
-        return tf.matmul(flatten(weighted), self.projection)
+    def query(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns F_{I,t} of edited representations; manipulation int32 `[batch, attributes]`."""
+        weights = self.attribute_weights
+        if self.depends_on_edit:
+            weights = edit_shares(manipulation) @ weights  # [B, A]
+        if self._normalized:
+            representations = BLOCK_LENGTH * tf.math.l2_normalize(representations, axis=-1)
+        return tf.matmul(flatten(representations * weights[..., None]), self.projection)
+
+    def gallery(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns F_I; the manipulation matters only if the weights depend on it."""
+        return self.query(representations, manipulation)
+
+
+class Concatenation:
+    """What the variants without a global representation rank: all representations in a row."""
+
+    depends_on_edit = False
+
+    def query(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns float32 `[batch, attributes * dim]`."""
+        return flatten(representations)
+
+    gallery = query
+
+
+def edit_shares(manipulation: tf.Tensor) -> tf.Tensor:
+    """Returns float32 `[batch, attributes]`: each edited attribute's share of an edit; sums to 1.
+
+    Where nothing is edited all attributes have the same share.
+    """
+    edited = tf.cast(manipulation != KEEP, tf.float32)
+    none = tf.reduce_all(manipulation == KEEP, axis=1, keepdims=True)
+    edited = tf.where(none, 1.0, edited)
+    return edited / tf.reduce_sum(edited, axis=1, keepdims=True)
 
 
 def flatten(representations: tf.Tensor) -> tf.Tensor:

@@ -7,16 +7,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.backbones import build_backbone
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.layers import ConvolutionBlock
 from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
+from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
     AttributeMemory,
+    Concatenation,
     GlobalRepresentation,
-    flatten,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     AttributeHeads,
@@ -115,7 +116,18 @@ class FashionSearchNetV2(keras.Model):
             space.num_values, hidden_dims, representation_dim, dropout_rate, name="heads"
         )
         self.memory = AttributeMemory(space, representation_dim, name="attribute_memory")
-        self.global_representation = GlobalRepresentation(global_dim, name="global_representation")
+        # Built in every variant, so that its stages can take over each other's weights.
+        if self.variant.blockwise:
+            merge: Any = EditRanking(dtype="float32", name="global_representation")
+        else:
+            merge = GlobalRepresentation(
+                global_dim,
+                edit_weights=self.variant.edit_weights,
+                normalized=self.variant.normalized,
+                name="global_representation",
+            )
+        self.global_representation = merge
+        self._merge = merge if self.variant.global_ranking else Concatenation()
         self._build_parts(representation_dim)
 
     def _build_parts(self, representation_dim: int) -> None:
@@ -202,19 +214,21 @@ class FashionSearchNetV2(keras.Model):
 
         `boxes` are float32 `[batch, A, 4]` here: ymin, xmin, ymax, xmax in 0..1 of the image.
         """
-        features = self.represent(self.localize(images))
-        if "boxes" in features:
-            features["boxes"] = self._on_image(features["boxes"])
-        return features
+        return self._features(self.localize(images))
 
     def attention(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what explains the model: `maps` `[batch, A, h, w]`, `boxes`, `logits`.
 
         The logits are those of the attention's own classifier, which chose the maps' values.
         """
+        return self._attention(self.localize(images))
+
+    def features_and_attention(
+        self, images: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Returns `image_features` and `attention` of one pass through the trunk."""
         located = self.localize(images)
-        maps, boxes = self.attend(located)
-        return {"maps": maps, "boxes": self._on_image(boxes), "logits": located["logits"]}
+        return self._features(located), self._attention(located)
 
     def query_embedding(
         self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor
@@ -225,28 +239,45 @@ class FashionSearchNetV2(keras.Model):
           features: what `image_features` returned.
           manipulation: int32 `[batch, A]`, the wanted value of each attribute, -1 to keep.
         """
-        return self.merge(self.memory(features["embedding"], manipulation))
+        return self._merge.query(self.memory(features["embedding"], manipulation), manipulation)
 
-    def gallery_embedding(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """Returns F_I, float32 `[batch, dim]`: the images' embeddings as they are."""
-        return self.merge(features["embedding"])
+    def gallery_embedding(
+        self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns F_I, float32 `[batch, dim]`: the images' embeddings as they are.
 
-    def merge(self, representations: tf.Tensor) -> tf.Tensor:
-        """Returns the global representation (Eq. 7), or the plain concatenation without one."""
-        if self.variant.global_ranking:
-            return self.global_representation(representations)
-        return flatten(representations)
+        The manipulation, int32 `[batch, A]`, is needed only where `gallery_depends_on_edit`.
+        """
+        embedding = features["embedding"]
+        if manipulation is None:
+            manipulation = tf.fill(tf.shape(embedding)[:2], KEEP)
+        return self._merge.gallery(embedding, manipulation)
+
+    @property
+    def gallery_depends_on_edit(self) -> bool:
+        """Whether the gallery has a representation of its own for each edited attribute."""
+        return self._merge.depends_on_edit
 
     def encode_query(self, images: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns float32 `[batch, dim]`, the query vectors of edited images."""
         return self.query_embedding(self.image_features(images), manipulation)
 
-    def encode_gallery(self, images: tf.Tensor, manipulation: Any = None) -> tf.Tensor:
-        """Returns float32 `[batch, dim]`; the manipulation plays no part in the gallery."""
-        return self.gallery_embedding(self.image_features(images))
+    def encode_gallery(self, images: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns float32 `[batch, dim]`, the vectors of images as they are."""
+        return self.gallery_embedding(self.image_features(images), manipulation)
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         return self.encode_gallery(images)
+
+    def _features(self, located: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = self.represent(located)
+        if "boxes" in features:
+            features["boxes"] = self._on_image(features["boxes"])
+        return features
+
+    def _attention(self, located: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        maps, boxes = self.attend(located)
+        return {"maps": maps, "boxes": self._on_image(boxes), "logits": located["logits"]}
 
     def _on_image(self, boxes: tf.Tensor) -> tf.Tensor:
         return regions.image_boxes(

@@ -7,17 +7,24 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.pipeline import Dataset
 from fashionsearchnet.data.sampling import EditSampler
 from fashionsearchnet.distribution import gather, num_replicas, replica_seed
 from fashionsearchnet.losses import (
     attribute_cross_entropy,
     attribute_hits,
+    batch_ranking_loss,
     euclidean_distance,
     region_triplet_loss,
     soft_triplet_loss,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+
+RANKING_LOSSES = {
+    "triplet": "one positive against one negative (Eq. 8)",
+    "softmax": "the positive against all images of the batch",
+}
 
 
 @dataclasses.dataclass
@@ -153,6 +160,8 @@ class GlobalStage:
         seed: int = 0,
         memory_rate_multiplier: float = 1.0,
         negatives: str = "random",
+        ranking_loss: str = "triplet",
+        num_changes: int = 1,
     ):
         """Keeps the training images' local representations.
 
@@ -164,22 +173,34 @@ class GlobalStage:
           seed: of the triplets.
           memory_rate_multiplier: on the learning rate of the memory. At 1, as in the paper, the
             rows hardly move in two epochs.
-          negatives: 'random', as in the paper, or 'unedited', see `sampling.EditSampler`.
+          negatives: 'random', as in the paper, or another of `sampling.NEGATIVES`.
+          ranking_loss: a key of RANKING_LOSSES.
+          num_changes: attributes edited at once, at most; 1 in the paper.
 
         Raises:
-          ValueError: for a variant without a global stage, or images without any edit.
+          ValueError: for a variant without a global stage, images without any edit, or the loss
+            'softmax' where every query would need a gallery of its own.
         """
         if not model.variant.global_ranking:
             raise ValueError(
                 f"variant {model.variant.title} has no global stage; it is evaluated as the "
                 "representation stage left it."
             )
+        check_choice("ranking_loss", ranking_loss, RANKING_LOSSES)
+        if ranking_loss == "softmax" and model.gallery_depends_on_edit:
+            raise ValueError(
+                f"ranking_loss 'softmax' compares each query with all images of the batch, but in "
+                f"variant {model.variant.title!r} an image's vector depends on the query's edit; "
+                "use 'triplet', or variant 'ours'."
+            )
         self.model = model
         self.global_batch_size = global_batch_size
+        self._ranking_loss = ranking_loss
         self._seed = seed
         self._memory_rate_multiplier = memory_rate_multiplier
-        self._representations = tf.constant(representations, tf.float32)
-        self._sampler = EditSampler(values, negatives)
+        self.representations = tf.constant(representations, tf.float32)
+        self._sampler = EditSampler(values, negatives, num_changes)
+        self._combinations = tf.constant(self._sampler.combination_of, tf.int32)
 
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
@@ -217,13 +238,31 @@ class GlobalStage:
         return {self.model.memory.memory.path: self._memory_rate_multiplier}
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        def features(name: str) -> dict[str, tf.Tensor]:
-            return {"embedding": tf.gather(self._representations, batch[name])}
+        edit = batch["manipulation"]
 
-        query = self.model.query_embedding(features("anchor"), batch["manipulation"])
-        positive = euclidean_distance(query, self.model.gallery_embedding(features("positive")))
-        negative = euclidean_distance(query, self.model.gallery_embedding(features("negative")))
-        losses = soft_triplet_loss(positive, negative)
-        loss = tf.reduce_sum(losses) / self.global_batch_size
-        in_order = tf.reduce_sum(tf.cast(positive < negative, tf.float32))
-        return loss, {"triplet_accuracy": in_order / self.global_batch_size}
+        def features(name: str) -> dict[str, tf.Tensor]:
+            return {"embedding": tf.gather(self.representations, batch[name])}
+
+        query = self.model.query_embedding(features("anchor"), edit)
+        positive = self.model.gallery_embedding(features("positive"), edit)
+        negative = self.model.gallery_embedding(features("negative"), edit)
+        if self._ranking_loss == "softmax":
+            losses, in_order = self._rank_in_batch(batch, query, positive, negative)
+            # Every replica ranks the whole batch.
+            share = self.global_batch_size * num_replicas()
+        else:
+            near, far = euclidean_distance(query, positive), euclidean_distance(query, negative)
+            losses, in_order = soft_triplet_loss(near, far), near < far
+            share = self.global_batch_size
+        accuracy = tf.reduce_sum(tf.cast(in_order, tf.float32)) / share
+        return tf.reduce_sum(losses) / share, {"ranking_accuracy": accuracy}
+
+    def _rank_in_batch(
+        self, batch, query: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Ranks all positives and negatives of the batch, of all replicas, for every query."""
+        wanted = tf.gather(self._combinations, gather(batch["positive"]))
+        others = tf.gather(self._combinations, gather(batch["negative"]))
+        shown = tf.concat([wanted, others], axis=0)
+        candidates = tf.concat([gather(positive), gather(negative)], axis=0)
+        return batch_ranking_loss(gather(query), candidates, wanted[:, None] == shown)

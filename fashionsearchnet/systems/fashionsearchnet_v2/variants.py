@@ -1,4 +1,4 @@
-"""The rows of Table 1 of [Ak21] as settings: what each variant of the ablation switches on."""
+"""The rows of Table 1 of [Ak21] as settings, and ours: what each variant switches on."""
 
 import dataclasses
 
@@ -10,12 +10,15 @@ class Variant:
     """One row of the ablation.
 
     Attributes:
-      title: the row's name in the paper.
+      title: the row's name, for the paper's rows as printed there.
       ranking: train the representations with triplets of regions (Eq. 6).
       localization: pool each attribute's region instead of the whole map.
       fusion: pool both and concatenate (feature fusion).
       global_ranking: merge the representations into a global one (Eq. 7-8).
       updatable_memory: train the attribute memory in the global stage.
+      edit_weights: one set of lambda per manipulated attribute.
+      normalized: rank representations of equal length.
+      blockwise: each attribute has its own projection (`edit_ranking.EditRanking`).
     """
 
     title: str
@@ -24,6 +27,9 @@ class Variant:
     fusion: bool = False
     global_ranking: bool = True
     updatable_memory: bool = False
+    edit_weights: bool = False
+    normalized: bool = False
+    blockwise: bool = False
 
     @property
     def pooling(self) -> tuple[bool, ...]:
@@ -38,7 +44,16 @@ VARIANTS = {
     "rank_lg": Variant("Rank-LG"),
     "full": Variant("Full", updatable_memory=True),
     "full_ff": Variant("Full w/ FF", fusion=True, updatable_memory=True),
+    # Beyond the paper: what each change of ours does on its own, and all together.
+    "full_edit_weights": Variant("Full, lambda per edit", updatable_memory=True, edit_weights=True),
+    "full_normalized": Variant("Full, normalised", updatable_memory=True, normalized=True),
+    "ours": Variant(
+        "Ours", updatable_memory=True, edit_weights=True, normalized=True, blockwise=True
+    ),
 }
+
+
+PAPER_VARIANTS = ("without_rank", "rank", "rank_l", "rank_lg", "full", "full_ff")
 
 
 def get_variant(name: str) -> Variant:
@@ -53,8 +68,8 @@ def check_shares_representations(wanted: str, trained: str, where: str) -> None:
         return
     fitting = [
         name
-        for name, other in VARIANTS.items()
-        if (other.ranking, other.pooling) == (first.ranking, first.pooling)
+        for name in PAPER_VARIANTS
+        if ((other := VARIANTS[name]).ranking, other.pooling) == (first.ranking, first.pooling)
     ]
     raise ValueError(
         f"{where} holds the representations of variant {trained!r}, which {wanted!r} cannot use; "

@@ -1,0 +1,159 @@
+"""Exact search with FAISS: every query against every item, with a fixed order of ties."""
+
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+
+from fashionsearchnet import files
+from fashionsearchnet.index.engines import EngineSettings, Selection
+from fashionsearchnet.index.exact import nearest
+
+# Queries times dimensions from which FAISS multiplies matrices instead of comparing pairs. With its
+# own 128,000, batches of 32 to 249 queries of 512 numbers take twice to three times as long.
+faiss.cvar.distance_compute_blas_threshold = 8192
+
+# The stubs of FAISS do not know what its Python layer adds to these.
+_SearchParameters: Any = faiss.SearchParameters
+_IDSelectorBitmap: Any = faiss.IDSelectorBitmap
+
+_SPARE = 16  # candidates beyond K, so that those on the border can be told apart
+_FILE = "vectors.faiss"
+
+
+class FlatEngine:
+    """All vectors in memory, 4 bytes times `dim` per item; `vectors.faiss` is an `IndexFlatL2`.
+
+    FAISS proposes candidates; their distances are computed once more, pair by pair. Matrix products
+    round differently from place to place, so without this two equal vectors may have different
+    distances. Where rounding leaves open who is among the K, all items are compared pair by pair.
+    """
+
+    def __init__(self, index: Any, keys: np.ndarray) -> None:
+        self._index = index
+        self._keys = keys
+
+    @classmethod
+    def create(cls, settings: EngineSettings) -> "FlatEngine":
+        return cls(faiss.IndexFlatL2(settings.dim), np.empty(0, np.int64))
+
+    @classmethod
+    def load(
+        cls, settings: EngineSettings, folder: Path, description: dict[str, Any], keys: np.ndarray
+    ) -> "FlatEngine":
+        del description
+        index = faiss.read_index(str(folder / _FILE))
+        if (index.ntotal, index.d) != (len(keys), settings.dim):
+            raise ValueError(
+                f"{folder / _FILE} holds {index.ntotal} vectors of {index.d} numbers, but the "
+                f"state lists {len(keys)} items of {settings.dim}."
+            )
+        return cls(index, keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """The keys of all items, int64 `[n]`, ascending: the rows of `vectors`."""
+        return self._keys
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """A view of all vectors, float32 `[n, dim]`, valid until the next change."""
+        if not len(self):
+            return np.empty((0, self._index.d), np.float32)
+        flat = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self._index.d)
+        return flat.reshape(len(self), self._index.d)
+
+    def add(
+        self, keys: np.ndarray, vectors: np.ndarray, ids: list[str], values: np.ndarray
+    ) -> None:
+        del ids, values
+        self._index.add(vectors)
+        self._keys = np.concatenate([self._keys, keys])
+
+    def delete(self, keys: np.ndarray) -> None:
+        rows = self.rows_of(keys)
+        self._index.remove_ids(faiss.IDSelectorBatch(rows))  # keeps the order of the others
+        self._keys = np.delete(self._keys, rows)
+
+    def search(
+        self, queries: np.ndarray, k: int, selection: Selection | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        mask = None if selection is None else selection.mask
+        allowed = len(self) if mask is None else int(np.count_nonzero(mask))
+        fetch = min(k + _SPARE, allowed)
+        params = None if mask is None else _SearchParameters(sel=selector(mask))
+        _, rows = self._index.search(queries, fetch, params=params)
+        squares, rows = self.rank(queries, rows)
+        if fetch < allowed:
+            for query in np.flatnonzero(self._is_open(queries, squares, k)):
+                found = self._compare_all(queries[query], k, mask)
+                squares[query, :k], rows[query, :k] = found
+        return np.sqrt(squares[:, :k]), self._keys[rows[:, :k]]
+
+    def rows_of(self, keys: np.ndarray) -> np.ndarray:
+        """Returns the rows, int64, of keys that are there; -1 stays -1."""
+        return np.where(keys < 0, -1, np.searchsorted(self._keys, keys))
+
+    def rank(self, queries: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns squared distances float32 `[B, m]` and rows int64 `[B, m]`, nearest first.
+
+        Distances are computed pair by pair, so equal vectors are equally far; ties go to the
+        lower row. The row -1 stands for none and is infinitely far.
+        """
+        rows = np.ascontiguousarray(rows, np.int64)
+        squares = np.empty(rows.shape, np.float32)
+        self._index.compute_distance_subset(
+            len(queries),
+            faiss.swig_ptr(queries),
+            rows.shape[1],
+            faiss.swig_ptr(squares),
+            faiss.swig_ptr(rows),
+        )
+        squares[rows < 0] = np.inf
+        order = np.lexsort((rows, squares), axis=1)
+        return np.take_along_axis(squares, order, 1), np.take_along_axis(rows, order, 1)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        write_faiss(self._index, folder / _FILE)
+        return {}
+
+    def committed(self) -> None:
+        pass
+
+    def _is_open(self, queries: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
+        """Returns bool `[B]`: whether an item that was not fetched might belong to the K."""
+        # |q|^2 - 2 q.g + |g|^2 in float32 is off by about eps sqrt(dim) (|q| + |g|)^2, and no
+        # vector g that matters is longer than |q| plus its distance.
+        reach = 2.0 * np.linalg.norm(queries, axis=1) + np.sqrt(squares[:, -1])
+        error = np.finfo(np.float32).eps * np.sqrt(queries.shape[1]) * reach**2
+        return squares[:, k - 1] + error >= squares[:, -1]
+
+    def _compare_all(
+        self, query: np.ndarray, k: int, mask: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns squared distances and rows of the K nearest of all allowed items, `[k]`."""
+        rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
+        squares = np.empty((1, len(rows)), np.float32)
+        self._index.compute_distance_subset(
+            1, faiss.swig_ptr(query), len(rows), faiss.swig_ptr(squares), faiss.swig_ptr(rows)
+        )
+        best = nearest(squares, k)[0]
+        return squares[0, best], rows[best]
+
+
+def selector(mask: np.ndarray) -> Any:
+    """Returns the FAISS selector of the ids at which a mask, bool `[n]`, is true."""
+    return _IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+
+
+def write_faiss(index: Any, path: Path) -> None:
+    """Writes a FAISS index by `files.replace_file`; raises an OSError if that fails."""
+    with files.replace_file(path) as temporary:
+        try:
+            faiss.write_index(index, str(temporary))
+        except RuntimeError as error:
+            raise OSError(f"FAISS could not write it: {error}") from error

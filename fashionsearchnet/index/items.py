@@ -1,0 +1,171 @@
+"""What a gallery knows of its items besides their vectors: id, key, attribute values, image."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import MISSING, AttributeSpace
+
+MAX_ID_BYTES = 1024  # in UTF-8; servers want a bound
+_FILE = "items.npz"
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One image of a gallery.
+
+    Attributes:
+      id: its name, any text of 1 to 1,024 bytes in UTF-8.
+      values: int32 `[A]`, its attribute values, -1 for missing.
+      image: the encoded image, to be kept beside the vectors; None for none.
+    """
+
+    id: str
+    values: np.ndarray
+    image: bytes | None = None
+
+
+class Record(NamedTuple):
+    """One item: its key, its values int32 `[A]`, and the SHA-256 of its image or ''."""
+
+    key: int
+    values: np.ndarray
+    digest: str
+
+
+class ItemTable:
+    """The items in the order in which they were put, which is that of their keys.
+
+    Attributes:
+      next_key: no item has had this key or a higher one.
+    """
+
+    def __init__(self, num_attributes: int) -> None:
+        self.next_key = 0
+        self._num_attributes = num_attributes
+        self._records: dict[str, Record] = {}
+        self._columns: tuple[list[str], np.ndarray, np.ndarray] | None = None
+
+    @classmethod
+    def load(cls, folder: Path, num_attributes: int) -> "ItemTable":
+        """Reads what `save` wrote."""
+        table = cls(num_attributes)
+        with np.load(folder / _FILE) as content:
+            ids = json.loads(content["ids"].tobytes())
+            digests = [digest.decode() for digest in content["digests"]]
+            rows = zip(content["keys"].tolist(), content["values"], digests, strict=True)
+            table._records = {name: Record(*row) for name, row in zip(ids, rows, strict=True)}
+            table.next_key = int(content["next_key"])
+        return table
+
+    def save(self, folder: Path) -> None:
+        """Writes all into one file of the folder."""
+        digests = np.array([record.digest for record in self._records.values()], "S64")
+        with files.replace_file(folder / _FILE) as temporary:
+            np.savez(
+                temporary,
+                ids=np.frombuffer(json.dumps(self.ids).encode(), np.uint8),
+                keys=self.keys,
+                values=self.values,
+                digests=digests,
+                next_key=self.next_key,
+            )
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._records
+
+    def __getitem__(self, name: str) -> Record:
+        """Returns the record of an id; raises a KeyError if there is none."""
+        return self._records[name]
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all items. Do not change the list."""
+        return self._arrays()[0]
+
+    @property
+    def keys(self) -> np.ndarray:
+        """The keys of all items, int64 `[n]`, ascending."""
+        return self._arrays()[1]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The values of all items, int32 `[n, A]`."""
+        return self._arrays()[2]
+
+    def digests(self) -> set[str]:
+        """Returns the SHA-256 of all images."""
+        return {record.digest for record in self._records.values()} - {""}
+
+    def reserve(self, number: int) -> np.ndarray:
+        """Returns new keys, int64 `[number]`, which are given to nothing else."""
+        keys = np.arange(self.next_key, self.next_key + number, dtype=np.int64)
+        self.next_key += number
+        return keys
+
+    def append(
+        self, ids: Sequence[str], keys: np.ndarray, values: np.ndarray, digests: Sequence[str]
+    ) -> None:
+        """Adds items whose ids are new."""
+        for name, *row in zip(ids, keys.tolist(), values, digests, strict=True):
+            self._records[name] = Record(*row)
+        self._columns = None
+
+    def drop(self, ids: Iterable[str]) -> list[Record]:
+        """Takes out these items, which must be there; returns their records."""
+        dropped = [self._records.pop(name) for name in ids]
+        self._columns = None
+        return dropped
+
+    def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+        if self._columns is None:
+            records = self._records.values()
+            keys = np.fromiter((record.key for record in records), np.int64, len(records))
+            values = np.array([record.values for record in records], np.int32)
+            shape = (len(records), self._num_attributes)
+            self._columns = list(self._records), keys, values.reshape(shape)
+        return self._columns
+
+
+def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str], np.ndarray]:
+    """Returns the ids and the values, int32 `[n, A]`, of items that may be put together.
+
+    Raises:
+      ValueError: for an id that is no text, too long or there twice, or for values that the
+        attribute space has not.
+    """
+    ids = [item.id for item in items]
+    for name in ids:
+        if not 1 <= _encoded_size(name) <= MAX_ID_BYTES:
+            raise ValueError(
+                f"an id must be text of 1 to {MAX_ID_BYTES:,} bytes in UTF-8; got {name!r:.80}."
+            )
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise ValueError(f"items put together must have different ids; {twice!r} is there twice.")
+    shape = (space.num_attributes,)
+    for item in items:
+        values = np.asarray(item.values)
+        is_fit = values.shape == shape and np.issubdtype(values.dtype, np.integer)
+        if not is_fit or (values < MISSING).any() or (values >= space.num_values).any():
+            raise ValueError(
+                f"the values of item {item.id!r} must be {shape[0]} integers, -1 for missing and "
+                f"else below {list(space.num_values)}; got {values.tolist()}."
+            )
+    return ids, np.array([item.values for item in items], np.int32).reshape(-1, *shape)
+
+
+def _encoded_size(name: str) -> int:
+    """Returns the bytes of a text in UTF-8, 0 for what cannot be encoded (such as file names)."""
+    try:
+        return len(name.encode())
+    except (UnicodeEncodeError, AttributeError):
+        return 0

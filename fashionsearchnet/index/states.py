@@ -1,0 +1,177 @@
+"""Complete, numbered states of something on disk, one of which counts.
+
+    FOLDER/CURRENT           the name of the state that counts
+    FOLDER/states/000007/    its files, never changed, and state.json with their SHA-256
+    FOLDER/.lock             held while a state is written
+
+A state counts from the moment in which CURRENT is replaced, so a kill leaves the last complete one.
+The state before it is kept.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fashionsearchnet import files
+
+_DESCRIPTION = "state.json"
+_SEAL = "sha256_of_the_rest"
+
+
+class States:
+    """The states in a folder."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        self._states = self.folder / "states"
+        self._pointer = self.folder / "CURRENT"
+
+    def exist(self) -> bool:
+        """Returns whether there is a state that counts."""
+        return self._pointer.is_file()
+
+    def current(self) -> str:
+        """Returns the name of the state that counts.
+
+        Raises:
+          FileNotFoundError: if there is none.
+          ValueError: if CURRENT is damaged, with the names of the complete states.
+        """
+        try:
+            name = self._pointer.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{self._pointer} does not exist: {self.folder} holds no finished index. Make one "
+                "with tools/build_index.py."
+            ) from error
+        if not name.isdigit() or not (self._states / name).is_dir():
+            raise ValueError(
+                f"{self._pointer} is damaged: it should hold the name of a folder in "
+                f"{self._states}, but holds {name[:40]!r}. {self._cure('')}"
+            )
+        return name
+
+    def path(self, name: str) -> Path:
+        """Returns the folder of a state."""
+        return self._states / name
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Returns the description of a state after having checked all its files.
+
+        Raises:
+          ValueError: naming the file that is missing or damaged, and the cure.
+        """
+        problem, description = self._examine(name)
+        if problem:
+            raise ValueError(f"{problem}. {self._cure(name)}")
+        return description
+
+    def commit(self, base: str | None, write: Callable[[Path], dict[str, Any]]) -> str:
+        """Makes a new state the one that counts, and deletes all but it and its base.
+
+        Args:
+          base: the name of the state it was made from, None for the first.
+          write: writes the files into an empty folder and returns a description for JSON.
+
+        Returns:
+          The name of the new state.
+
+        Raises:
+          OSError: if another process has changed the states since `base`, or a file cannot be
+            written. What counted before still counts.
+        """
+        with self._locked():
+            there = self.current() if self.exist() else None
+            if there != base:
+                raise OSError(
+                    f"{self.folder} was changed by another process: state {there} counts, but "
+                    f"these changes were made to {base}. Run the same command again."
+                )
+            names = self._names()
+            name = f"{int(names[-1]) + 1 if names else 1:06d}"
+            try:
+                self._write(self.path(name), write)
+                files.write_text(self._pointer, name + "\n")
+            except BaseException:
+                # An interrupt may come when the new state counts already.
+                if not self.exist() or self._pointer.read_text().strip() != name:
+                    shutil.rmtree(self.path(name), ignore_errors=True)
+                raise
+            _flush_folder(self.folder)
+            for other in names:
+                if other != base:
+                    shutil.rmtree(self.path(other), ignore_errors=True)
+        return name
+
+    def _write(self, folder: Path, write: Callable[[Path], dict[str, Any]]) -> None:
+        folder.mkdir(parents=True)
+        description = write(folder)
+        description["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+        files.write_json(folder / _DESCRIPTION, {**description, _SEAL: _seal(description)})
+        _flush_folder(folder)
+        _flush_folder(self._states)
+
+    def _examine(self, name: str) -> tuple[str, dict[str, Any]]:
+        """Returns what is wrong with a state, '' for nothing, and its description."""
+        folder = self.path(name)
+        try:
+            description = files.read_json(folder / _DESCRIPTION, "the description of a state", "")
+        except (OSError, ValueError) as error:
+            return str(error).rstrip(". "), {}
+        if not isinstance(description, dict) or description.pop(_SEAL, "") != _seal(description):
+            return f"{folder / _DESCRIPTION} is damaged: its content is not what was written", {}
+        for file, digest in description["files"].items():
+            if not (folder / file).is_file():
+                return f"{folder / file} is missing", {}
+            if _digest(folder / file) != digest:
+                return f"{folder / file} is damaged: its content is not what was written", {}
+        return "", description
+
+    def _cure(self, damaged: str) -> str:
+        """Returns how to go on without a damaged state ('' if none is)."""
+        anew = "build the index anew into another folder with tools/build_index.py"
+        for name in reversed(self._names()):
+            if name != damaged and not self._examine(name)[0]:
+                return (
+                    f"State {name} is complete: go back to it with "
+                    f"'echo {name} > {self._pointer}', or {anew}."
+                )
+        return f"No other state is complete: {anew}."
+
+    def _names(self) -> list[str]:
+        """Returns the names of all states, also of unfinished ones, in ascending order."""
+        if not self._states.is_dir():
+            return []
+        return sorted((p.name for p in self._states.iterdir() if p.name.isdigit()), key=int)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Lets one process at a time write; the system releases the lock of a killed one."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _seal(description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes sure that renamed files survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

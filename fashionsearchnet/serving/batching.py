@@ -1,0 +1,156 @@
+"""Requests that arrive together share one forward pass."""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Generic, TypeVar
+
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+
+class QueueFull(Exception):
+    """As many requests wait as may wait."""
+
+
+class QueueClosed(Exception):
+    """The service is stopping."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Waiting(Generic[Input]):
+    item: Input
+    since: float  # seconds of the event loop's clock
+
+
+class Batcher(Generic[Input, Output]):
+    """Collects items and runs a function on several at a time, in a thread.
+
+    While one batch runs the next one collects, so under load batches grow by themselves; only the
+    first item of a quiet moment waits for company. An item whose caller is cancelled leaves the
+    queue. All methods must be called on the event loop that called `start`.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Input]], Sequence[Output]],
+        executor: Executor,
+        *,
+        max_batch_size: int,
+        max_wait_ms: float,
+        max_queue: int,
+    ) -> None:
+        """Collects for `run`, which gets 1 to `max_batch_size` items and returns as many results.
+
+        Args:
+          run: called in the executor, never twice at a time. If it raises for several items, it
+            is called for each alone, so that one bad item fails its own caller only.
+          executor: where it runs.
+          max_batch_size: items that start a batch at once.
+          max_wait_ms: how long the oldest item waits for others.
+          max_queue: items that may wait.
+        """
+        self._run, self._executor = run, executor
+        self._max_batch_size, self._max_queue = max_batch_size, max_queue
+        self._max_wait = max_wait_ms / 1e3
+        self._waiting: dict[asyncio.Future[Output], _Waiting[Input]] = {}  # oldest first
+        self._arrived = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        """The number of items that wait for a batch."""
+        return len(self._waiting)
+
+    def start(self) -> None:
+        """Starts to work off the queue."""
+        self._worker = asyncio.get_running_loop().create_task(self._work())
+
+    async def close(self) -> None:
+        """Stops; whoever still waits for a result gets QueueClosed."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.cancel()
+            await asyncio.wait([worker])
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(QueueClosed())
+        self._waiting.clear()
+
+    async def submit(self, item: Input) -> Output:
+        """Returns the result of one item.
+
+        Raises:
+          QueueFull: at once, if `max_queue` items wait already.
+          QueueClosed: if the batcher is, or is being, closed.
+          Exception: what `run` raised for this item.
+        """
+        if self._worker is None:
+            raise QueueClosed
+        if len(self._waiting) >= self._max_queue:
+            raise QueueFull
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Output] = loop.create_future()
+        self._waiting[future] = _Waiting(item, loop.time())
+        self._arrived.set()
+        try:
+            return await future
+        finally:
+            self._waiting.pop(future, None)
+
+    async def _work(self) -> None:
+        while True:
+            self._arrived.clear()
+            if not self._waiting:
+                await self._arrived.wait()
+            await self._wait_for_company()
+            batch = {
+                future: self._waiting.pop(future).item
+                for future in list(self._waiting)[: self._max_batch_size]
+            }
+            if batch:
+                await self._answer(batch)
+
+    async def _wait_for_company(self) -> None:
+        """Returns when a batch is full, or its oldest item has waited long enough."""
+        loop = asyncio.get_running_loop()
+        while 0 < len(self._waiting) < self._max_batch_size:
+            oldest = next(iter(self._waiting.values()))
+            left = oldest.since + self._max_wait - loop.time()
+            if left <= 0:
+                return
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), left)
+            except TimeoutError:
+                return
+
+    async def _answer(self, batch: dict[asyncio.Future[Output], Input]) -> None:
+        """Runs one batch and hands out its results."""
+        loop = asyncio.get_running_loop()
+        results: Sequence[Output | BaseException]
+        try:
+            results = await loop.run_in_executor(
+                self._executor, self._run_isolated, list(batch.values())
+            )
+        except asyncio.CancelledError:
+            for future in batch:
+                if not future.done():
+                    future.set_exception(QueueClosed())
+            raise
+        for future, result in zip(batch, results, strict=True):
+            if future.done():  # its caller went away while the batch ran
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+    def _run_isolated(self, items: list[Input]) -> Sequence[Output | BaseException]:
+        """Returns for each item its result or its exception."""
+        try:
+            return self._run(items)
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+            return [self._run_isolated([item])[0] for item in items]

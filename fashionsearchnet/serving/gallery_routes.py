@@ -1,0 +1,105 @@
+"""What there is: attributes, items and their images."""
+
+import hashlib
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from fashionsearchnet.serving import errors, responses
+from fashionsearchnet.serving.health_routes import TheService
+from fashionsearchnet.serving.images import content_type
+from fashionsearchnet.serving.queries import (
+    ItemsParameters,
+    check_count,
+    parse_filters,
+    passing,
+    value_names,
+)
+from fashionsearchnet.serving.readings import image_path
+
+router = APIRouter(prefix="/v1", tags=["gallery"])
+_IMAGE_SECONDS = 300  # that a browser may keep an image without asking; ids can be put anew
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+_IMAGE_ANSWERS: errors.Responses = {
+    200: {
+        "description": "The image as it is stored.",
+        "content": {name: _BINARY for name in _TYPES},
+    },
+    304: {"description": "The image that If-None-Match names is still the one."},
+}
+
+
+@router.get("/attributes", summary="Attributes, model and limits", responses=errors.declared())
+async def read_attributes(service: TheService) -> responses.Attributes:
+    """Returns the attributes and values that edits and filters can name, and the limits."""
+    description, settings = service.model.description, service.settings
+    return responses.Attributes(
+        attributes=[
+            responses.Attribute(name=name, values=values)
+            for name, values in service.model.space.to_dict().items()
+        ],
+        num_items=len(service.index),
+        model=responses.Model(
+            system=description["system"],
+            variant=description["variant"],
+            fingerprint=service.model.fingerprint,
+            image_size=service.model.image_size,
+        ),
+        limits=responses.Limits(
+            max_upload_bytes=settings.max_upload_bytes,
+            max_pixels=settings.max_pixels,
+            max_k=settings.max_k,
+        ),
+    )
+
+
+@router.get("/items", summary="One page of the gallery", responses=errors.declared(422))
+async def read_items(
+    service: TheService, parameters: Annotated[ItemsParameters, Query()]
+) -> responses.Items:
+    """Returns items in the order in which they were put into the index."""
+    check_count("limit", parameters.limit, service.settings)
+    space, index = service.model.space, service.index
+    allowed = parse_filters(space, parameters.filter)
+
+    def read() -> responses.Items:
+        ids, values = index.ids, index.values
+        positions = passing(space, values, allowed) if allowed else np.arange(len(ids))
+        shown = positions[parameters.offset :][: parameters.limit]
+        items = [
+            responses.Item(
+                id=ids[p], image=image_path(ids[p]), attributes=value_names(space, values[p])
+            )
+            for p in shown
+        ]
+        return responses.Items(
+            items=items,
+            total=len(positions),
+            offset=parameters.offset,
+            limit=parameters.limit,
+        )
+
+    return await service.in_thread(read)
+
+
+@router.get(
+    # Ids may hold slashes, which arrive decoded.
+    "/items/{item:path}/image",
+    summary="The image of an item",
+    response_class=Response,
+    responses=_IMAGE_ANSWERS | errors.declared(404, 422),
+)
+async def read_image(
+    service: TheService,
+    item: Annotated[str, Path(description="Its id, percent-encoded.", examples=["train-000123"])],
+    if_none_match: Annotated[str | None, Header(description="ETag of a copy.")] = None,
+) -> Response:
+    """Returns the encoded image that was put into the index with the item."""
+    data = await service.image(item)
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": f"public, max-age={_IMAGE_SECONDS}"}
+    if if_none_match is not None and tag in if_none_match:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type=content_type(data), headers=headers)

@@ -1,0 +1,46 @@
+"""What a load balancer, an orchestrator and a monitor ask."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from fashionsearchnet.serving import errors, metrics, responses
+from fashionsearchnet.serving.service import Service
+
+router = APIRouter(tags=["operation"])
+_TEXT: errors.Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+
+def service_of(request: Request) -> Service:
+    """Returns the service behind the app that received a request."""
+    return request.app.state.service
+
+
+TheService = Annotated[Service, Depends(service_of)]
+
+
+@router.get("/healthz", summary="Whether the process answers", responses=errors.declared())
+async def healthz() -> responses.Status:
+    """Says `ok` as long as the process answers at all."""
+    return responses.Status(status="ok")
+
+
+@router.get("/readyz", summary="Whether requests are welcome", responses=errors.declared(503))
+async def readyz(service: TheService) -> responses.Status:
+    """Says `ok` once the model has been run; send requests to this process from then on."""
+    if service.failure:
+        raise errors.ApiError(503, "broken", service.failure)
+    if not service.warm.is_set():
+        raise errors.ApiError(503, "starting", "the model is being warmed up. Try again shortly.")
+    return responses.Status(status="ok")
+
+
+@router.get(
+    "/metrics",
+    summary="Measurements for Prometheus",
+    response_class=Response,
+    responses=_TEXT | errors.declared(),
+)
+async def read_metrics(service: TheService) -> Response:
+    """Counts and times of requests, forward passes and index searches; lengths of the queues."""
+    return Response(service.metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})

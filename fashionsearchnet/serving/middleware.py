@@ -1,0 +1,105 @@
+"""What every request gets: an id, security headers, a count, and an answer even to a fault."""
+
+import asyncio
+import logging
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fashionsearchnet.serving.errors import error_response
+from fashionsearchnet.serving.metrics import Metrics
+
+_LOG = logging.getLogger(__name__)
+_DRAIN_SECONDS = 1.0
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": (
+        "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Observer:
+    """The outermost layer of the app; see the module."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        start = time.perf_counter()
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+        except Exception:
+            # The answer says nothing of what is inside; the log says all, under the same id.
+            _LOG.exception("request %s failed: %s %s", exchange.id, scope["method"], scope["path"])
+            if exchange.status:  # half an answer is out: only breaking off tells the client
+                raise
+            response = error_response(
+                500,
+                "internal_error",
+                f"the service failed; its log tells why under request id {exchange.id}.",
+            )
+            await response(scope, exchange.receive, exchange.send)
+        finally:
+            seconds = time.perf_counter() - start
+            self._metrics.count_request(scope["method"], _route_of(scope), exchange.status, seconds)
+
+
+def _route_of(scope: Scope) -> str:
+    """Returns the template of the route that the app has found for a request."""
+    route = getattr(scope.get("route"), "path_format", None)
+    if route is None and scope["path"].startswith("/static/"):
+        return "/static"
+    return route or "unknown"
+
+
+class _Exchange:
+    """One request and its answer: the two channels of ASGI, with an eye on what passes."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.id = uuid.uuid4().hex[:16]
+        self.status = 0
+        headers = Headers(scope=scope)
+        self._has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        # To ask for the body of such a client would be to say "100 Continue" to it.
+        self._waits_for_go = "expect" in headers
+        self._receive, self._send = receive, send
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body", False):
+            self._has_body = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers[name] = value
+            headers["X-Request-ID"] = self.id
+            headers.setdefault("Cache-Control", "no-cache")
+            if self._has_body and not self._waits_for_go:
+                await self._drain()
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        """Throws away what is left of a refused upload, for a moment.
+
+        A server that closes while the client still sends resets the connection, and many clients
+        then never read the answer that says what was wrong.
+        """
+        try:
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                while self._has_body:
+                    await self.receive()
+        except TimeoutError:
+            pass

@@ -1,0 +1,82 @@
+// The service's HTTP API. Every call takes an AbortSignal and returns parsed JSON.
+
+/** The service answered, and refused or failed. */
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** The service did not answer at all. */
+export class Unreachable extends Error {}
+
+/** Hands out signals; a new one aborts the one before, so that late answers are dropped. */
+export class Latest {
+  #controller = new AbortController();
+
+  start() {
+    this.#controller.abort();
+    this.#controller = new AbortController();
+    return this.#controller.signal;
+  }
+}
+
+export function getAttributes(signal) {
+  return request("v1/attributes", { signal });
+}
+
+export function getItems({ filters, offset, limit }, signal) {
+  const fields = [["offset", offset], ["limit", limit], ...pairs("filter", filters)];
+  return request(`v1/items?${new URLSearchParams(fields)}`, { signal });
+}
+
+/** Searches with a gallery item or, where `photo` is a File, with that. */
+export function search({ item, photo, edits, filters, k }, signal) {
+  const fields = [...pairs("set", edits), ...pairs("filter", filters), ["k", k]];
+  return ask("v1/search", { item, photo }, fields, signal);
+}
+
+export function explain({ item, photo }, signal) {
+  return ask("v1/explain", { item, photo }, [], signal);
+}
+
+export function imageAddress(item) {
+  return `v1/items/${encodeURIComponent(item)}/image`;
+}
+
+function pairs(field, entries) {
+  return [...entries].map(([name, value]) => [field, `${name}=${value}`]);
+}
+
+function ask(path, { item, photo }, fields, signal) {
+  if (photo === null) {
+    return request(`${path}?${new URLSearchParams([["item", item], ...fields])}`, { signal });
+  }
+  const body = new FormData();
+  body.append("image", photo);
+  for (const [name, value] of fields) body.append(name, value);
+  return request(path, { method: "POST", body, signal });
+}
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers: { Accept: "application/json" } });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable("The service does not answer.");
+  }
+  let answer;
+  try {
+    answer = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    answer = null; // a proxy's page, or an answer that was cut off
+  }
+  if (response.ok && answer !== null) return answer;
+  const { code = "unknown", message = `The service answered ${response.status}.` } =
+    answer?.error ?? {};
+  throw new ApiError(response.status, code, message);
+}

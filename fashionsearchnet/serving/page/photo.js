@@ -1,0 +1,52 @@
+// Photos from the user's own device: chosen, dropped or pasted.
+
+/** Calls `onphoto` with every picture file given to the page, `onproblem` with what is none. */
+export function listenForPhotos({ input, buttons, dropzone, limits, onphoto, onproblem }) {
+  const take = (file) => {
+    const problem = problemOf(file, limits);
+    if (problem) onproblem(problem);
+    else onphoto(file);
+  };
+  for (const button of buttons) button.addEventListener("click", () => input.click());
+  input.addEventListener("change", () => {
+    if (input.files.length) take(input.files[0]);
+    input.value = ""; // the same file may be chosen again
+  });
+  document.addEventListener("paste", (event) => {
+    if (event.clipboardData.files.length) take(event.clipboardData.files[0]);
+  });
+  listenForDrops(dropzone, take);
+}
+
+function listenForDrops(dropzone, take) {
+  const carriesFiles = (event) => event.dataTransfer.types.includes("Files");
+  document.addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    dropzone.hidden = false;
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) dropzone.hidden = true;
+  });
+  document.addEventListener("drop", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    dropzone.hidden = true;
+    if (event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+  });
+}
+
+function problemOf({ name, type, size }, { max_upload_bytes: most }) {
+  if (!type.startsWith("image/")) {
+    return `“${name}” is not a picture. Choose a JPEG, PNG, WebP or BMP file.`;
+  }
+  if (size > most) {
+    return `“${name}” has ${megabytes(size)}; the service takes at most ${megabytes(most)}. \
+Choose a smaller picture.`;
+  }
+  return null;
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,132 @@
+"""What needs the model: prediction, search and explanation."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from fashionsearchnet.serving import errors, readings, responses, searches
+from fashionsearchnet.serving.health_routes import TheService
+from fashionsearchnet.serving.queries import (
+    ExplainParameters,
+    SearchParameters,
+    search_parameters,
+)
+from fashionsearchnet.serving.service import Service
+from fashionsearchnet.serving.uploads import read_form, while_connected
+
+router = APIRouter(prefix="/v1", tags=["queries"])
+
+_ITEM_ERRORS = errors.declared(404, 422, 503)
+_UPLOAD_ERRORS = errors.declared(400, 408, 413, 415, 422, 503)
+_IMAGE = {
+    "type": "string",
+    "format": "binary",
+    "description": "JPEG, PNG, WebP or BMP; at most limits.max_upload_bytes and max_pixels.",
+}
+
+
+def _form(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """Returns the OpenAPI description of a multipart body, which the routes read themselves."""
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }
+
+
+_IMAGE_FORM = _form({"image": _IMAGE}, ["image"])
+_SEARCH_FORM = _form({"image": _IMAGE, **SearchParameters.model_json_schema()["properties"]}, [])
+
+
+@router.post(
+    "/predict",
+    summary="Read the attributes of an image",
+    openapi_extra=_IMAGE_FORM,
+    responses=_UPLOAD_ERRORS,
+)
+async def predict(request: Request, service: TheService) -> responses.Prediction:
+    """Returns the value of every attribute, with the probability of each value."""
+    async with service.admitted():
+        image = await _uploaded(request, service)
+        found = await while_connected(request, service.predict(image))
+    space = service.model.space
+    return responses.Prediction(
+        attributes=[
+            responses.LocatedReading(**dict(reading), box=readings.box_of(found.boxes, attribute))
+            for attribute, reading in enumerate(readings.readings(space, found.probabilities))
+        ]
+    )
+
+
+@router.get("/explain", summary="Where the model looks, for an item", responses=_ITEM_ERRORS)
+async def explain_item(
+    request: Request, service: TheService, parameters: Annotated[ExplainParameters, Query()]
+) -> responses.Explanation:
+    """Returns for every attribute a box and a heat map to lay over the image of the item."""
+    async with service.admitted():
+        image = await service.image(parameters.item)
+        return await while_connected(request, _explain(service, image))
+
+
+@router.post(
+    "/explain",
+    summary="Where the model looks, for an upload",
+    openapi_extra=_IMAGE_FORM,
+    responses=_UPLOAD_ERRORS,
+)
+async def explain_upload(request: Request, service: TheService) -> responses.Explanation:
+    """Returns for every attribute a box and a heat map to lay over the uploaded image."""
+    async with service.admitted():
+        image = await _uploaded(request, service)
+        return await while_connected(request, _explain(service, image))
+
+
+@router.get("/search", summary="Search with an item, edited", responses=_ITEM_ERRORS)
+async def search_by_item(
+    request: Request, service: TheService, parameters: Annotated[SearchParameters, Query()]
+) -> responses.SearchAnswer:
+    """Returns the items nearest to a gallery item with some attributes changed, without itself."""
+    async with service.admitted():
+        search = await searches.checked(service, parameters)
+        return await while_connected(request, searches.answer(service, search))
+
+
+@router.post(
+    "/search",
+    summary="Search with an upload or an item, edited",
+    openapi_extra=_SEARCH_FORM,
+    responses=_UPLOAD_ERRORS | errors.declared(404),
+)
+async def search_by_form(request: Request, service: TheService) -> responses.SearchAnswer:
+    """Returns the items nearest to an image, or a gallery item, with some attributes changed."""
+    async with service.admitted():
+        known = tuple(SearchParameters.model_fields)
+        form = await read_form(request, known, service.settings)
+        parameters = search_parameters(dict(form.fields))
+        search = await searches.checked(service, parameters, form.image)
+        return await while_connected(request, searches.answer(service, search))
+
+
+async def _uploaded(request: Request, service: Service) -> bytes:
+    """Returns the image of a form that has nothing else, ready for the model."""
+    form = await read_form(request, (), service.settings)
+    if form.image is None:
+        raise errors.ApiError(
+            422, "missing_image", "send an image file as the form field 'image'; got none."
+        )
+    return await service.prepared(form.image)
+
+
+async def _explain(service: Service, image: bytes) -> responses.Explanation:
+    """Returns where the model looks in an image."""
+    model = service.model
+    found = await service.predict(image)
+    geometry = readings.map_geometry(model.geometry, model.image_size)
+    attributes = await service.in_thread(
+        readings.explained, model.space, found.probabilities, found.maps, found.boxes, geometry
+    )
+    return responses.Explanation(attributes=attributes)

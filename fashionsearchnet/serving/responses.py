@@ -1,0 +1,137 @@
+"""The JSON answers, as they stand in the OpenAPI document."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+Box = Annotated[
+    tuple[float, float, float, float],
+    Field(description="ymin, xmin, ymax, xmax in 0..1 of the image padded to a square."),
+]
+Values = Annotated[
+    dict[str, str | None],
+    Field(description="The value of each attribute; null where it is missing."),
+]
+
+
+class Attribute(BaseModel):
+    name: str
+    values: list[str]
+
+
+class Model(BaseModel):
+    system: str
+    variant: str | None
+    fingerprint: str = Field(description="Names the weights: vectors compare within one only.")
+    image_size: int = Field(description="Side of the network's input in pixels.")
+
+
+class Limits(BaseModel):
+    max_upload_bytes: int
+    max_pixels: int
+    max_k: int
+
+
+class Attributes(BaseModel):
+    """What can be asked for."""
+
+    attributes: list[Attribute]
+    num_items: int
+    model: Model
+    limits: Limits
+
+
+class Item(BaseModel):
+    id: str
+    image: str = Field(description="Path of its image; 404 if none is stored.")
+    attributes: Values
+
+
+class Items(BaseModel):
+    """One page of the gallery."""
+
+    items: list[Item]
+    total: int = Field(description="Items that the filters let through.")
+    offset: int
+    limit: int
+
+
+class ValueProbability(BaseModel):
+    value: str
+    probability: float
+
+
+class Reading(BaseModel):
+    """What the model reads of one attribute."""
+
+    name: str
+    value: str = Field(description="The likeliest value.")
+    probability: float
+    values: list[ValueProbability] = Field(description="All values, likeliest first.")
+
+
+class LocatedReading(Reading):
+    box: Box | None = Field(description="Where the model looks; null if it does not tell.")
+
+
+class LabelledReading(Reading):
+    label: str | None = Field(description="The gallery's own value; null for an upload.")
+
+
+class Prediction(BaseModel):
+    """What the model reads in an image."""
+
+    attributes: list[LocatedReading]
+
+
+class Explained(BaseModel):
+    name: str
+    value: str
+    probability: float
+    box: Box | None
+    overlay: str | None = Field(
+        description="data: URL of a square transparent PNG, to lay over the image shown in a "
+        "square with object-fit: contain; null if the model has no attention."
+    )
+
+
+class Explanation(BaseModel):
+    """Where the model looks for each attribute."""
+
+    attributes: list[Explained]
+
+
+class SearchQuery(BaseModel):
+    item: str | None
+    attributes: list[LabelledReading]
+
+
+class Result(BaseModel):
+    id: str
+    distance: float = Field(description="Euclidean; smaller is nearer.")
+    image: str
+    attributes: Values
+    matches: bool = Field(description="Whether it has everything that the target has.")
+    differing: list[str] = Field(description="The attributes that keep it from matching.")
+
+
+class Milliseconds(BaseModel):
+    total: float = Field(description="Without the upload.")
+    model: float = Field(description="Waiting for a forward pass, and the pass.")
+    index: float
+
+
+class SearchAnswer(BaseModel):
+    """The items nearest to the edited query, nearest first."""
+
+    query: SearchQuery
+    edits: dict[str, str]
+    target: Values
+    results: list[Result]
+    k: int
+    judged_by: str = Field(description="What `matches` was compared with, in words.")
+    took_ms: Milliseconds
+
+
+class Status(BaseModel):
+    status: str

@@ -1,0 +1,84 @@
+"""Runs the app in this process until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from fashionsearchnet.serving.service import Service
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a bound socket; port 0 takes any free one.
+
+    Raises:
+      OSError: if the address is not of this machine, or the port in use or not allowed.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        raise OSError(
+            f"cannot listen on {host}:{port} ({error.strerror or error}). Stop what uses it, or "
+            "choose another --port or --host."
+        ) from error
+    return bound
+
+
+def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
+    """Serves until SIGINT or SIGTERM, then lets requests under way end, and returns.
+
+    Args:
+      app: of `create_app`.
+      bound: of `listen`.
+      on_ready: called with the URL once requests are welcome.
+
+    Raises:
+      ValueError: if the model cannot be run.
+    """
+    service: Service = app.state.service
+    host, port = bound.getsockname()[:2]
+    url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=round(service.settings.shutdown_seconds),
+    )
+    server = uvicorn.Server(config)
+
+    async def announce() -> None:
+        await service.warm.wait()
+        if service.failure:
+            server.should_exit = True
+        elif not server.should_exit:
+            on_ready(url)
+
+    async def serve() -> None:
+        announcing = asyncio.create_task(announce())
+        await server.serve([bound])
+        announcing.cancel()
+
+    # The server stops by itself on these, and then raises them once more, to end the process.
+    handlers = {
+        number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        asyncio.run(serve())
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        bound.close()
+    if service.failure:
+        raise ValueError(service.failure)
+
+
+def _ignore(number: int, frame: FrameType | None) -> None:
+    """A handler, where SIG_IGN would be inherited by child processes."""

@@ -1,0 +1,1 @@
+"""A client of TensorFlow Serving with the methods of an exported model: `client.ServedModel`."""

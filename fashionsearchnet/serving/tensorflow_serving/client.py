@@ -1,0 +1,297 @@
+"""A model behind TensorFlow Serving, with the methods of `serving.exported.ExportedModel`."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.serving.exported import Prediction, find_version
+from fashionsearchnet.serving.tensorflow_serving.contract import (
+    check_images,
+    check_manipulations,
+    check_signatures,
+    request_slices,
+)
+from fashionsearchnet.serving.tensorflow_serving.rest_transport import RestTransport
+from fashionsearchnet.serving.tensorflow_serving.transport import (
+    Metadata,
+    ModelSpec,
+    ServingError,
+    Transport,
+    call_with_retries,
+)
+
+Answer = TypeVar("Answer")
+
+PROTOCOLS = ("grpc", "rest")
+_LOADING = ("START", "LOADING")
+_DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32}
+
+
+class ServedModel:
+    """One version of a served model. Its methods may be called from several threads.
+
+    The version is settled when the client is made, and every request asks for that version: a
+    newer one that the server loads meanwhile has other vectors, which an index of this one's must
+    not be searched with. When the server unloads the version, requests say so.
+
+    Attributes:
+      directory: folder of the export's version, or of the JSON file.
+      description: what export.json says; empty if there is none beside the JSON file.
+      space: the attributes.
+      fingerprint: sixteen hex digits, from export.json: TensorFlow Serving does not tell what a
+        model's assets say. '' if there is no export.json.
+      dim: the length of an embedding.
+      image_size, channel_means, geometry: as in ExportedModel; None if there is no export.json.
+      version: the version number that answers.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        export: str | os.PathLike[str],
+        *,
+        name: str = "fashionsearchnet",
+        protocol: str = "grpc",
+        version: int | None = None,
+        label: str | None = None,
+        batch_size: int = 32,
+        timeout: float = 30.0,
+        retries: int = 4,
+    ):
+        """Asks the server for the model's signatures and compares them with the attributes.
+
+        Args:
+          target: `host:port` of the server; for "rest" a URL (`https://...`) as well.
+          export: the export that the server serves (DIR, of which the newest version is meant, or
+            DIR/<version>), or a copy of its assets/attribute_space.json, best with export.json
+            beside it.
+          name: of the model, in models.config or --model_name of the server.
+          protocol: one of PROTOCOLS.
+          version: number of the version; by default that of `export`, or if that is a JSON file,
+            the newest that is served.
+          label: label of the version instead.
+          batch_size: most images in one request; at most max_batch_size of the server's batching.
+          timeout: seconds that one request may take, at least 0.001.
+          retries: how often a request is tried again while the server is UNAVAILABLE.
+
+        Raises:
+          FileNotFoundError: if there is no export.
+          ServingError: if the server cannot be reached or does not have the model.
+          ValueError: if the model has other signatures or attributes, or an argument is wrong.
+        """
+        check_choice("protocol", protocol, PROTOCOLS)
+        check_range("batch_size", batch_size, 1)
+        check_range("timeout", timeout, 0.001)
+        check_range("retries", retries, 0)
+        if version is not None and label is not None:
+            raise ValueError(f"give version ({version}) or label ({label!r}), not both.")
+        self._target, self._protocol = target, protocol
+        self._batch_size, self._retries = batch_size, retries
+        exported_version = self._read_export(Path(export).expanduser())
+        if version is None and label is None:
+            version = exported_version
+        self._transport = _make_transport(protocol, target, timeout)
+        self._spec = ModelSpec(name, version, label)
+        metadata = self._ask(lambda: self._transport.metadata(self._spec))
+        self.version = metadata.version
+        self.dim = self._check(metadata, exported_version)
+        self._outputs = {key: value.outputs for key, value in metadata.signatures.items()}
+        self._spec = ModelSpec(name, metadata.version)
+
+    def encode_gallery(self, images: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the vectors of images as they are, and what is read in them.
+
+        Args:
+          images: encoded JPEG or PNG, at least one.
+
+        Returns:
+          embedding float32 `[B, dim]` and probabilities float32 `[B, C]`.
+
+        Raises:
+          ValueError: naming the first image that the server refuses.
+          ServingError: if the server fails, is gone, or no longer has this version.
+        """
+        outputs = self._call("encode_gallery", images)
+        return outputs["embedding"], outputs["probabilities"]
+
+    def encode_query(
+        self, images: Sequence[bytes], manipulations: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the vectors of images with attributes changed.
+
+        Args:
+          images: encoded JPEG or PNG, at least one.
+          manipulations: int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
+
+        Returns:
+          embedding float32 `[B, dim]`, and probabilities float32 `[B, C]` of the images as they
+          are.
+
+        Raises:
+          ValueError: naming the first image that the server refuses, or the wrong manipulation.
+          ServingError: if the server fails, is gone, or no longer has this version.
+        """
+        manipulations = check_manipulations(self.space, manipulations, len(images))
+        outputs = self._call("encode_query", images, manipulation=manipulations)
+        return outputs["embedding"], outputs["probabilities"]
+
+    def predict(self, images: Sequence[bytes]) -> Prediction:
+        """Returns what is read in images (encoded JPEG or PNG, at least one), and where.
+
+        Raises:
+          ValueError: naming the first image that the server refuses.
+          ServingError: if the server fails, is gone, or no longer has this version.
+        """
+        outputs = self._call("predict", images)
+        return Prediction(
+            probabilities=outputs["probabilities"],
+            values=outputs["values"],
+            maps=outputs.get("maps"),
+            boxes=outputs.get("boxes"),
+        )
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._transport.close()
+
+    def _read_export(self, export: Path) -> int | None:
+        """Sets what the files tell of the model, and returns the version of an export folder."""
+        if export.suffix == ".json":
+            self.directory, assets, version = export.parent, export.parent, None
+            self.space = AttributeSpace.load(export)
+        else:
+            self.directory = find_version(export)
+            assets = self.directory / "assets"
+            version = int(self.directory.name) if self.directory.name.isdecimal() else None
+            self.space = AttributeSpace.load(assets / "attribute_space.json")
+        path = assets / "export.json"
+        cure = "Give the folder of an export written by tools/export.py."
+        self.description: dict[str, Any] = {}
+        if export.suffix != ".json" or path.is_file():
+            self.description = files.read_json(path, "the description of an export", cure)
+        self.fingerprint: str = self.description.get("fingerprint", "")
+        self.image_size: int | None = self.description.get("image_size")
+        means = self.description.get("channel_means")
+        self.channel_means = None if means is None else tuple(float(mean) for mean in means)
+        self.geometry: dict[str, float] | None = self.description.get("geometry")
+        return version
+
+    def _check(self, metadata: Metadata, exported_version: int | None) -> int:
+        """Returns the length of an embedding, or raises a ValueError if the models differ."""
+        what = f"{self._spec} at {self._target}"
+        if exported_version not in (None, metadata.version):
+            raise ValueError(
+                f"{what} is version {metadata.version}, but the export given is version "
+                f"{exported_version}: give {self.directory.parent / str(metadata.version)}."
+            )
+        return check_signatures(metadata.signatures, self.space, self.description.get("dim"), what)
+
+    def _call(
+        self, signature: str, images: Sequence[bytes], **others: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Returns the outputs of a signature, in as many requests as it takes."""
+        check_images(images)
+        parts = []
+        for part in request_slices(images, self._batch_size):
+            parts += self._request(signature, images, part, others)
+        return {
+            name: np.concatenate([p[name] for p in parts]).astype(_DTYPES[spec.dtype])
+            for name, spec in self._outputs[signature].items()
+        }
+
+    def _request(
+        self, signature: str, images: Sequence[bytes], part: slice, others: dict[str, np.ndarray]
+    ) -> list[dict[str, np.ndarray]]:
+        """Returns the outputs for a part of the images, as a list of consecutive pieces.
+
+        What the server refuses is sent again in halves. That finds the image that is at fault,
+        which the server does not name, and gets through where the server's max_batch_size is less
+        than batch_size, or where its batching has added somebody else's bad image.
+        """
+        rows = {name: array[part] for name, array in others.items()}
+        try:
+            answer = self._ask(
+                lambda: self._transport.predict(self._spec, signature, images[part], rows)
+            )
+        except ServingError as error:
+            if error.code != "INVALID_ARGUMENT":
+                raise
+            if part.stop - part.start == 1:
+                raise ValueError(
+                    f"image {part.start} of {len(images)} ({len(images[part.start])} bytes) was "
+                    f"refused by {self._target}: {_reason(error)}. Send the bytes of "
+                    "a whole JPEG or PNG file; convert other formats first."
+                ) from error
+            middle = (part.start + part.stop) // 2
+            first = self._request(signature, images, slice(part.start, middle), others)
+            return first + self._request(signature, images, slice(middle, part.stop), others)
+        return [answer]
+
+    def _ask(self, call: Callable[[], Answer]) -> Answer:
+        """Returns `call()`, with retries; an error says what it means here and what to do."""
+        try:
+            return call_with_retries(call, self._retries)
+        except ServingError as error:
+            raise ServingError(error.code, error.details, self._explain(error)) from error
+
+    def _explain(self, error: ServingError) -> str:
+        where = f"{self._target} by {self._protocol}"
+        if error.code == "UNAVAILABLE":
+            return (
+                f"{where} is not available, after {self._retries + 1} attempts ({_reason(error)}). "
+                "Start TensorFlow Serving (docs/tensorflow_serving.md), wait until it has loaded "
+                "the model, or correct the address or the protocol: by default gRPC is at port "
+                "8500 and REST at 8501."
+            )
+        if error.code == "NOT_FOUND":
+            return f"{self._spec} is not served at {where}: {self._versions_served()}"
+        if error.code == "DEADLINE_EXCEEDED":
+            return (
+                f"{where} did not answer in time ({_reason(error)}). The server is overloaded or "
+                "still warming up: give a larger timeout or a smaller batch size."
+            )
+        return f"{where} answers for {self._spec}: {error.code}: {_reason(error)}"
+
+    def _versions_served(self) -> str:
+        """What there is instead of the model that was asked for, and what to do."""
+        try:
+            states = self._transport.states(self._spec.name)
+        except ServingError:
+            states = {}
+        if not states:
+            return "the server has no model of that name. Compare with name in its models.config."
+        listed = ", ".join(f"{number} {state}" for number, state in sorted(states.items()))
+        if any(state in _LOADING for state in states.values()):
+            return f"its versions are {listed}. Try again when it is AVAILABLE."
+        return (
+            f"its versions are {listed}. Give the export of one that is AVAILABLE; an index of "
+            "another version's vectors must be built anew."
+        )
+
+
+def _reason(error: ServingError) -> str:
+    """What the server said, in one line, without the places in TensorFlow's graph."""
+    lines = [line.strip() for line in error.details.splitlines()]
+    told = [line for line in lines if line and not line.startswith(("[[", "Graph execution"))]
+    return " ".join(told)[:300].rstrip(".")
+
+
+def _make_transport(protocol: str, target: str, timeout: float) -> Transport:
+    if protocol == "rest":
+        return RestTransport(target, timeout)
+    if "://" in target:
+        raise ValueError(f"target must be host:port for protocol 'grpc'; got {target!r}.")
+    try:
+        from fashionsearchnet.serving.tensorflow_serving.grpc_transport import GrpcTransport
+    except ImportError as error:
+        raise ValueError(
+            f"protocol 'grpc' needs a package that is not installed ({error}): "
+            "pip install 'fashionsearchnet[serving]', or use 'rest', which needs none."
+        ) from error
+    return GrpcTransport(target, timeout)

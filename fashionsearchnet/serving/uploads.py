@@ -1,0 +1,148 @@
+"""The body of a request: read under limits, and watched for a client that goes away."""
+
+import asyncio
+import dataclasses
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from fashionsearchnet.checks import suggestion
+from fashionsearchnet.serving.errors import ApiError
+from fashionsearchnet.serving.settings import Settings
+
+_MAX_FIELDS = 1000
+_MAX_FIELD_BYTES = 10_000
+_FORM_OVERHEAD = 100_000  # bytes that the text fields and the form's own lines may take
+
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What a form holds.
+
+    Attributes:
+      image: the uploaded file, or None; it is read where it is decoded, in a thread.
+      fields: the text fields, each with its values in the order sent.
+    """
+
+    image: UploadFile | None
+    fields: Mapping[str, list[str]]
+
+
+async def read_form(request: Request, known: tuple[str, ...], settings: Settings) -> Form:
+    """Returns the multipart form of a request, with its field `image` and the `known` ones.
+
+    Raises:
+      ApiError: for another content type, too many bytes (while they arrive), a slow or broken
+        upload, and unknown or misused fields.
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise ApiError(
+            415,
+            "unsupported_content_type",
+            f"the body must be multipart/form-data; got {content_type[:100]!r}. Send the file as "
+            "the form field 'image'.",
+        )
+    limited = Request(request.scope, _limited(request, settings.max_upload_bytes))
+    try:
+        async with asyncio.timeout(settings.upload_seconds):
+            form = await limited.form(
+                max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+            )
+    except TimeoutError as error:
+        raise ApiError(
+            408,
+            "upload_too_slow",
+            f"the body must arrive within {settings.upload_seconds:g} seconds. Send a smaller "
+            "image.",
+        ) from error
+    except ClientDisconnect as error:
+        raise _gone() from error
+    except HTTPException as error:
+        raise ApiError(
+            400, "malformed_form", f"the form cannot be read: {error.detail.rstrip('.')}."
+        ) from error
+    sorted_form = _sorted_fields(form, known)
+    if sorted_form.image and (sorted_form.image.size or 0) > settings.max_upload_bytes:
+        raise _too_large(settings.max_upload_bytes)
+    return sorted_form
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Returns the result of `work`, which is cancelled when the client goes away.
+
+    The body must have been read, or be one that nobody reads.
+    """
+    task = asyncio.ensure_future(work)
+    watch = asyncio.ensure_future(_disconnected(request.receive))
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise _gone()
+    finally:
+        task.cancel()
+        watch.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _gone() -> ApiError:
+    return ApiError(499, "client_gone", "the client closed the connection before the answer.")
+
+
+def _limited(request: Request, max_bytes: int) -> Receive:
+    """Returns the request's `receive`, which refuses a body that is, or says it is, too long."""
+    announced = request.headers.get("content-length", "")
+    received = 0
+
+    async def receive() -> Message:
+        nonlocal received
+        if announced.isdecimal() and int(announced) > max_bytes + _FORM_OVERHEAD:
+            raise _too_large(max_bytes)
+        message = await request.receive()
+        received += len(message.get("body", b""))
+        if received > max_bytes + _FORM_OVERHEAD:
+            raise _too_large(max_bytes)
+        return message
+
+    return receive
+
+
+def _too_large(max_bytes: int) -> ApiError:
+    return ApiError(
+        413,
+        "upload_too_large",
+        f"an upload may have {max_bytes:,} bytes; this one has more. Send a smaller image: more "
+        "than 512 pixels a side are not looked at.",
+    )
+
+
+def _sorted_fields(form: FormData, known: tuple[str, ...]) -> Form:
+    """Returns the file and the text fields of a form, or raises an ApiError."""
+    image, fields = None, dict[str, list[str]]()
+    for name, value in form.multi_items():
+        if name not in ("image", *known):
+            names = ", ".join(("image", *known))
+            hint = suggestion(name[:100], ("image", *known))
+            raise ApiError(
+                422, "unknown_field", f"there is no field {name[:100]!r}{hint}; fields: {names}."
+            )
+        if isinstance(value, UploadFile) != (name == "image"):
+            wanted = "a file" if name == "image" else "text, not a file"
+            raise ApiError(422, "wrong_field", f"the field {name!r} must be {wanted}.")
+        if isinstance(value, UploadFile):
+            image = value
+        else:
+            fields.setdefault(name, []).append(value)
+    return Form(image, fields)

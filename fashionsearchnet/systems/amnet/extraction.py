@@ -1,0 +1,67 @@
+"""Between the stages: the training images' convolutional features, stored, and their memory."""
+
+import os
+import types
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet import files
+from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.features import extract_features
+from fashionsearchnet.systems.amnet.memory import class_means
+from fashionsearchnet.systems.amnet.model import AMNet
+
+_FILE = "convolutional_features.npy"
+_BATCH_SIZE = 256
+
+
+def fill_memory(
+    model: AMNet, dataset: Dataset, split: str, workdir: str | os.PathLike[str]
+) -> None:
+    """Sets the memory to the class means of a split and stores the split's features for stage 2.
+
+    The origin of the model's features moves to the mean of the images: what all prototypes share
+    would otherwise drown what tells them apart.
+    """
+    convolutions = types.SimpleNamespace(
+        image_size=model.image_size,
+        channel_means=model.channel_means,
+        image_features=lambda images: {"convolved": model.convolve(images)},
+    )
+    convolved = extract_features(convolutions, dataset, split)["convolved"]
+    signature = [tf.TensorSpec([None, model.convolved_dim], tf.float32)]
+    represent = tf.function(model.represent, input_signature=signature)
+    batches = (
+        represent(convolved[start : start + _BATCH_SIZE])["embedding"].numpy()
+        for start in range(0, len(convolved), _BATCH_SIZE)
+    )
+    means, mean = class_means(model.space, batches, dataset.labels(split))
+    model.move_origin(mean)
+    model.memory.memory.assign(means - mean)
+    with files.replace_file(Path(workdir) / _FILE) as temporary:
+        np.save(temporary, convolved)
+
+
+def load_convolved(workdir: str | os.PathLike[str], dataset: Dataset, split: str) -> np.ndarray:
+    """Returns float32 `[num, convolved_dim]`, what `fill_memory` stored, as a memory map.
+
+    Raises:
+      FileNotFoundError: if the run has not finished its first stage.
+      ValueError: if they are of another data set or split.
+    """
+    path = Path(workdir) / _FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: --init_from must be a finished run of "
+            "tools/train_amnet_classification.py."
+        )
+    convolved = np.load(path, mmap_mode="r")
+    num = dataset.num_examples(split)
+    if len(convolved) != num:
+        raise ValueError(
+            f"{path} holds {len(convolved)} images, but split {split!r} of {dataset.name} has "
+            f"{num}; use the --dataset and --train_split of that run (its flags.txt)."
+        )
+    return convolved

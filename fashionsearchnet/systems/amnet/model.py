@@ -1,0 +1,195 @@
+"""AMNet: one feature of the whole image, a memory of prototypes, and a layer that fuses both."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import KEEP, AttributeSpace
+from fashionsearchnet.backbones import build_backbone
+from fashionsearchnet.checks import check_range
+from fashionsearchnet.layers import ConvolutionBlock, dropout
+from fashionsearchnet.systems.amnet.memory import AttributeMemory
+
+_CONV5_FILTERS = 384  # as FashionSearchNet-v2's, so that a comparison changes the method only
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """The system's row in the paper's table; there is only one."""
+
+    title: str
+
+
+class AMNet(keras.Model):
+    """The memory-augmented attribute manipulation network of [Zhao17], as README.md reads it.
+
+    Images are float32 `[batch, image_size, image_size, 3]`, RGB in 0..255 less `channel_means`.
+    """
+
+    variant = Variant("AMNet")
+
+    def __init__(
+        self,
+        space: AttributeSpace,
+        *,
+        backbone: str = "alexnet",
+        image_size: int = 227,
+        width: float = 1.0,
+        first_stride: int = 4,
+        normalization: str = "none",
+        channel_means: Sequence[float] = (127.5, 127.5, 127.5),
+        feature_dim: int = 4096,
+        dropout_rate: float = 0.5,
+    ):
+        """Builds the network with all its variables.
+
+        Args:
+          space: the attributes.
+          backbone: see `backbones.build_backbone`, as are `width`, `first_stride` and
+            `normalization`; the width also scales conv5.
+          image_size: side of the square input in pixels.
+          channel_means: what the input pipeline subtracts; kept here so that it travels along.
+          feature_dim: width of fc6 and of fc7, the image's feature r.
+          dropout_rate: on fc6, and on fc7 on its way to the classifiers, while stage 1 trains.
+        """
+        super().__init__(name="amnet")
+        check_range("feature_dim", feature_dim, 1)
+        check_range("dropout_rate", dropout_rate, 0.0, 0.95)
+        self.space = space
+        self.image_size = image_size
+        self.channel_means = tuple(float(m) for m in channel_means)
+        self.dropout_rate = dropout_rate
+        self.arguments = {
+            "backbone": backbone,
+            "image_size": image_size,
+            "width": width,
+            "first_stride": first_stride,
+            "normalization": normalization,
+            "channel_means": list(self.channel_means),
+            "feature_dim": feature_dim,
+            "dropout_rate": dropout_rate,
+        }
+        self._backbone = build_backbone(
+            backbone,
+            image_size=image_size,
+            width=width,
+            first_stride=first_stride,
+            normalization=normalization,
+        )
+        self.trunk = self._backbone.model
+        self.conv5 = ConvolutionBlock(
+            round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
+        )
+        self.pool5 = keras.layers.MaxPool2D(3, 2, padding="same", name="pool5")
+        self.fc6 = keras.layers.Dense(
+            feature_dim, "relu", kernel_initializer="he_normal", name="fc6"
+        )
+        self.fc7 = keras.layers.Dense(feature_dim, name="fc7")
+        self.classifiers = keras.layers.Dense(
+            space.total_values,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+            dtype="float32",
+            name="classifiers",
+        )
+        self.memory = AttributeMemory(space, feature_dim, name="attribute_memory")
+        # [I; 0]: the edited feature starts as the unedited one, which is what it must stay near.
+        self.fusion = keras.layers.Dense(
+            feature_dim, kernel_initializer="identity", dtype="float32", name="fusion"
+        )
+        self._build_parts(feature_dim)
+
+    def _build_parts(self, feature_dim: int) -> None:
+        """Creates every variable now, so that weights load into any fresh instance."""
+        self.conv5.build(self.trunk.output_shape)
+        conv5_shape = self.conv5.compute_output_shape(self.trunk.output_shape)
+        _, *pooled = self.pool5.compute_output_shape(conv5_shape)
+        self.convolved_dim = int(np.prod(pooled))
+        self.fc6.build((None, self.convolved_dim))
+        self.fc7.build((None, feature_dim))
+        self.classifiers.build((None, feature_dim))
+        self.fusion.build((None, 2 * feature_dim))
+        self.built = True
+
+    @property
+    def backbone(self):
+        """The trunk up to conv4 with its geometry, a `backbones.Backbone`."""
+        return self._backbone
+
+    def convolve(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns pool5, float32 `[batch, convolved_dim]`: what the second stage leaves alone."""
+        conv5 = self.conv5(self.trunk(images, training=training), training=training)
+        pooled = tf.reshape(self.pool5(conv5), [-1, self.convolved_dim])  # [B, h, w, C] -> [B, hwC]
+        return tf.cast(pooled, tf.float32)
+
+    def represent(
+        self, convolved: tf.Tensor, seed: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Runs the fully connected layers.
+
+        Args:
+          convolved: what `convolve` returned.
+          seed: int32 `[2]` switches dropout on.
+
+        Returns:
+          embedding: float32 `[batch, feature_dim]`, fc7: the image's feature r.
+          logits: float32 `[batch, total values]`, one block per attribute.
+        """
+        hidden_seed, output_seed = (None, None) if seed is None else _two_seeds(seed)
+        hidden = dropout(self.fc6(convolved), self.dropout_rate, hidden_seed)
+        embedding = tf.cast(self.fc7(hidden), tf.float32)
+        logits = self.classifiers(dropout(embedding, self.dropout_rate, output_seed))
+        return {"embedding": embedding, "logits": logits}
+
+    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what any edit needs of the images; see `represent`."""
+        return self.represent(self.convolve(images))
+
+    def query_embedding(
+        self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns r' = W [r, p M] + b, float32 `[batch, feature_dim]`; r where nothing is edited.
+
+        Fusion is never trained without an edit, so an unedited image searches as it is.
+
+        Args:
+          features: what `image_features` returned.
+          manipulation: int32 `[batch, A]`, the wanted value of each attribute, -1 to keep.
+        """
+        feature = features["embedding"]
+        fused = self.fusion(tf.concat([feature, self.memory(manipulation)], axis=-1))
+        edited = tf.reduce_any(manipulation != KEEP, axis=1, keepdims=True)  # [B, 1]
+        return tf.where(edited, fused, feature)
+
+    def gallery_embedding(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Returns r, float32 `[batch, feature_dim]`: the images' embeddings as they are."""
+        return features["embedding"]
+
+    def encode_query(self, images: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns float32 `[batch, feature_dim]`, the query vectors of edited images."""
+        return self.query_embedding(self.image_features(images), manipulation)
+
+    def encode_gallery(self, images: tf.Tensor, manipulation: Any = None) -> tf.Tensor:
+        """Returns float32 `[batch, feature_dim]`; the manipulation plays no part in the gallery."""
+        return self.gallery_embedding(self.image_features(images))
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return self.encode_gallery(images)
+
+    def move_origin(self, origin: np.ndarray) -> None:
+        """Makes `origin`, float32 `[feature_dim]`, the zero of r.
+
+        The classifiers follow: no distance between images and no logit changes.
+        """
+        self.fc7.bias.assign(self.fc7.bias.value - origin)
+        shift = tf.linalg.matvec(self.classifiers.kernel.value, origin, transpose_a=True)
+        self.classifiers.bias.assign(self.classifiers.bias.value + shift)
+
+
+def _two_seeds(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Seeds of their own for two layers, so that they do not drop the same units."""
+    fold = tf.random.experimental.stateless_fold_in
+    return fold(seed, 0), fold(seed, 1)

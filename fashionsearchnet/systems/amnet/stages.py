@@ -1,0 +1,190 @@
+"""The two stages: classification of images, then manipulation with the memory."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import apply_manipulation
+from fashionsearchnet.checks import check_range
+from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.data.sampling import EditSampler
+from fashionsearchnet.distribution import num_replicas, replica_seed
+from fashionsearchnet.losses import attribute_cross_entropy, attribute_hits, euclidean_distance
+from fashionsearchnet.systems.amnet.model import AMNet
+
+
+@dataclasses.dataclass
+class ClassificationStage:
+    """Trains the network on images, with one softmax per attribute on the feature r.
+
+    Losses are summed over the attributes and averaged over the batch.
+
+    Attributes:
+      model: trained in place.
+      dataset: with the model's attribute space.
+      global_batch_size: images per step over all replicas.
+      split: to train on.
+      seed: of order and flips.
+      flip: mirror half of the images.
+    """
+
+    model: AMNet
+    dataset: Dataset
+    global_batch_size: int = 64
+    split: str = "train"
+    seed: int = 0
+    flip: bool = False
+    name: str = "classification"
+
+    def examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        return self.dataset.training_examples(
+            self.split,
+            image_size=self.model.image_size,
+            channel_means=self.model.channel_means,
+            global_batch_size=self.global_batch_size,
+            seed=self.seed,
+            first_step=first_step,
+            flip=self.flip,
+            context=context,
+        )
+
+    def trainable_variables(self) -> Sequence[keras.Variable]:
+        model = self.model
+        parts = (model.trunk, model.conv5, model.fc6, model.fc7, model.classifiers)
+        return [v for part in parts for v in part.trainable_variables]
+
+    def learning_rate_multipliers(self) -> Mapping[str, float]:
+        return {}
+
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        convolved = self.model.convolve(batch["image"], training=True)
+        logits = self.model.represent(convolved, seed=replica_seed(seed))["logits"]
+        loss, accuracy = _classification(self.model, logits, batch["attributes"])
+        return loss / self.global_batch_size, {"accuracy": accuracy}
+
+
+class ManipulationStage:
+    """Trains the edited feature r' by classification of the target and by ranking, jointly.
+
+    Moves everything behind the convolutions: fc6, fc7, classifiers, memory and fusion. It works on
+    stored outputs of the convolutions, which stay as the first stage left them.
+    """
+
+    name = "manipulation"
+
+    def __init__(
+        self,
+        model: AMNet,
+        convolved: np.ndarray,
+        values: np.ndarray,
+        *,
+        global_batch_size: int = 64,
+        seed: int = 0,
+        negatives: str = "random",
+        num_changes: int = 1,
+        margin: float = 10.0,
+        triplet_weight: float = 1.0,
+    ):
+        """Keeps the training images' convolutional features.
+
+        Args:
+          model: trained in place; its memory must be set.
+          convolved: float32 `[num, model.convolved_dim]` of the training images; may be a memory
+            map, since each step reads its own rows only.
+          values: int32 `[num, attributes]`, -1 for missing.
+          global_batch_size: triplets per step over all replicas.
+          seed: of the triplets.
+          negatives: see `sampling.EditSampler`.
+          num_changes: attributes changed at once, at most.
+          margin: by how much the positive must be nearer to r' than the negative. Distances between
+            images are about 15 after the first stage; at 1 few triplets teach anything.
+          triplet_weight: of the ranking loss; that of the classification is 1.
+
+        Raises:
+          ValueError: if no image has an edit whose target another image shows, or an argument is
+            out of its range.
+        """
+        check_range("margin", margin, 0.0)
+        check_range("triplet_weight", triplet_weight, 0.0)
+        self.model = model
+        self.global_batch_size = global_batch_size
+        self._convolved, self._values = convolved, values
+        self._seed = seed
+        self._margin, self._triplet_weight = margin, triplet_weight
+        self._sampler = EditSampler(values, negatives, num_changes)
+
+    def examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        first, share, size = 0, self.global_batch_size, self.global_batch_size
+        if context is not None:
+            share //= context.num_input_pipelines
+            first = context.input_pipeline_id * share
+            size = context.get_per_replica_batch_size(self.global_batch_size)
+        starts = range(first, first + share, size)
+
+        def batches() -> Iterator[dict[str, np.ndarray]]:
+            for t in self._sampler.batches(self._seed, first_step, self.global_batch_size):
+                target = apply_manipulation(self._values[t.anchor], t.manipulation)
+                for rows in (slice(start, start + size) for start in starts):
+                    yield {
+                        "anchor": self._convolved[t.anchor[rows]],
+                        "positive": self._convolved[t.positive[rows]],
+                        "negative": self._convolved[t.negative[rows]],
+                        "manipulation": t.manipulation[rows],
+                        "target": target[rows],
+                    }
+
+        images = tf.TensorSpec([size, self.model.convolved_dim], tf.float32)
+        values = tf.TensorSpec([size, self.model.space.num_attributes], tf.int32)
+        signature = {
+            **dict.fromkeys(("anchor", "positive", "negative"), images),
+            **dict.fromkeys(("manipulation", "target"), values),
+        }
+        examples = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        return examples.prefetch(tf.data.AUTOTUNE)
+
+    def trainable_variables(self) -> Sequence[keras.Variable]:
+        model = self.model
+        parts = (model.fc6, model.fc7, model.classifiers, model.memory, model.fusion)
+        return [v for part in parts for v in part.trainable_variables]
+
+    def learning_rate_multipliers(self) -> Mapping[str, float]:
+        return {}
+
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        images = tf.concat([batch[name] for name in ("anchor", "positive", "negative")], axis=0)
+        embedding = self.model.represent(images)["embedding"]
+        anchor, positive, negative = tf.split(embedding, 3)
+        query = self.model.query_embedding({"embedding": anchor}, batch["manipulation"])
+        classification, accuracy = _classification(
+            self.model, self.model.classifiers(query), batch["target"]
+        )
+        near, far = euclidean_distance(query, positive), euclidean_distance(query, negative)
+        ranking = tf.reduce_sum(tf.nn.relu(self._margin + near - far))
+        loss = (classification + self._triplet_weight * ranking) / self.global_batch_size
+        return loss, {
+            "accuracy": accuracy,
+            "l_c": classification / self.global_batch_size,
+            "l_t": ranking / self.global_batch_size,
+            "triplet_accuracy": tf.reduce_sum(tf.cast(near < far, tf.float32))
+            / self.global_batch_size,
+            # Beside the margin: how far apart the two are on average.
+            "positive_distance": tf.reduce_sum(near) / self.global_batch_size,
+            "negative_distance": tf.reduce_sum(far) / self.global_batch_size,
+        }
+
+
+def _classification(
+    model: AMNet, logits: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The summed cross-entropy of this replica's images, and its share of the accuracy."""
+    sizes = model.space.num_values
+    correct, labelled = attribute_hits(logits, labels, sizes)
+    loss = tf.reduce_sum(attribute_cross_entropy(logits, labels, sizes))
+    return loss, correct / tf.maximum(labelled, 1.0) / num_replicas()

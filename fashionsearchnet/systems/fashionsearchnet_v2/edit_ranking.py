@@ -1,0 +1,68 @@
+"""Beyond [Ak21]: one set of attribute weights per edit, and still one gallery vector per image.
+
+Which attributes decide a search depends on what is changed: after "another colour" the category
+must stay, after "another category" the colour says little. So lambda gets one row per manipulated
+attribute a, and a gallery item g is ranked for a query q by
+
+  d_a(q, g)^2 = sum_b lambda[a, b]^2 |q_b - g_b|^2.
+
+Written like this, every edit needs a gallery of its own. But where all blocks have the same length
+s, |q_b|^2 and |g_b|^2 are constants, and what is left of d_a^2 is
+
+  constant - 2 sum_b lambda[a, b]^2 q_b . g_b,
+
+which is, but for another constant of the query, the squared Euclidean distance between the
+*weighted query* (lambda[a, b]^2 q_b) and the *plain* g. So the weights go into the query alone,
+and one index by Euclidean distance serves all edits.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import edit_shares, flatten
+
+# Length of a whole gallery vector. It sets how sharp the ranking is before lambda has learned it.
+_LENGTH = 6.0
+
+
+class EditRanking(keras.layers.Layer):
+    """Maps local representations to blocks of equal length, weighted in the query by the edit.
+
+    Takes float32 `[batch, attributes, dim]` and returns float32 `[batch, attributes * dim]`. Each
+    attribute has a projection of its own, which starts as the identity: the w_r of Eq. 7 without
+    what mixes attributes.
+    """
+
+    depends_on_edit = False
+
+    def build(self, input_shape) -> None:
+        _, num_attributes, dim = input_shape
+        self.attribute_weights = self.add_weight(
+            shape=(num_attributes, num_attributes), initializer="ones", name="lambda"
+        )
+        identity = np.tile(np.eye(dim, dtype=np.float32), (num_attributes, 1, 1))
+        self.projection = self.add_weight(
+            shape=identity.shape, initializer=lambda shape, dtype: identity, name="w_r"
+        )
+
+    def gallery(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns the vectors of images as they are, whatever the edit."""
+        return flatten(self._blocks(representations))
+
+    def query(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns the vectors of edited images.
+
+        Args:
+          representations: after the edit.
+          manipulation: int32 `[batch, attributes]`. The squared weights of several edited
+            attributes are averaged, as are those of all attributes where none is edited.
+        """
+        weights = edit_shares(manipulation) @ tf.square(self.attribute_weights)  # [B, A]
+        return flatten(self._blocks(representations) * weights[..., None])
+
+    def _blocks(self, representations: tf.Tensor) -> tf.Tensor:
+        """Returns float32 `[batch, attributes, dim]`, each block of the same length."""
+        projected = tf.einsum("bad,ade->bae", representations, self.projection)
+        length = _LENGTH / projected.shape[1] ** 0.5
+        return length * tf.math.l2_normalize(projected, axis=-1)

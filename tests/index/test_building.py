@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from index_fakes import DIM, create, random_values
+
+from fashionsearchnet.index import building
+from fashionsearchnet.index.building import Counts, add_images
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item
+
+
+class Encoder:
+    """Vectors that are a function of the image; counts the images, and may stop at one."""
+
+    def __init__(self, stop_after=10**9):
+        self.encoded, self.stop_after = 0, stop_after
+
+    def __call__(self, images):
+        self.encoded += len(images)
+        if self.encoded > self.stop_after:
+            raise KeyboardInterrupt
+        return np.array([np.frombuffer(image.ljust(DIM)[:DIM], np.uint8) for image in images])
+
+
+@pytest.fixture
+def items(rng):
+    values = random_values(rng, 50)
+    return [Item(f"{i}.jpg", row, f"{i} image".encode()) for i, row in enumerate(values)]
+
+
+def fill(directory, items, encoder, **arguments):
+    index = GalleryIndex.open(directory)
+    settings = {"total": len(items), "batch_size": 8, "commit_every": 16, **arguments}
+    return add_images(index, encoder, iter(items), **settings)
+
+
+@pytest.fixture(autouse=True)
+def cheap_commits(monkeypatch):
+    monkeypatch.setattr(building, "_COMMIT_SHARE", 1e9)
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path, items):
+    create(tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "stopped", items, Encoder(stop_after=39))
+    assert GalleryIndex.open(tmp_path / "stopped").ids == [item.id for item in items[:32]]
+    encoder = Encoder()
+    assert fill(tmp_path / "stopped", items, encoder) == Counts(added=18, skipped=32)
+    assert encoder.encoded == 18
+    create(tmp_path / "whole")
+    assert fill(tmp_path / "whole", items, Encoder()) == Counts(added=50)
+    stopped, whole = (GalleryIndex.open(tmp_path / name) for name in ("stopped", "whole"))
+    assert stopped.ids == whole.ids
+    np.testing.assert_array_equal(stopped.values, whole.values)
+    queries = Encoder()([item.image for item in items]) + 0.25
+    for one, other in zip(stopped.search(queries, 9), whole.search(queries, 9), strict=True):
+        assert one.ids == other.ids
+    assert stopped.image("7.jpg") == b"7 image"
+
+
+def test_changed_images_and_labels_are_replaced(tmp_path, items):
+    create(tmp_path / "index")
+    fill(tmp_path / "index", items, Encoder())
+    items[3] = Item("3.jpg", items[3].values, b"another image")
+    items[4] = Item("4.jpg", (items[4].values + 1) % 2, items[4].image)
+    items.append(Item("new.jpg", items[0].values, b"new image"))
+    encoder = Encoder()
+    counts = fill(tmp_path / "index", items, encoder)
+    assert counts == Counts(added=1, replaced=2, skipped=48)
+    assert encoder.encoded == 3
+    index = GalleryIndex.open(tmp_path / "index")
+    assert index.image("3.jpg") == b"another image"
+    np.testing.assert_array_equal(index.get("4.jpg").values, items[4].values)
+    assert fill(tmp_path / "index", items, Encoder(0)) == Counts(skipped=51)
+
+
+def test_commits_are_rare_where_they_are_expensive(tmp_path, items, monkeypatch):
+    create(tmp_path / "index")
+    monkeypatch.setattr(building, "_COMMIT_SHARE", 1e-9)
+    commit, calls = GalleryIndex.commit, []
+
+    def counted(self):
+        calls.append(len(self))
+        commit(self)
+
+    monkeypatch.setattr(GalleryIndex, "commit", counted)
+    fill(tmp_path / "index", items, Encoder(), batch_size=4, commit_every=4)
+    assert calls == [4, 50]  # the first shows what it costs; the last is the end
+    assert len(GalleryIndex.open(tmp_path / "index")) == 50

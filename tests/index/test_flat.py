@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+from fakes import SPACE
+from index_fakes import nearest_of
+
+from fashionsearchnet.index.engines import EngineSettings, Selection
+from fashionsearchnet.index.flat import FlatEngine
+
+
+def flat(vectors, keys=None):
+    engine = FlatEngine.create(EngineSettings(vectors.shape[1], SPACE))
+    keys = np.arange(len(vectors)) if keys is None else keys
+    engine.add(keys, vectors, [], np.empty((len(vectors), 0), np.int32))
+    return engine
+
+
+@pytest.mark.parametrize("num_queries", [1, 40])  # pair by pair, and as a matrix product
+@pytest.mark.parametrize("copies", [5, 60])  # fewer and more than the spare candidates
+def test_equal_vectors_come_in_their_order_also_at_the_border(rng, num_queries, copies):
+    vectors = rng.normal(size=(300, 512)).astype("f4")
+    places = np.sort(rng.choice(300, copies, replace=False))
+    vectors[places] = vectors[places[0]]
+    queries = vectors[places[0]] + rng.normal(0, 0.01, (num_queries, 512)).astype("f4")
+    engine = flat(vectors)
+    for k in (1, copies - 2, copies, copies + 3):
+        distances, keys = engine.search(queries, k, None)
+        np.testing.assert_array_equal(
+            keys[:, :copies], np.tile(places[: min(k, copies)], (num_queries, 1))
+        )
+        assert (distances[:, :copies] == distances[:, :1]).all()
+
+
+def test_all_the_same_vector(rng):
+    engine = flat(np.ones((200, 16), np.float32))
+    _, keys = engine.search(np.ones((3, 16), np.float32), 7, None)
+    np.testing.assert_array_equal(keys, np.tile(np.arange(7), (3, 1)))
+
+
+def test_far_from_the_origin_nothing_is_lost(rng):
+    vectors, queries = (rng.normal(1000.0, 1.0, (n, 64)).astype("f4") for n in (500, 200))
+    distances, keys = flat(vectors).search(queries, 10, None)
+    expected = nearest_of(queries, vectors, np.ones(500, bool), 10)
+    np.testing.assert_array_equal(keys, expected)
+    exact = np.linalg.norm(queries[:, None].astype("f8") - vectors[expected], axis=-1)
+    np.testing.assert_allclose(distances, exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_selections_and_keys_with_gaps(rng, share):
+    vectors = rng.normal(size=(400, 24)).astype("f4")
+    vectors[200:240] = vectors[3]
+    keys = np.cumsum(rng.integers(1, 5, 400))
+    engine = flat(vectors, keys)
+    queries = np.concatenate([vectors[3:4], rng.normal(size=(30, 24)).astype("f4")])
+    mask = rng.random(400) < share
+    k = min(9, int(mask.sum()))
+    _, found = engine.search(queries, k, Selection(mask, ()))
+    np.testing.assert_array_equal(found, keys[nearest_of(queries, vectors, mask, k)])
+    engine.delete(keys[:100])
+    _, found = engine.search(queries, 9, None)
+    rest = np.ones(300, bool)
+    np.testing.assert_array_equal(found, keys[100:][nearest_of(queries, vectors[100:], rest, 9)])
+    np.testing.assert_array_equal(engine.vectors, vectors[100:])
+
+
+def test_a_file_of_another_size_is_refused(rng, tmp_path):
+    engine = flat(rng.normal(size=(5, 4)).astype("f4"))
+    description = engine.save(tmp_path)
+    settings = EngineSettings(4, SPACE)
+    assert len(FlatEngine.load(settings, tmp_path, description, np.arange(5))) == 5
+    with pytest.raises(ValueError, match=r"vectors\.faiss holds 5 vectors of 4 .* 6 items of 4"):
+        FlatEngine.load(settings, tmp_path, description, np.arange(6))

@@ -1,0 +1,147 @@
+"""A service with a fake model for the page to talk to, and a browser to look at it with."""
+
+import contextlib
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import uvicorn
+
+from fashionsearchnet.attributes import KEEP, AttributeSpace
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item
+from fashionsearchnet.serving.app import create_app
+from fashionsearchnet.serving.exported import Prediction
+from fashionsearchnet.serving.settings import Settings
+
+MARKUP = "<img src=x onerror=alert(1)>"
+SPACE = AttributeSpace.from_dict(
+    {
+        "colour": ["red", "green", "blue"],
+        "neckline": ["round", "v-neck", "boat"],
+        "brand": [f"brand {letter}" for letter in "ABCDEFGHIJKL"],
+        "<b>cut</b>": [MARKUP, "plain & simple"],
+    }
+)
+NUM_ITEMS = 60
+ODD_ID = 'odd/<b>id</b> ?&#"%2F'
+_SIDE, _STEP = 48, 20  # pixels of an image; grey levels between two values
+_CERTAINTY = 0.9
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+
+
+def browser_path() -> str | None:
+    """Returns where an installed Chromium is, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def item_values(number: int) -> list[int]:
+    """Returns the values of a gallery item."""
+    return [number % 3, number // 3 % 3, number % 12, number // 36]
+
+
+def item_id(number: int) -> str:
+    """Returns the id of a gallery item; the first one is odd."""
+    return ODD_ID if number == 0 else f"item-{number:02d}"
+
+
+def picture(values: Sequence[int]) -> bytes:
+    """Returns a PNG with one band per attribute, whose brightness is the value."""
+    image = np.zeros((_SIDE, _SIDE, 3), np.uint8)
+    for band, value in zip(np.array_split(image, len(values)), values, strict=True):
+        band[:] = _STEP * (value + 1)
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+class FakeModel:
+    """Reads the bands of `picture`, and represents an image by one-hot values."""
+
+    space = SPACE
+    fingerprint = "0123456789abcdef"
+    dim = SPACE.total_values
+    image_size = _SIDE
+    channel_means = (127.0, 127.0, 127.0)
+    geometry = None
+    description: ClassVar = {"system": "fake", "variant": "plain"}
+
+    def encode_query(self, images, manipulations):
+        values = self._read(images)
+        edited = np.where(manipulations == KEEP, values, manipulations)
+        return self._one_hot(edited), self._probabilities(values)
+
+    def predict(self, images):
+        values = self._read(images)
+        maps = np.zeros((len(images), SPACE.num_attributes, 4, 4), np.float32)
+        maps[:, :, 1, 2] = 1
+        boxes = np.tile(np.array([0.25, 0.5, 0.5, 0.75], np.float32), (*values.shape, 1))
+        return Prediction(self._probabilities(values), values, maps, boxes)
+
+    def _read(self, images: Sequence[bytes]) -> np.ndarray:
+        rows = []
+        for data in images:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            assert image is not None
+            bands = np.array_split(image, SPACE.num_attributes)
+            levels = [round(float(band.mean()) / _STEP) - 1 for band in bands]
+            rows.append(np.clip(levels, 0, np.array(SPACE.num_values) - 1))
+        return np.array(rows, np.int32)
+
+    def _probabilities(self, values: np.ndarray) -> np.ndarray:
+        sizes = np.repeat(SPACE.num_values, SPACE.num_values)
+        rest = (1 - _CERTAINTY) / (sizes - 1)
+        return np.where(self._one_hot(values) > 0, _CERTAINTY, rest).astype(np.float32)
+
+    @staticmethod
+    def _one_hot(values: np.ndarray) -> np.ndarray:
+        blocks = [np.eye(size)[values[:, a]] for a, size in enumerate(SPACE.num_values)]
+        return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
+    """Returns an index of `NUM_ITEMS` pictures."""
+    index = GalleryIndex.create(
+        directory, space=SPACE, fingerprint=model.fingerprint, dim=model.dim
+    )
+    rows = [item_values(number) for number in range(NUM_ITEMS)]
+    pictures = [picture(row) for row in rows]
+    items = [
+        Item(item_id(number), np.array(row, np.int32), pictures[number])
+        for number, row in enumerate(rows)
+    ]
+    keep = np.full((NUM_ITEMS, SPACE.num_attributes), KEEP)
+    index.put(items, model.encode_query(pictures, keep)[0])
+    index.commit()
+    return index
+
+
+@contextlib.contextmanager
+def running_service(directory: Path) -> Iterator[str]:
+    """Yields the address of the service, which runs in a thread."""
+    model = FakeModel()
+    settings = Settings(max_upload_bytes=200_000)
+    app = create_app(model, make_index(directory, model), settings)  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        if time.monotonic() > deadline or not thread.is_alive():
+            raise RuntimeError("the service did not start within 20 seconds.")
+        time.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}/"
+    server.should_exit = True
+    thread.join(10)

@@ -1,0 +1,174 @@
+"""A model and an index in memory, with the interfaces of the real ones, and bad uploads.
+
+The model sees the mean colour of an image; its vector is that colour, or the edited one.
+"""
+
+import asyncio
+import contextlib
+import struct
+import threading
+import zlib
+from collections.abc import AsyncIterator
+
+import cv2
+import httpx
+import numpy as np
+from fakes import SPACE
+
+from fashionsearchnet.index.gallery_index import Found
+from fashionsearchnet.index.items import Item
+from fashionsearchnet.serving.app import create_app
+from fashionsearchnet.serving.exported import Prediction
+from fashionsearchnet.serving.settings import Settings
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+ODD_IDS = ("../../etc/passwd", "<script>alert(1)</script>", "a/b c?d=e&f#\u00fc", "/image")
+
+
+def picture(colour: tuple[int, int, int] = RED, suffix: str = ".png", side: int = 32) -> bytes:
+    """Returns an encoded image of one RGB colour."""
+    image = np.full((side, side, 3), colour[::-1], np.uint8)
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def png_bomb(width: int = 30_000, height: int = 30_000) -> bytes:
+    """Returns a small PNG file whose header promises very many pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 1_000_000)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return start + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+class FakeModel:
+    """Reads the colour of an image.
+
+    `gate` holds up its passes, `calls` lists those that began.
+    """
+
+    space = SPACE
+    fingerprint = "0123456789abcdef"
+    dim = 3
+    image_size = 32
+    channel_means = (127.0, 127.0, 127.0)
+    geometry = None
+
+    def __init__(self, has_attention: bool = True) -> None:
+        self.description = {"system": "fake", "variant": "plain"}
+        self.calls: list[tuple[str, int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.has_attention = has_attention
+
+    def encode_query(self, images, manipulations):
+        self._enter("encode_query", images)
+        vectors = np.stack([self._mean(data) for data in images])
+        for row, colour in enumerate(manipulations[:, 0]):
+            if colour >= 0:
+                vectors[row] = np.eye(3)[colour]
+        return vectors.astype(np.float32), self._probabilities(images)
+
+    def predict(self, images):
+        self._enter("predict", images)
+        probabilities = self._probabilities(images)
+        values = np.stack([probabilities[:, :3].argmax(1), *np.zeros((2, len(images)), int)], 1)
+        maps = np.zeros((len(images), 3, 4, 4), np.float32)
+        maps[:, :, 1, 2] = 1.0
+        boxes = np.tile(np.array([0.25, 0.5, 0.5, 0.75], np.float32), (len(images), 3, 1))
+        if not self.has_attention:
+            return Prediction(probabilities, values.astype(np.int32), None, None)
+        return Prediction(probabilities, values.astype(np.int32), maps, boxes)
+
+    def _enter(self, name, images):
+        self.calls.append((name, len(images)))
+        self.gate.wait(20)
+
+    def _probabilities(self, images):
+        colours = np.stack([self._mean(data) for data in images]) + 0.01
+        colours /= colours.sum(axis=1, keepdims=True)
+        sleeve, neckline = [0.75, 0.25], [0.4, 0.3, 0.2, 0.1]
+        rest = np.tile([*sleeve, *neckline], (len(images), 1))
+        return np.concatenate([colours, rest], axis=1).astype(np.float32)
+
+    def _mean(self, data: bytes) -> np.ndarray:
+        if data == b"poison":
+            raise ValueError("this image fails its batch")
+        image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+        return image[..., ::-1].mean(axis=(0, 1)) / 255
+
+
+class FakeIndex:
+    """Items of plain colours, searched one by one."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._images: dict[str, bytes | None] = {}
+        self._vectors: list[np.ndarray] = []
+        rows = []
+        colours = [RED, GREEN, BLUE]
+        for number in range(12):
+            colour = number % 3
+            self._add(f"item-{number}", colours[colour], 0.9 + number / 100)
+            rows.append([colour, number % 2, number % 4 if number > 4 else -1])
+        for name in (*ODD_IDS, "imageless"):
+            self._add(name, BLUE, 0.5)
+            rows.append([2, -1, -1])
+        self._images["imageless"] = None
+        self.values = np.array(rows, np.int32)
+
+    def _add(self, name: str, colour: tuple[int, int, int], strength: float) -> None:
+        self.ids.append(name)
+        self._images[name] = picture(colour)
+        self._vectors.append(np.array(colour) / 255 * strength)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def get(self, name: str) -> Item:
+        if name not in self.ids:
+            raise KeyError(name)
+        return Item(name, self.values[self.ids.index(name)])
+
+    def image(self, name: str) -> bytes | None:
+        return self._images[name]
+
+    def search(self, queries, k, filters=None):
+        allowed = np.ones(len(self), bool)
+        for name, values in (filters or {}).items():
+            wanted = [SPACE.value_index(name, value) for value in values]
+            allowed &= np.isin(self.values[:, SPACE.attribute_index(name)], wanted)
+        positions = np.flatnonzero(allowed)
+        found = []
+        for query in queries:
+            distances = np.linalg.norm(np.array(self._vectors)[positions] - query, axis=1)
+            order = np.argsort(distances, kind="stable")[:k]
+            ids = [self.ids[p] for p in positions[order]]
+            found.append(Found(ids, distances[order].astype(np.float32)))
+        return found
+
+    def check_model(self, fingerprint, space):
+        if (fingerprint, space) != (FakeModel.fingerprint, SPACE):
+            raise ValueError("vectors of another model")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    model: FakeModel | None = None, index: FakeIndex | None = None, **settings
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yields a client of a started and warm app, on the event loop of the test.
+
+    The client's attribute `app` is the app. The calls of the warm-up are not in `model.calls`.
+    """
+    model = model or FakeModel()
+    app = create_app(model, index or FakeIndex(), Settings(**settings))  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app):
+        await asyncio.wait_for(app.state.service.warm.wait(), 20)
+        model.calls.clear()
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            client.app = app  # type: ignore[attr-defined]
+            yield client

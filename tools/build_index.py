@@ -1,0 +1,165 @@
+"""Builds the index of a gallery, adds images to it, replaces some, or removes some.
+
+The gallery of a prepared data set, with the labels it has:
+
+  python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small \\
+      --split=gallery --index=indexes/demo
+
+All images of a folder, subfolders included: the id is the path below it. They get no labels, so
+that filters by attribute leave them out; images with a CSV of labels go through
+tools/prepare_data.py and --dataset.
+
+  python tools/build_index.py --export=exports/demo --images_dir=photos --index=indexes/demo
+
+  python tools/build_index.py --index=indexes/demo --remove=000123 --remove=000124
+
+Run again, it goes on where it was stopped: images that are there already are skipped, an image
+whose content or labels have changed is replaced. Every commit is one step: a kill at any moment
+leaves the last one. The index belongs to the export that made it, and takes no other.
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from fashionsearchnet.attributes import MISSING
+from fashionsearchnet.data import image_files, pipeline
+from fashionsearchnet.index import building
+from fashionsearchnet.index.gallery_index import ENGINES, GalleryIndex
+from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.states import States
+from fashionsearchnet.serving.exported import ExportedModel
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("index", None, "Folder of the index, made if there is none.", required=True)
+flags.DEFINE_string("export", "", "Folder of an export (tools/export.py).")
+flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
+flags.DEFINE_string("dataset", "", "Data set below --data_dir whose --split is added.")
+flags.DEFINE_string("split", "gallery", "Split to add; slices such as gallery[:20%] work.")
+flags.DEFINE_string("images_dir", "", "Folder of images to add: JPEG, PNG, WebP or BMP.")
+flags.DEFINE_multi_string("remove", [], "Id of an item to remove; repeatable.")
+flags.DEFINE_enum(
+    "engine",
+    None,
+    list(ENGINES),
+    "What searches a new index: flat is exact and in memory; ivf is approximate, for a million "
+    "items; milvus is a server. By default flat.",
+)
+flags.DEFINE_string(
+    "milvus", None, "URI of the server for --engine=milvus, such as http://localhost:19530."
+)
+flags.DEFINE_integer("batch_size", 64, "Images encoded at a time.", 1)
+flags.DEFINE_integer(
+    "commit_every",
+    2000,
+    "New images after which the index is committed; more where commits would take over a tenth of "
+    "the time.",
+    1,
+)
+
+
+def open_index() -> GalleryIndex:
+    """Returns the index that is there."""
+    index = GalleryIndex.open(FLAGS.index, address=FLAGS.milvus)
+    if FLAGS.engine not in (None, index.engine_name):
+        raise ValueError(
+            f"the index {FLAGS.index} has the engine {index.engine_name}, not --engine="
+            f"{FLAGS.engine}. Leave the flag out, or build another index."
+        )
+    return index
+
+
+def open_or_create(model: ExportedModel) -> GalleryIndex:
+    """Returns the index of a model."""
+    if States(Path(FLAGS.index).expanduser()).exist():
+        index = open_index()
+        index.check_model(model.fingerprint, model.space)
+        return index
+    return GalleryIndex.create(
+        FLAGS.index,
+        space=model.space,
+        fingerprint=model.fingerprint,
+        dim=model.dim,
+        engine=FLAGS.engine or "flat",
+        address=FLAGS.milvus,
+    )
+
+
+def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
+    """Returns the images of --dataset with their labels, and how many they are."""
+    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
+    dataset.space.check_same(model.space, f"data set {dataset.name}", "the export")
+    ids, labels = dataset.image_ids(FLAGS.split), dataset.labels(FLAGS.split)
+    images = dataset.encoded_images(FLAGS.split).as_numpy_iterator()
+    return (Item(*row) for row in zip(ids, labels, images, strict=True)), len(ids)
+
+
+def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
+    """Returns the images of --images_dir without labels, and how many files there are.
+
+    What cannot be read is told on standard error and left out.
+    """
+    folder = Path(FLAGS.images_dir).expanduser()
+    suffixes = {suffix.lower() for suffix in image_files.KNOWN_SUFFIXES}
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    if not paths:
+        raise ValueError(
+            f"--images_dir={folder} holds no images ({', '.join(sorted(suffixes))}). Check the "
+            "path."
+        )
+    no_labels = np.full(num_attributes, MISSING, np.int32)
+
+    def read() -> Iterator[Item]:
+        for path in paths:
+            try:
+                data = image_files.read_bytes(path)
+                data, _ = image_files.normalize_image(data, image_files.ImageLimits())
+            except image_files.ImageProblem as problem:
+                print(f"left out {path}: {problem}", file=sys.stderr)
+                continue
+            yield Item(path.relative_to(folder).as_posix(), no_labels, data)
+
+    return read(), len(paths)
+
+
+def main() -> None:
+    if bool(FLAGS.dataset) + bool(FLAGS.images_dir) + bool(FLAGS.remove) != 1:
+        raise ValueError(
+            "say what to do, one thing at a time: --dataset=NAME or --images_dir=DIR to add, or "
+            "--remove=ID."
+        )
+    if FLAGS.remove:
+        index = open_index()
+        index.remove(FLAGS.remove)
+        index.commit()
+        print(f"{FLAGS.index}: removed {len(set(FLAGS.remove)):,}; {len(index):,} items.")
+        return
+    if not FLAGS.export:
+        raise ValueError("--export=DIR is needed to encode images; tools/export.py writes one.")
+    model = ExportedModel(FLAGS.export)
+    if FLAGS.dataset:
+        items, total = dataset_items(model)
+    else:
+        items, total = folder_items(model.space.num_attributes)
+    index = open_or_create(model)
+    counts = building.add_images(
+        index,
+        lambda images: model.encode_gallery(images)[0],
+        items,
+        total=total,
+        batch_size=FLAGS.batch_size,
+        commit_every=FLAGS.commit_every,
+    )
+    print(
+        f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, already there "
+        f"{counts.skipped:,}; {len(index):,} items."
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,143 @@
+"""Asks a model behind TensorFlow Serving for what it reads in an image, or for vectors.
+
+One image, as it is or with attributes changed; --set may be given more than once:
+
+  python tools/query_tensorflow_serving.py --target=localhost:8500 --export=exports/demo \\
+      --image=photo.jpg --set=neckline=v-neck
+
+prints the predicted attributes, the first numbers of the vector, and how long both took. A folder:
+
+  python tools/query_tensorflow_serving.py --target=localhost:8501 --protocol=rest \\
+      --export=exports/demo --images_dir=photos --output=vectors.npy
+
+writes float32 [images, dim] and the names of the files, one per line, to vectors.txt. How to start
+the server: docs/tensorflow_serving.md.
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import KEEP, parse_manipulation
+from fashionsearchnet.data import image_files
+from fashionsearchnet.serving.tensorflow_serving import client
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "target",
+    "localhost:8500",
+    "host:port of the server: by default 8500 for gRPC, 8501 for REST; for REST a URL as well.",
+)
+flags.DEFINE_enum("protocol", "grpc", client.PROTOCOLS, "How to talk to it.")
+flags.DEFINE_string(
+    "export",
+    None,
+    "Folder of the export that the server serves (its newest version), or of one version, or a "
+    "copy of its assets/attribute_space.json: the server does not tell the attributes' names.",
+    required=True,
+)
+flags.DEFINE_string("model_name", "fashionsearchnet", "Name of the model in models.config.")
+flags.DEFINE_string(
+    "version_label", "", "Label of the version in models.config; by default that of --export."
+)
+flags.DEFINE_string("image", "", "Path of an image: JPEG, PNG, WebP or BMP.")
+flags.DEFINE_multi_string(
+    "set", [], "An edit, attribute=value, such as neckline=v-neck; repeatable."
+)
+flags.DEFINE_string("images_dir", "", "Folder of images to encode, instead of --image.")
+flags.DEFINE_string("output", "", "File for the vectors of --images_dir (.npy).")
+flags.DEFINE_integer(
+    "batch_size", 32, "Images per request; at most max_batch_size in batching.config.", 1
+)
+flags.DEFINE_float("timeout", 30.0, "Seconds that one request may take.", 0.001)
+
+LIMITS = image_files.ImageLimits()
+IMAGES_AT_ONCE = 256  # held in memory
+
+
+def query_image(model: client.ServedModel) -> None:
+    """Prints what the model reads in --image, and the vector for it with the edits."""
+    manipulation = parse_manipulation(model.space, FLAGS.set)
+    image = read_image(Path(FLAGS.image).expanduser())
+    start = time.perf_counter()
+    prediction = model.predict([image])
+    predicted = time.perf_counter()
+    vectors, _ = model.encode_query([image], manipulation[None])
+    encoded = time.perf_counter()
+    for attribute, name in enumerate(model.space.names):
+        value = prediction.values[0, attribute]
+        probability = prediction.probabilities[0, model.space.offsets[attribute] + value]
+        text = f"  {name}: {model.space.value_name(attribute, value)} ({probability:.0%})"
+        if manipulation[attribute] != KEEP:
+            text += f"  -> {model.space.value_name(attribute, manipulation[attribute])}"
+        print(text)
+    numbers = " ".join(f"{number:.4f}" for number in vectors[0, :6])
+    print(f"vector of {model.dim}: {numbers}{' ...' if model.dim > 6 else ''}")
+    print(
+        f"predict {1e3 * (predicted - start):.0f} ms, encode {1e3 * (encoded - predicted):.0f} ms"
+    )
+
+
+def read_image(path: Path) -> bytes:
+    """Returns a JPEG or PNG that the model decodes, from any of the formats known."""
+    try:
+        return image_files.normalize_image(image_files.read_bytes(path), LIMITS)[0]
+    except image_files.ImageProblem as problem:
+        raise ValueError(f"{path} cannot be sent: {problem}.") from problem
+
+
+def encode_folder(model: client.ServedModel) -> None:
+    """Writes the vectors of the images in --images_dir to --output."""
+    if not FLAGS.output.endswith(".npy"):
+        raise ValueError(f"--output must be a file ending in .npy; got {FLAGS.output!r}.")
+    folder = Path(FLAGS.images_dir).expanduser()
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in image_files.KNOWN_SUFFIXES)
+    if not paths:
+        raise ValueError(
+            f"--images_dir={folder} has no images ({', '.join(image_files.KNOWN_SUFFIXES[:5])})."
+        )
+    start = time.perf_counter()
+    vectors = []
+    for first in range(0, len(paths), IMAGES_AT_ONCE):
+        images = [read_image(path) for path in paths[first : first + IMAGES_AT_ONCE]]
+        vectors.append(model.encode_gallery(images)[0])
+        print(f"{first + len(images):,} of {len(paths):,} images", flush=True)
+    with files.replace_file(FLAGS.output) as temporary:
+        np.save(temporary, np.concatenate(vectors))
+    names = Path(FLAGS.output).with_suffix(".txt")
+    files.write_text(names, "".join(f"{path.name}\n" for path in paths))
+    rate = len(paths) / (time.perf_counter() - start)
+    print(f"{FLAGS.output}, {names}: {rate:.1f} images per second, reading included")
+
+
+def main() -> None:
+    if bool(FLAGS.image) == bool(FLAGS.images_dir):
+        raise ValueError("give either --image=PATH or --images_dir=FOLDER.")
+    if FLAGS.images_dir and FLAGS.set:
+        raise ValueError("--set belongs to --image: a folder is encoded as a gallery, unedited.")
+    model = client.ServedModel(
+        FLAGS.target,
+        FLAGS.export,
+        name=FLAGS.model_name,
+        protocol=FLAGS.protocol,
+        label=FLAGS.version_label or None,
+        batch_size=FLAGS.batch_size,
+        timeout=FLAGS.timeout,
+    )
+    print(
+        f"{FLAGS.model_name} version {model.version}, fingerprint {model.fingerprint or 'unknown'}"
+    )
+    if FLAGS.image:
+        query_image(model)
+    else:
+        encode_folder(model)
+    model.close()
+
+
+if __name__ == "__main__":
+    command.run(main)

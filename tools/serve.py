@@ -1,0 +1,74 @@
+"""Serves searches over HTTP, with a page: needs an export and an index of its vectors.
+
+  python tools/serve.py --export=exports/demo --index=indexes/demo
+
+Then open the address that it prints; GET /openapi.json describes the API. Only this machine can
+reach it, unless --host says otherwise: it has no passwords and no encryption, so put a proxy that
+has in front of it. Ctrl-C or SIGTERM stops it, once the requests under way are answered.
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+from absl import flags
+
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.serving import server
+from fashionsearchnet.serving.app import create_app
+from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.settings import Settings
+
+FLAGS = flags.FLAGS
+_DEFAULTS = Settings()
+flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
+flags.DEFINE_string("index", None, "Folder that tools/build_index.py wrote.", required=True)
+flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 is every one there is.")
+flags.DEFINE_integer("port", 8000, "Port to listen on; 0 takes any free one.", 0, 65535)
+flags.DEFINE_float(
+    "max_upload_mb", _DEFAULTS.max_upload_bytes / 1e6, "Megabytes of an upload.", 0.001, 1000
+)
+flags.DEFINE_float(
+    "max_megapixels",
+    _DEFAULTS.max_pixels / 1e6,
+    "Million pixels of an uploaded image; decoding takes 3 to 10 bytes of memory for each.",
+    0.001,
+    1000,
+)
+flags.DEFINE_integer("max_k", _DEFAULTS.max_k, "Results of one search.", 1)
+flags.DEFINE_integer(
+    "max_batch_size",
+    _DEFAULTS.max_batch_size,
+    "Requests that share a forward pass; 1 gives each its own.",
+    1,
+)
+flags.DEFINE_float(
+    "max_wait_ms", _DEFAULTS.max_wait_ms, "Milliseconds that a request waits for others.", 0
+)
+flags.DEFINE_integer(
+    "max_queue", _DEFAULTS.max_queue, "Requests that wait for the model; more get 503.", 1
+)
+flags.DEFINE_integer(
+    "max_requests",
+    _DEFAULTS.max_requests,
+    "Requests under way that need the model, uploads included; more get 503.",
+    1,
+)
+
+
+def main() -> None:
+    settings = Settings(
+        max_upload_bytes=round(FLAGS.max_upload_mb * 1e6),
+        max_pixels=round(FLAGS.max_megapixels * 1e6),
+        max_k=FLAGS.max_k,
+        max_batch_size=FLAGS.max_batch_size,
+        max_wait_ms=FLAGS.max_wait_ms,
+        max_queue=FLAGS.max_queue,
+        max_requests=FLAGS.max_requests,
+    )
+    bound = server.listen(FLAGS.host, FLAGS.port)
+    index = GalleryIndex.open(FLAGS.index)
+    app = create_app(ExportedModel(FLAGS.export), index, settings)
+    server.run(app, bound, lambda url: print(f"ready: {url} ({len(index):,} items)", flush=True))
+
+
+if __name__ == "__main__":
+    command.run(main)

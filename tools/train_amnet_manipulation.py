@@ -1,0 +1,63 @@
+"""Stage 2 of AMNet: trains memory, fusion and fully connected layers on edits, by joint loss.
+
+  python tools/train_amnet_manipulation.py --flagfile=flags/garments/amnet_manipulation.flags \
+      --data_dir=data --init_from=runs/garments/amnet_classification --workdir=runs/garments/amnet
+"""
+
+from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+
+from absl import flags
+
+import training_flags
+from fashionsearchnet import systems
+from fashionsearchnet.data import sampling
+from fashionsearchnet.systems.amnet.extraction import load_convolved
+from fashionsearchnet.systems.amnet.stages import ManipulationStage
+
+FLAGS = flags.FLAGS
+training_flags.define(num_epochs=12)
+flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
+flags.DEFINE_enum(
+    "negatives",
+    "random",
+    list(sampling.NEGATIVES),
+    "; ".join(f"{name}: {words}" for name, words in sampling.NEGATIVES.items()) + ".",
+)
+flags.DEFINE_integer(
+    "num_changes", 1, "Attributes edited at once, at most; a random number from 1 to this.", 1
+)
+flags.DEFINE_float(
+    "margin",
+    10.0,
+    "By how much the positive must be nearer than the negative, as a Euclidean distance. It should "
+    "be of the order of positive_distance and negative_distance in metrics.jsonl.",
+    0.0,
+)
+flags.DEFINE_float("triplet_weight", 1.0, "Of the ranking loss; the classification has 1.", 0.0)
+
+
+def main() -> None:
+    dataset, strategy = training_flags.start()
+    if training_flags.is_finished():
+        return
+    convolved = load_convolved(FLAGS.init_from, dataset, FLAGS.train_split)
+    with strategy.scope():
+        model = systems.load_system(FLAGS.init_from)
+    model.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    stage = ManipulationStage(
+        model,
+        convolved,
+        dataset.labels(FLAGS.train_split),
+        global_batch_size=FLAGS.batch_size,
+        seed=FLAGS.seed,
+        negatives=FLAGS.negatives,
+        num_changes=FLAGS.num_changes,
+        margin=FLAGS.margin,
+        triplet_weight=FLAGS.triplet_weight,
+    )
+    training_flags.train(stage, dataset, strategy)
+    training_flags.save(model, stage.name, strategy)
+
+
+if __name__ == "__main__":
+    command.run(main)
