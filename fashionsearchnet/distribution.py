@@ -33,14 +33,14 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
         return tf.distribute.MirroredStrategy([device.name for device in devices])
     try:
         workers = json.loads(os.environ.get("TF_CONFIG", ""))["cluster"]["worker"]
+        if not workers:
+            raise KeyError("worker")
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             "distribution=multi_worker needs the environment variable TF_CONFIG, such as "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
             '"task": {"type": "worker", "index": 0}} on the first host.'
         ) from error
-    if not workers:
-        raise ValueError("TF_CONFIG lists no worker.")
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 

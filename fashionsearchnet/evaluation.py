@@ -25,9 +25,11 @@ class Settings:
       gallery_split: split of the gallery images, without the queries.
       hit_rule: one of `protocol.HIT_RULES`.
       add_missing: also give values to attributes that a query lacks.
-      max_manipulations_per_attribute: draw so many of each; None for all.
+      num_changes: how many attributes change at once; the paper's figures are for 1.
+      max_manipulations_per_attribute: draw so many of each attribute, or of each set of attributes
+        that change together; None for all, which may be millions for more than one change.
       top_k: the Ks to report.
-      headline_k: the K of the tables per attribute; one of `top_k`.
+      headline_k: the K of the main table; one of `top_k`.
       num_resamples: of the bootstrap over query images.
       seed: of the draw and the bootstrap.
     """
@@ -36,6 +38,7 @@ class Settings:
     gallery_split: str = "gallery"
     hit_rule: str = "identical"
     add_missing: bool = False
+    num_changes: int = 1
     max_manipulations_per_attribute: int | None = None
     top_k: tuple[int, ...] = (1, 5, 10, 20, 30, 40, 50)
     headline_k: int = 20
@@ -47,6 +50,7 @@ class Settings:
         for k in self.top_k:
             check_range("top_k", k, 1)
         check_choice("headline_k", self.headline_k, self.top_k)
+        check_range("num_changes", self.num_changes, 1)
         check_range("num_resamples", self.num_resamples, 1)
 
 
@@ -103,6 +107,7 @@ def evaluate(
         settings.add_missing,
         settings.max_manipulations_per_attribute,
         settings.seed,
+        settings.num_changes,
     )
     name = name or system_name(system)
     query_features, gallery_features = (
@@ -116,9 +121,9 @@ def evaluate(
     outcomes = scores.Outcomes(
         protocol=_protocol_text(dataset, settings, query_ids, gallery_ids),
         query=manipulations.query,
-        attribute=manipulations.attribute,
-        value=manipulations.value,
-        attribute_names=system.space.names,
+        group=manipulations.group,
+        edits=manipulations.edits,
+        group_names=manipulations.group_names(system.space.names),
         top_k=settings.top_k,
         rows=(measured[-1], *measured[:-1]),
     )
@@ -148,15 +153,14 @@ def rank_method(
     number, longest = len(manipulations), min(max(settings.top_k), len(gallery))
     ranks = np.empty(number, np.int32)
     ndcg = np.empty((number, len(settings.top_k)), np.float32)
-    encoded = manipulations.encoded
     with tqdm(total=number, desc=f"ranks of {method.name}", unit="edit", unit_scale=True) as bar:
-        for attribute in np.unique(manipulations.attribute):
-            index = method.index(int(attribute))
-            members = np.flatnonzero(manipulations.attribute == attribute)
+        for group in np.unique(manipulations.group):
+            index = method.index(manipulations.groups[group])
+            members = np.flatnonzero(manipulations.group == group)
             for chunk in index.chunks(len(members)):
                 rows = members[chunk]
                 targets = manipulations.targets[rows]
-                embeddings = method.embed(manipulations.query[rows], encoded[rows])
+                embeddings = method.embed(manipulations.query[rows], manipulations.edits[rows])
                 distances = index.squared_distances(embeddings)
                 hits = gallery.relevant(targets, settings.hit_rule)
                 ranks[rows] = metrics.first_hit_ranks(distances, hits)
@@ -282,6 +286,7 @@ def _protocol_text(
     return (
         f"data set {dataset.name} (attributes {dataset.space.fingerprint}, images {digest}), "
         f"query split {settings.query_split}, gallery split {settings.gallery_split}, hit rule "
-        f"{settings.hit_rule}, add missing {settings.add_missing}, manipulations per attribute "
-        f"{most}, top-k {','.join(map(str, settings.top_k))}, seed {settings.seed}"
+        f"{settings.hit_rule}, add missing {settings.add_missing}, attributes changed at once "
+        f"{settings.num_changes}, manipulations of each set of attributes {most}, "
+        f"top-k {','.join(map(str, settings.top_k))}, seed {settings.seed}"
     )

@@ -4,7 +4,7 @@ A system is anything with the contract of WORKSPACE.md: `space`, `image_size`, `
 `query_embedding` and `gallery_embedding`. If its gallery representation depends on which
 attributes are edited (one set of weights per manipulated attribute), it says so by an attribute
 `gallery_depends_on_edit = True`; `gallery_embedding(features, manipulation)` is then called for
-each manipulated attribute.
+each set of attributes that is edited.
 """
 
 import dataclasses
@@ -28,13 +28,13 @@ class Method:
     Attributes:
       name: its row in the tables.
       embed: from query positions int `[B]` and manipulations int32 `[B, A]`, all of the same
-        attribute, to float32 `[B, dim]`.
-      index: from the manipulated attribute to the index to search.
+        attributes, to float32 `[B, dim]`.
+      index: from the edited attributes, ascending, to the index to search.
     """
 
     name: str
     embed: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    index: Callable[[int], ExactIndex]
+    index: Callable[[tuple[int, ...]], ExactIndex]
 
 
 def methods(
@@ -46,10 +46,7 @@ def methods(
     """
     depends_on_edit = getattr(system, "gallery_depends_on_edit", False)
 
-    def edited(attribute: int) -> tuple[int, ...]:
-        return (attribute,) if depends_on_edit else ()
-
-    # One is enough: manipulations come sorted by attribute.
+    # One is enough: manipulations come sorted by the edited attributes.
     @functools.lru_cache(maxsize=1)
     def index_of(edited: tuple[int, ...]) -> ExactIndex:
         return ExactIndex(gallery_embeddings(system, gallery_features, edited))
@@ -58,12 +55,12 @@ def methods(
     def unedited_of(edited: tuple[int, ...]) -> np.ndarray:
         return gallery_embeddings(system, query_features, edited)
 
-    def index(attribute: int) -> ExactIndex:
-        return index_of(edited(attribute))
+    def index(edited: tuple[int, ...]) -> ExactIndex:
+        return index_of(edited if depends_on_edit else ())
 
     def embed_unedited(queries: np.ndarray, manipulations: np.ndarray) -> np.ndarray:
-        attribute = int(np.argmax(manipulations[0] != KEEP))
-        return unedited_of(edited(attribute))[queries]
+        edited = tuple(np.flatnonzero(manipulations[0] != KEEP).tolist())
+        return unedited_of(edited if depends_on_edit else ())[queries]
 
     found = [Method("unedited query", embed_unedited, index)]
     if "logits" in query_features:
@@ -164,14 +161,14 @@ def system_name(system: Any) -> str:
 def _predicted_attributes(
     space: AttributeSpace, query_features: Features, gallery_features: Features
 ) -> Method:
-    """Returns the baseline that searches softmax outputs with the edited block set to one-hot."""
+    """Returns the baseline that searches softmax outputs with edited blocks set to one-hot."""
     probabilities = softmax_blocks(space, query_features["logits"])
     index = ExactIndex(softmax_blocks(space, gallery_features["logits"]))
 
     def embed(queries: np.ndarray, manipulations: np.ndarray) -> np.ndarray:
         return edit_blocks(space, probabilities[queries], manipulations)
 
-    return Method("predicted attributes", embed, lambda attribute: index)
+    return Method("predicted attributes", embed, lambda edited: index)
 
 
 def _signature(features: Features) -> dict[str, tf.TensorSpec]:

@@ -3,10 +3,15 @@
 [Ak21] (FashionSearchNet-v2) Sec. 4.4-4.5: a single attribute of a query image is changed, every
 change that is available in the gallery is tried, and it is a hit if one of the K nearest gallery
 images has all the attributes wanted. The paper does not say how missing labels compare; the two
-readings are the hit rules `identical` and `labelled`.
+readings are the hit rules `identical` and `labelled`. Beyond the paper, several attributes may be
+changed at once: each set of attributes then takes the place of the single attribute.
 """
 
 import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,6 +24,7 @@ HIT_RULES = {
     "labelled": "all attributes that the target states agree; what it lacks may be anything",
 }
 _CHUNK_CELLS = 4_000_000  # cells of a block of comparisons, to bound memory
+_MAX_GROUPS = 10_000  # sets of attributes; each has a mean and an interval of its own
 
 
 class Gallery:
@@ -81,20 +87,22 @@ class Gallery:
 
 @dataclasses.dataclass(frozen=True)
 class Manipulations:
-    """Single changes of query images, sorted by attribute, then query, then value.
+    """Changes of query images, sorted by group, then query, then wanted values.
 
     Attributes:
       query: int32 `[M]`, position of the image in the query split.
-      attribute: int32 `[M]`, the attribute that is changed.
-      value: int32 `[M]`, the wanted value.
-      targets: int32 `[M, A]`, the labels wanted: those of the query with one changed.
-      num_available: for each attribute how many there are in all, before the draw.
+      edits: int32 `[M, A]`, the wanted values, -1 to keep.
+      group: int32 `[M]`, which of `groups` is changed.
+      groups: the sets of attributes that may be changed together, all of the same size.
+      targets: int32 `[M, A]`, the labels wanted: those of the query with the edits applied.
+      num_available: for each group how many there are in all, before the draw.
       num_added: how many of the M give a value to an attribute that the query lacks.
     """
 
     query: np.ndarray
-    attribute: np.ndarray
-    value: np.ndarray
+    edits: np.ndarray
+    group: np.ndarray
+    groups: tuple[tuple[int, ...], ...]
     targets: np.ndarray
     num_available: tuple[int, ...]
     num_added: int
@@ -102,22 +110,9 @@ class Manipulations:
     def __len__(self) -> int:
         return len(self.query)
 
-    @property
-    def num_attributes(self) -> int:
-        """The number A of attributes."""
-        return self.targets.shape[1]
-
-    @property
-    def encoded(self) -> np.ndarray:
-        """The manipulations as int32 `[M, A]`: the wanted value, or -1 to keep."""
-        return single_edits(self.attribute, self.value, self.num_attributes)
-
-
-def single_edits(attribute: np.ndarray, value: np.ndarray, num_attributes: int) -> np.ndarray:
-    """Returns manipulations int32 `[M, num_attributes]` of one attribute each."""
-    encoded = np.full((len(attribute), num_attributes), KEEP, np.int32)
-    encoded[np.arange(len(attribute)), attribute] = value
-    return encoded
+    def group_names(self, attribute_names: Sequence[str]) -> tuple[str, ...]:
+        """Returns the name of each group, such as 'colour' or 'colour + sleeve'."""
+        return tuple(" + ".join(attribute_names[a] for a in group) for group in self.groups)
 
 
 def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
@@ -159,10 +154,11 @@ def enumerate_manipulations(
     gallery: Gallery,
     hit_rule: str = "identical",
     add_missing: bool = False,
-    max_per_attribute: int | None = None,
+    max_per_group: int | None = None,
     seed: int = 0,
+    num_changes: int = 1,
 ) -> Manipulations:
-    """Returns every change of one attribute whose target exists in the gallery.
+    """Returns every change of `num_changes` attributes whose target exists in the gallery.
 
     Args:
       query_labels: int32 `[queries, A]`, -1 for missing.
@@ -170,33 +166,45 @@ def enumerate_manipulations(
       hit_rule: one of HIT_RULES; "exists" means that some item is a hit.
       add_missing: also give values to attributes that the query lacks. Else only values that the
         query has are replaced.
-      max_per_attribute: draw so many of each attribute at random; None for all.
+      max_per_group: draw so many of each set of attributes at random; None for all, which may be
+        millions where several attributes change. Only what is drawn is held in memory.
       seed: of the draw.
+      num_changes: how many attributes change at once, 1 to A; exactly so many, none of them to
+        the value that the query has.
 
     Raises:
       ValueError: if there is none, or an argument is out of range.
     """
     check_choice("hit_rule", hit_rule, HIT_RULES)
-    if max_per_attribute is not None:
-        check_range("max_per_attribute", max_per_attribute, 1)
-    found = _available_changes(query_labels, gallery.combinations, hit_rule, add_missing)
-    kept = [_draw(pairs, max_per_attribute, (seed, a)) for a, pairs in enumerate(found)]
-    attribute = np.repeat(np.arange(len(kept)), [len(pairs) for pairs in kept]).astype(np.int32)
-    query, value = np.concatenate(kept).astype(np.int32).T
-    if not len(query):
+    if max_per_group is not None:
+        check_range("max_per_group", max_per_group, 1)
+    groups = _attribute_groups(query_labels.shape[1], num_changes)
+    changes = functools.partial(
+        _changes, query_labels, gallery.combinations, hit_rule, add_missing, num_changes
+    )
+    available = np.zeros(len(groups), np.int64)
+    for rows in changes():
+        available += np.bincount(rows[:, 0], minlength=len(groups))
+    if not available.any():
+        what = "one attribute" if num_changes == 1 else f"{num_changes} attributes at once"
         raise ValueError(
-            f"no change of one attribute of the {len(query_labels)} queries leads to a "
+            f"no change of {what} of the {len(query_labels)} queries leads to a "
             f"combination that exists among the {len(gallery)} gallery images. Take a larger "
             "gallery or fewer attributes, or hit_rule 'labelled' if many labels are missing."
         )
-    edits = single_edits(attribute, value, query_labels.shape[1])
+    rows = _pick(changes(), available, _draw(available, max_per_group, seed))
+    group, query, wanted = rows[:, 0], rows[:, 1], rows[:, 2:]
+    edits = np.full((len(rows), query_labels.shape[1]), KEEP, np.int32)
+    np.put_along_axis(edits, np.array(groups)[group], wanted, axis=1)
+    known = query_labels[query]
     return Manipulations(
         query=query,
-        attribute=attribute,
-        value=value,
-        targets=apply_manipulation(query_labels[query], edits).astype(np.int32),
-        num_available=tuple(len(pairs) for pairs in found),
-        num_added=int((query_labels[query, attribute] == MISSING).sum()),
+        edits=edits,
+        group=group,
+        groups=groups,
+        targets=apply_manipulation(known, edits).astype(np.int32),
+        num_available=tuple(available.tolist()),
+        num_added=int(((known == MISSING) & (edits != KEEP)).any(axis=1).sum()),
     )
 
 
@@ -215,36 +223,107 @@ def _differs(target: np.ndarray, label: np.ndarray, hit_rule: str) -> np.ndarray
     return different
 
 
-def _available_changes(
-    query_labels: np.ndarray, combinations: np.ndarray, hit_rule: str, add_missing: bool
-) -> list[np.ndarray]:
-    """Returns, for each attribute, int64 `[n, 2]`: query position and wanted value, sorted.
+def _attribute_groups(num_attributes: int, num_changes: int) -> tuple[tuple[int, ...], ...]:
+    """Returns all sets of `num_changes` of the attributes 0, 1, ..., in lexicographic order.
 
-    A change of attribute a to value v is available if some combination has v there and agrees
-    with the query everywhere else: if a is the only attribute at which they differ.
+    Raises:
+      ValueError: if there are no such sets, or too many to measure each.
     """
-    num_attributes = query_labels.shape[1]
-    found: list[list[np.ndarray]] = [[] for _ in range(num_attributes)]
-    size = max(1, _CHUNK_CELLS // len(combinations))
+    check_range("num_changes", num_changes, 1, num_attributes)
+    number = math.comb(num_attributes, num_changes)
+    if number > _MAX_GROUPS:
+        raise ValueError(
+            f"num_changes {num_changes} of {num_attributes} attributes makes {number:,} sets of "
+            f"attributes; at most {_MAX_GROUPS:,} can be measured. Change fewer at once."
+        )
+    return tuple(itertools.combinations(range(num_attributes), num_changes))
+
+
+def _changes(
+    query_labels: np.ndarray,
+    combinations: np.ndarray,
+    hit_rule: str,
+    add_missing: bool,
+    num_changes: int,
+) -> Iterator[np.ndarray]:
+    """Yields blocks of queries: int32 `[n, 2 + num_changes]`, sorted, none twice.
+
+    A row holds the group, the position of the query and the wanted values of the group's
+    attributes. A combination makes a target exist if it differs from the query in those attributes
+    only, so each (query, combination) is compared once, by the number of differences.
+    """
+    # Under 'labelled' what the query lacks never differs, but may be given the combination's value.
+    most_filled = num_changes if add_missing and hit_rule == "labelled" else 0
+    size = max(1, _CHUNK_CELLS // combinations.size)
     for start in range(0, len(query_labels), size):
         labels = query_labels[start : start + size]
         differences = count_differences(labels[:, None], combinations[None], hit_rule)  # [B, U]
-        for attribute in range(num_attributes):
-            own, other = labels[:, None, attribute], combinations[None, :, attribute]
-            available = differences == _differs(own, other, hit_rule)
-            available &= (other != MISSING) & (other != own)
-            if not add_missing:
-                available &= own != MISSING
-            row, column = np.nonzero(available)
-            found[attribute].append(
-                np.stack([row + start, combinations[column, attribute]], axis=1)
-            )
-    return [np.unique(np.concatenate(pairs), axis=0) for pairs in found]
+        found = []
+        for num_filled in range(most_filled + 1):
+            query, column = np.nonzero(differences == num_changes - num_filled)
+            own, other = labels[query], combinations[column]  # [P, A]
+            changed = _differs(own, other, hit_rule)
+            lacking = other == MISSING if add_missing else (other == MISSING) | (own == MISSING)
+            possible = ~(changed & lacking).any(axis=1)
+            fillable = (own == MISSING) & (other != MISSING)
+            for filled in map(list, itertools.combinations(range(own.shape[1]), num_filled)):
+                kept = possible & fillable[:, filled].all(axis=1)
+                edited = changed[kept]
+                edited[:, filled] = True
+                found.append(_change_rows(query[kept] + start, edited, other[kept], num_changes))
+        yield _distinct_rows(np.concatenate(found))
 
 
-def _draw(pairs: np.ndarray, number: int | None, seed: tuple[int, int]) -> np.ndarray:
-    """Returns `number` of the rows, or all if there are not more, in their order."""
-    if number is None or len(pairs) <= number:
-        return pairs
-    kept = np.random.default_rng(seed).choice(len(pairs), number, replace=False)
-    return pairs[np.sort(kept)]
+def _change_rows(
+    query: np.ndarray, edited: np.ndarray, wanted: np.ndarray, num_changes: int
+) -> np.ndarray:
+    """Returns the distinct rows of `_changes`, sorted.
+
+    Args:
+      query: int `[P]`.
+      edited: bool `[P, A]`, with `num_changes` True in each row.
+      wanted: int `[P, A]`, looked at where edited.
+      num_changes: the number n of changes.
+    """
+    number = edited.shape[1]
+    attributes = np.nonzero(edited)[1].reshape(-1, num_changes)  # [P, n], ascending
+    # The sets that follow one in lexicographic order share its first i attributes and have a
+    # later one at place i: comb(number - 1 - attribute, n - i) of them.
+    group = np.full(len(query), math.comb(number, num_changes) - 1)
+    for i, column in enumerate(attributes.T):
+        later = [math.comb(number - 1 - a, num_changes - i) if a >= i else 0 for a in range(number)]
+        group -= np.array(later)[column]
+    values = np.take_along_axis(wanted, attributes, axis=1)
+    return _distinct_rows(np.column_stack([group, query, values]).astype(np.int32))
+
+
+def _distinct_rows(rows: np.ndarray) -> np.ndarray:
+    """Returns the rows in lexicographic order, without repeats."""
+    rows = rows[np.lexsort(rows.T[::-1])]
+    return rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))[: len(rows)]]
+
+
+def _draw(available: np.ndarray, most: int | None, seed: int) -> np.ndarray:
+    """Returns bool `[available.sum()]`: which are drawn, counted group by group."""
+    drawn = np.ones(available.sum(), bool)
+    ends = np.cumsum(available)
+    for group, (number, end) in enumerate(zip(available, ends, strict=True)):
+        if most is not None and number > most:
+            kept = np.random.default_rng((seed, group)).choice(number, most, replace=False)
+            drawn[end - number : end] = False
+            drawn[end - number + kept] = True
+    return drawn
+
+
+def _pick(blocks: Iterator[np.ndarray], available: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Returns the drawn rows of all blocks, sorted by group, then query, then wanted values."""
+    following = np.cumsum(available) - available  # the number of each group's next row
+    kept = []
+    for rows in blocks:
+        group = rows[:, 0]
+        counts = np.bincount(group, minlength=len(available))
+        first = np.cumsum(counts) - counts
+        kept.append(rows[drawn[(following - first)[group] + np.arange(len(rows))]])
+        following += counts
+    picked = np.concatenate(kept)
+    return picked[np.argsort(picked[:, 0], kind="stable")]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fashionsearchnet import files, protocol, published, scores
 from fashionsearchnet.evaluation import Evaluation
 
@@ -12,10 +14,7 @@ _NDCG_RULE = (
     "NDCG@K: relevance is the share of attributes that match the target, gain 2^relevance - 1, "
     "discount log2(rank + 1), the ideal is K images that match in all (the definition of ADDE)."
 )
-_MEANS = (
-    "mean: plain mean over attributes (the paper's Avg.); queries: mean over all manipulations; "
-    "in brackets the 95 % bootstrap interval, query images resampled."
-)
+_MAX_COLUMNS = 12  # sets of attributes beside each other in a table
 Table = tuple[list[str], list[list[str]]]  # header, rows
 
 
@@ -40,14 +39,15 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
     """Returns the whole report as what JSON can hold."""
     settings, manipulations = evaluation.settings, evaluation.manipulations
     grouping = evaluation.outcomes.grouping(settings.num_resamples, settings.seed)
-    names = evaluation.space.names
+    names = evaluation.outcomes.group_names
     curve_k = list(range(1, max(settings.top_k) + 1))
-    tried = [int((manipulations.attribute == a).sum()) for a in range(len(names))]
+    tried = np.bincount(manipulations.group, minlength=len(names)).tolist()
     return {
         "dataset": evaluation.dataset,
         "system": evaluation.system,
         "versions": evaluation.versions,
-        "attributes": list(names),
+        "attributes": list(evaluation.space.names),
+        "groups": list(names),
         "protocol": {
             "query_split": settings.query_split,
             "gallery_split": settings.gallery_split,
@@ -57,6 +57,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
             "hit_rule_in_words": protocol.HIT_RULES[settings.hit_rule],
             "distance": "Euclidean",
             "add_missing": settings.add_missing,
+            "num_changes": settings.num_changes,
             "max_manipulations_per_attribute": settings.max_manipulations_per_attribute,
             "seed": settings.seed,
             "num_resamples": settings.num_resamples,
@@ -65,8 +66,8 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
         "manipulations": {
             "number": len(manipulations),
             "adding_a_missing_value": manipulations.num_added,
-            "per_attribute": dict(zip(names, tried, strict=True)),
-            "available_per_attribute": dict(zip(names, manipulations.num_available, strict=True)),
+            "per_group": dict(zip(names, tried, strict=True)),
+            "available_per_group": dict(zip(names, manipulations.num_available, strict=True)),
         },
         "top_k": list(settings.top_k),
         "headline_k": settings.headline_k,
@@ -77,9 +78,18 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def columns(report: dict[str, Any]) -> list[str]:
+    """Returns the groups that have a column of their own in the tables: all of them or none.
+
+    Attributes always have, as in the paper; sets of attributes where they are not too many.
+    """
+    groups = report["groups"]
+    return groups if _is_single(report) or len(groups) <= _MAX_COLUMNS else []
+
+
 def screen_text(report: dict[str, Any]) -> str:
     """Returns what is printed: the tables at the headline K, over K, NDCG and localisation."""
-    parts = [_headline(report), _text_table(*_attribute_table(report))]
+    parts = [_headline(report), _text_table(*_group_table(report))]
     parts += [f"Top-K over K, {_mean_name(report)}:", _text_table(*_top_k_table(report, "top_k"))]
     parts += [f"NDCG@K, {_mean_name(report)}:", _text_table(*_top_k_table(report, "ndcg"))]
     parts += [_difference_title(report), *(_difference_lines(report))]
@@ -95,22 +105,19 @@ def markdown(report: dict[str, Any], curve_file: str) -> str:
       report: of `summarize`.
       curve_file: file name of the curve, relative to the report.
     """
-    k, system = report["headline_k"], report["system"]
-    parts = [
-        f"# {system['name']} on {report['dataset']}",
-        _headline(report),
-        f"## Top-{k} accuracy per attribute",
-        _markdown_table(*_attribute_table(report)),
-        _MEANS,
-    ]
+    k, title = report["headline_k"], f"# {report['system']['name']} on {report['dataset']}"
+    if not _is_single(report):
+        title += f", {report['protocol']['num_changes']} attributes changed at once"
+    parts = [title, _headline(report), f"## Top-{k} accuracy per {_group_word(report)}"]
+    parts += [_markdown_table(*_group_table(report)), _means(report)]
     if report["published"]:
         parts.append(
             f"Published rows: {report['published']['source']}. "
             f"{report['published']['protocol']}. Other images and queries than ours."
         )
+    if columns(report):
+        parts += [f"95 % intervals of Top-{k}:", _markdown_table(*_interval_table(report))]
     parts += [
-        f"95 % intervals of Top-{k}:",
-        _markdown_table(*_interval_table(report)),
         f"## Top-K over K ({_mean_name(report)})",
         _markdown_table(*_top_k_table(report, "top_k")),
         f"![Top-K accuracy over K]({curve_file})",
@@ -152,7 +159,8 @@ def draw_curve(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
             linewidth=2.2 if is_own else 1.5,
         )
     axes.axvline(report["headline_k"], color="0.85", linewidth=1, zorder=0)
-    axes.set(xlabel="K", ylabel="Top-K accuracy (mean over attributes)", title=report["dataset"])
+    mean = f"mean over {_group_word(report, plural=True)}"
+    axes.set(xlabel="K", ylabel=f"Top-K accuracy ({mean})", title=report["dataset"])
     axes.set_xlim(1, max(2, len(rows[0]["curve"])))
     axes.set_ylim(0, min(1.0, 1.08 * rows[0]["curve"][-1] + 0.02))
     axes.grid(alpha=0.25)
@@ -191,15 +199,11 @@ def _differences(evaluation: Evaluation, grouping: scores.Grouping) -> list[dict
 
 def _published(evaluation: Evaluation) -> dict[str, Any] | None:
     """Returns the paper's rows on this data set in the order of our attributes, if there are."""
-    table = published.table_for(evaluation.dataset)
-    if table is None or table.k != evaluation.settings.headline_k:
+    table, settings = published.table_for(evaluation.dataset), evaluation.settings
+    if table is None or table.k != settings.headline_k or settings.num_changes != 1:
         return None
     rows = [
-        {
-            "name": name,
-            "per_attribute": table.aligned(name, evaluation.space.names),
-            "mean": mean,
-        }
+        {"name": name, "per_group": table.aligned(name, evaluation.space.names), "mean": mean}
         for name, (_, mean) in table.rows.items()
     ]
     return {"source": table.source, "protocol": table.protocol, "k": table.k, "rows": rows}
@@ -208,56 +212,76 @@ def _published(evaluation: Evaluation) -> dict[str, Any] | None:
 def _headline(report: dict[str, Any]) -> str:
     """Returns the lines above the tables: data, sizes, rule."""
     how, tried = report["protocol"], report["manipulations"]
+    at_once = "" if _is_single(report) else f"of {how['num_changes']} attributes at once "
     return (
         f"{report['dataset']}: {how['num_queries']:,} queries ({how['query_split']}), "
         f"{how['num_gallery']:,} gallery images ({how['gallery_split']}), {tried['number']:,} "
-        f"manipulations ({tried['adding_a_missing_value']:,} give a value to an attribute that "
-        f"the query lacks).\nTop-{report['headline_k']}, hit rule {how['hit_rule']}: "
+        f"manipulations {at_once}({tried['adding_a_missing_value']:,} give a value to an attribute "
+        f"that the query lacks).\nTop-{report['headline_k']}, hit rule {how['hit_rule']}: "
         f"{how['hit_rule_in_words']}."
     )
 
 
+def _is_single(report: dict[str, Any]) -> bool:
+    """Returns whether one attribute changes at a time, as in the paper."""
+    return bool(report["protocol"]["num_changes"] == 1)
+
+
+def _group_word(report: dict[str, Any], plural: bool = False) -> str:
+    """Returns what a group is called: 'attribute', 'set of 2 attributes'; or many of them."""
+    s = "s" if plural else ""
+    if _is_single(report):
+        return f"attribute{s}"
+    return f"set{s} of {report['protocol']['num_changes']} attributes"
+
+
 def _mean_name(report: dict[str, Any]) -> str:
-    present = sum(number > 0 for number in report["manipulations"]["per_attribute"].values())
-    return f"mean over {present} attributes"
+    present = sum(number > 0 for number in report["manipulations"]["per_group"].values())
+    return f"mean over {present:,} {_group_word(report, plural=True)}"
 
 
-def _attribute_table(report: dict[str, Any]) -> Table:
-    """Returns the main table: Top-K at the headline K for each row and attribute."""
-    key = str(report["headline_k"])
-    tried = report["manipulations"]["per_attribute"]
-    header = ["", *report["attributes"], "mean", "queries"]
-    number = [f"{tried[name]:,}" for name in report["attributes"]]
+def _means(report: dict[str, Any]) -> str:
+    """Returns what the columns "mean" and "queries" are."""
+    over = "attributes (the paper's Avg.)"
+    if not _is_single(report):
+        over = "the sets of attributes that change together, each counting the same"
+    text = (
+        f"mean: plain mean over {over}; queries: mean over all manipulations; "
+        "in brackets the 95 % bootstrap interval, query images resampled."
+    )
+    return text if columns(report) else f"{text} The .json file has each set."
+
+
+def _group_table(report: dict[str, Any]) -> Table:
+    """Returns the main table: Top-K at the headline K for each row and group."""
+    k, shown = str(report["headline_k"]), columns(report)
+    tried = report["manipulations"]["per_group"]
+    header = ["", *shown, "mean", "queries"]
+    number = [f"{tried[name]:,}" for name in shown]
     rows = [["manipulations", *number, "", f"{report['manipulations']['number']:,}"]]
     for row in (report["published"] or {"rows": []})["rows"]:
-        figures = [_figure(value) for value in row["per_attribute"]]
+        figures = [_figure(value) for value in row["per_group"]]
         rows.append([f"published: {row['name']}", *figures, _figure(row["mean"]), ""])
     for row in report["rows"]:
-        result = row["top_k"][key]
-        figures = [_figure(value) for value in result["per_attribute"]]
-        rows.append(
-            [
-                row["name"],
-                *figures,
-                _with_interval(result, "mean"),
-                _with_interval(result, "queries"),
-            ]
-        )
+        result = row["top_k"][k]
+        figures = [_figure(value) for value in result["per_group"][: len(shown)]]
+        figures += [_with_interval(result, key) for key in ("mean", "queries")]
+        rows.append([row["name"], *figures])
     return header, rows
 
 
 def _interval_table(report: dict[str, Any]) -> Table:
-    """Returns the intervals per attribute at the headline K."""
+    """Returns the intervals per group at the headline K."""
     key = str(report["headline_k"])
     rows = []
     for row in report["rows"]:
-        intervals = row["top_k"][key]["per_attribute_interval"]
+        intervals = row["top_k"][key]["per_group_interval"]
         rows.append([row["name"], *(_range(interval) for interval in intervals)])
-    return ["", *report["attributes"]], rows
+    return ["", *columns(report)], rows
 
 
 def _top_k_table(report: dict[str, Any], metric: str) -> Table:
-    """Returns the mean over attributes of `metric` ("top_k" or "ndcg") for each K."""
+    """Returns the mean over groups of `metric` ("top_k" or "ndcg") for each K."""
     keys = [str(k) for k in report["top_k"]]
     rows = [
         [row["name"], *(_figure(row[metric][key]["mean"]) for key in keys)]
@@ -280,52 +304,33 @@ def _difference_lines(report: dict[str, Any]) -> list[str]:
 
 def _localization_table(report: dict[str, Any]) -> Table:
     """Returns the scores of the boxes per attribute."""
-    header = [
-        "",
-        "images",
-        "centre in box",
-        "IoU",
-        "area",
-        "true area",
-        "whole image: centre",
-        "whole image: IoU",
-    ]
-    keys = (
-        "center_in_box",
-        "iou",
-        "area",
-        "true_area",
-        "whole_image_center_in_box",
-        "whole_image_iou",
-    )
+    scored = {
+        "centre in box": "center_in_box",
+        "IoU": "iou",
+        "area": "area",
+        "true area": "true_area",
+        "whole image: centre": "whole_image_center_in_box",
+        "whole image: IoU": "whole_image_iou",
+    }
     rows = [
-        [name, f"{entry['images']:,.0f}", *(_figure(entry[key]) for key in keys)]
+        [name, f"{entry['images']:,.0f}", *(_figure(entry[key]) for key in scored.values())]
         for name, entry in report["localization"].items()
     ]
-    return header, rows
+    return ["", "images", *scored], rows
 
 
 def _protocol_lines(report: dict[str, Any]) -> str:
     """Returns everything needed to measure the same again, as a Markdown list."""
-    how, tried = report["protocol"], report["manipulations"]
-    most = how["max_manipulations_per_attribute"]
-    available = ", ".join(f"{k} {v:,}" for k, v in tried["available_per_attribute"].items())
+    how = report["protocol"]
     lines = [
         f"Queries: {how['num_queries']:,} images of split `{how['query_split']}`; gallery: "
         f"{how['num_gallery']:,} images of split `{how['gallery_split']}`, none of them a query.",
-        "Every replacement of one value of a query by another whose target combination exists in "
-        f"the gallery is one manipulation; available: {available}. "
-        + (f"At most {most:,} of each attribute were drawn." if most else "All were tried.")
-        + (
-            " Values were also given to attributes that a query lacks."
-            if how["add_missing"]
-            else ""
-        ),
+        _manipulation_line(report),
         f"Hit: one of the K nearest by Euclidean distance has the target's attributes; "
         f"`{how['hit_rule']}`: {how['hit_rule_in_words']}.",
         "chance: a random order of the gallery, by formula. unedited query: the gallery "
         "representation of the query image. predicted attributes: softmax outputs with the "
-        "edited block set to one-hot.",
+        f"edited {'block' if _is_single(report) else 'blocks'} set to one-hot.",
         f"Seed {how['seed']}; {how['num_resamples']:,} bootstrap resamples.",
         "Versions: " + ", ".join(f"{k} {v}" for k, v in report["versions"].items()) + ".",
         f"System: {report['system']['class']}, "
@@ -333,6 +338,31 @@ def _protocol_lines(report: dict[str, Any]) -> str:
         + ".",
     ]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _manipulation_line(report: dict[str, Any]) -> str:
+    """Returns which manipulations were tried, of how many."""
+    how, available = report["protocol"], report["manipulations"]["available_per_group"]
+    most = how["max_manipulations_per_attribute"]
+    what = "one value of a query by another"
+    if not _is_single(report):
+        what = f"exactly {how['num_changes']} values of a query by others"
+    number = ", ".join(f"{k} {v:,}" for k, v in available.items())
+    if not columns(report):
+        present = sum(v > 0 for v in available.values())
+        number = f"{sum(available.values()):,} in {present:,} of the {len(available):,} sets"
+    text = (
+        f"Every replacement of {what} whose target combination exists in the gallery is one "
+        f"manipulation; available: {number}. "
+        + (
+            f"At most {most:,} of each {_group_word(report)} were drawn."
+            if most
+            else "All were tried."
+        )
+    )
+    if how["add_missing"]:
+        text += " Values were also given to attributes that a query lacks."
+    return text
 
 
 def _figure(value: float | None) -> str:

@@ -68,15 +68,15 @@ class Grouping:
     """What belongs together among M manipulations, for means and for the bootstrap.
 
     Attributes:
-      attribute: int `[M]`, the manipulated attribute.
-      num_attributes: A.
+      group: int `[M]`, the attribute, or set of attributes, that is changed.
+      num_groups: G.
       query: int `[M]`, the query image; images are what is resampled.
       num_resamples: of the bootstrap.
       seed: of the bootstrap; equal for all rows, so that their differences are paired.
     """
 
-    attribute: np.ndarray
-    num_attributes: int
+    group: np.ndarray
+    num_groups: int
     query: np.ndarray
     num_resamples: int = 1000
     seed: int = 0
@@ -102,23 +102,23 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
       grouping: of the same manipulations.
 
     Returns:
-      `per_attribute` (None for an attribute without manipulations), `mean` (plain mean over
-      attributes, the paper's "Avg."), `queries` (mean over all manipulations), and for each the
-      interval `[low, high]` under `<key>_interval`.
+      `per_group` (None for a group without manipulations), `mean` (plain mean over groups; for
+      single changes these are the attributes, and it is the paper's "Avg."), `queries` (mean over
+      all manipulations), and for each the interval `[low, high]` under `<key>_interval`.
     """
-    size = grouping.num_attributes
-    per_attribute = metrics.group_means(values, grouping.attribute, size)
+    size = grouping.num_groups
+    per_group = metrics.group_means(values, grouping.group, size)
     sampled, sampled_queries = metrics.bootstrap_group_means(
-        values, grouping.attribute, size, grouping.clusters, grouping.weights
+        values, grouping.group, size, grouping.clusters, grouping.weights
     )
-    present = ~np.isnan(per_attribute)
+    present = ~np.isnan(per_group)
     sampled_mean = np.nanmean(sampled[:, present], axis=1)
     return {
-        "per_attribute": [_number(value) for value in per_attribute],
-        "per_attribute_interval": [
-            _interval(sampled[:, a]) if present[a] else None for a in range(size)
+        "per_group": [_number(value) for value in per_group],
+        "per_group_interval": [
+            _interval(sampled[:, g]) if present[g] else None for g in range(size)
         ],
-        "mean": float(per_attribute[present].mean()),
+        "mean": float(per_group[present].mean()),
         "mean_interval": _interval(sampled_mean),
         "queries": float(np.mean(values)),
         "queries_interval": _interval(sampled_queries),
@@ -131,23 +131,23 @@ class Outcomes:
 
     Attributes:
       protocol: text that is equal only for evaluations on the same data by the same rules.
-      query: int32 `[M]`; attribute: int32 `[M]`; value: int32 `[M]`, as in `Manipulations`.
-      attribute_names: the A attributes.
+      query: int32 `[M]`; group: int32 `[M]`; edits: int32 `[M, A]`, as in `Manipulations`.
+      group_names: of the attributes, or sets of attributes, that are changed.
       top_k: the Ks of `ndcg`.
       rows: the measured rows, that of the system first.
     """
 
     protocol: str
     query: np.ndarray
-    attribute: np.ndarray
-    value: np.ndarray
-    attribute_names: tuple[str, ...]
+    group: np.ndarray
+    edits: np.ndarray
+    group_names: tuple[str, ...]
     top_k: tuple[int, ...]
     rows: tuple[MeasuredRow, ...]
 
     def grouping(self, num_resamples: int = 1000, seed: int = 0) -> Grouping:
         """Returns the grouping of the manipulations."""
-        return Grouping(self.attribute, len(self.attribute_names), self.query, num_resamples, seed)
+        return Grouping(self.group, len(self.group_names), self.query, num_resamples, seed)
 
     def row(self, name: str = "") -> MeasuredRow:
         """Returns the row of that name; that of the system for ''.
@@ -165,9 +165,9 @@ class Outcomes:
                 temporary,
                 protocol=np.array(self.protocol),
                 query=self.query,
-                attribute=self.attribute,
-                value=self.value,
-                attribute_names=np.array(self.attribute_names),
+                group=self.group,
+                edits=self.edits,
+                group_names=np.array(self.group_names),
                 top_k=np.array(self.top_k),
                 row_names=np.array([row.name for row in self.rows]),
                 ranks=np.stack([row.ranks for row in self.rows]),
@@ -195,9 +195,9 @@ class Outcomes:
             return cls(
                 protocol=str(stored["protocol"]),
                 query=stored["query"],
-                attribute=stored["attribute"],
-                value=stored["value"],
-                attribute_names=tuple(map(str, stored["attribute_names"])),
+                group=stored["group"],
+                edits=stored["edits"],
+                group_names=tuple(map(str, stored["group_names"])),
                 top_k=tuple(map(int, stored["top_k"])),
                 rows=tuple(MeasuredRow(str(name), ranks, ndcg) for name, ranks, ndcg in rows),
             )
@@ -214,7 +214,7 @@ class Outcomes:
                 f"{this} and {that} were measured by different protocols:\n  {self.protocol}\n"
                 f"  {other.protocol}\nEvaluate both with the same data, splits, rules and seed."
             )
-        for key in ("query", "attribute", "value"):
+        for key in ("query", "group", "edits"):
             if not np.array_equal(getattr(self, key), getattr(other, key)):
                 raise ValueError(
                     f"{this} and {that} have different manipulations ({key} differs). "
@@ -252,10 +252,9 @@ def paired_difference(
 
 
 def curve(row: Row, grouping: Grouping, top_k: Sequence[int]) -> list[float]:
-    """Returns the mean over attributes of Top-K for every K."""
+    """Returns the mean over groups of Top-K for every K."""
     means = [
-        metrics.group_means(row.success(k), grouping.attribute, grouping.num_attributes)
-        for k in top_k
+        metrics.group_means(row.success(k), grouping.group, grouping.num_groups) for k in top_k
     ]
     return [float(np.nanmean(mean)) for mean in means]
 

@@ -1,10 +1,15 @@
 """A data set whose images spell out their attributes, and a system that reads them."""
 
+import contextlib
 import hashlib
+import importlib.util
+from pathlib import Path
 
 import cv2
 import numpy as np
 import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
 
 from fashionsearchnet.attributes import AttributeSpace
 
@@ -13,6 +18,23 @@ SPACE = AttributeSpace.from_dict(
 )
 MEANS = (100.0, 100.0, 100.0)
 BOX = (0.25, 0.5, 0.75, 1.0)
+
+
+@contextlib.contextmanager
+def script(name):
+    """A script of tools/ as a module; its flags go when it is left, for other scripts'."""
+    before = set(flags.FLAGS)
+    path = Path(__file__).parents[1] / "tools" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        with flagsaver.flagsaver():
+            yield module
+    finally:
+        for flag in set(flags.FLAGS) - before:
+            delattr(flags.FLAGS, flag)
 
 
 class FakeDataset:

@@ -26,7 +26,7 @@ def test_several_machines_need_to_be_listed(config, monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if config is not None:
         monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(ValueError, match="TF_CONFIG"):
+    with pytest.raises(ValueError, match="TF_CONFIG, such as"):
         distribution.get_strategy("multi_worker")
 
 

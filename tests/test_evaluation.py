@@ -2,7 +2,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from evaluation_fakes import BOX, SPACE, EditDependentSystem, FakeDataset, FakeSystem
+from absl import flags
+from evaluation_fakes import BOX, SPACE, EditDependentSystem, FakeDataset, FakeSystem, script
 
 from fashionsearchnet import evaluation, protocol
 from fashionsearchnet.attributes import AttributeSpace
@@ -29,9 +30,11 @@ def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
     assert (measured.num_queries, measured.num_gallery) == (12, 60)
 
 
-def test_ranks_and_ndcg_equal_a_slow_evaluation():
+@pytest.mark.parametrize("num_changes", [1, 2])
+def test_ranks_and_ndcg_equal_a_slow_evaluation(num_changes):
     dataset, system = FakeDataset(seed=3), FakeSystem(noise=0.6)
-    measured = evaluate(system, dataset, SMALL, batch_size=64)
+    how = dataclasses.replace(SMALL, num_changes=num_changes)
+    measured = evaluate(system, dataset, how, batch_size=64)
     queries, gallery = (
         evaluation.extract_features(system, dataset, s)["embedding"] for s in ("query", "gallery")
     )
@@ -39,10 +42,10 @@ def test_ranks_and_ndcg_equal_a_slow_evaluation():
     manipulations = measured.manipulations
     assert len(manipulations) > 20
     for m in range(len(manipulations)):
-        attribute, value = manipulations.attribute[m], manipulations.value[m]
         query = queries[manipulations.query[m]].copy()
-        start, size = SPACE.offsets[attribute], SPACE.num_values[attribute]
-        query[start : start + size] = np.eye(size)[value]
+        for attribute in np.flatnonzero(manipulations.edits[m] >= 0):
+            start, size = SPACE.offsets[attribute], SPACE.num_values[attribute]
+            query[start : start + size] = np.eye(size)[manipulations.edits[m, attribute]]
         order = np.argsort(np.linalg.norm(gallery - query, axis=1), kind="stable")
         match = labels[order] == manipulations.targets[m]
         assert row.ranks[m] == 1 + np.argmax(match.all(axis=1))
@@ -74,19 +77,23 @@ def test_labelled_rule_and_added_values_and_the_draw_reach_the_manipulations():
         SMALL, hit_rule="labelled", add_missing=True, max_manipulations_per_attribute=5
     )
     measured = evaluate(FakeSystem(), FakeDataset(), how)
-    assert np.bincount(measured.manipulations.attribute).tolist() == [5, 5, 5]
+    assert np.bincount(measured.manipulations.group).tolist() == [5, 5, 5]
     everything = evaluate(FakeSystem(), FakeDataset(), dataclasses.replace(SMALL, add_missing=True))
     assert everything.manipulations.num_added > 0
 
 
-def test_gallery_that_depends_on_the_edit_is_ranked_per_attribute():
-    measured = evaluate(EditDependentSystem(), FakeDataset(), SMALL)
+@pytest.mark.parametrize("num_changes", [1, 2, 3])
+def test_gallery_that_depends_on_the_edit_is_ranked_per_group(num_changes):
+    how = dataclasses.replace(SMALL, num_changes=num_changes)
+    measured = evaluate(EditDependentSystem(), FakeDataset(), how)
     manipulations, row = measured.manipulations, rows_of(measured)["fake"]
     labels = FakeDataset().labels("gallery")
-    for m in range(len(manipulations)):  # ties are in gallery order: the first with that value...
-        has_value = labels[:, manipulations.attribute[m]] == manipulations.value[m]
+    assert len(manipulations.groups) == (3, 3, 1)[num_changes - 1]
+    for m in range(len(manipulations)):  # ties are in gallery order: the first with those values...
+        edited = list(manipulations.groups[manipulations.group[m]])
+        has_values = (labels[:, edited] == manipulations.edits[m, edited]).all(axis=1)
         hits = (labels == manipulations.targets[m]).all(axis=1)
-        assert row.ranks[m] == 1 + has_value[: np.argmax(hits)].sum()
+        assert row.ranks[m] == 1 + has_values[: np.argmax(hits)].sum()
 
 
 def test_another_run_beside():
@@ -98,6 +105,8 @@ def test_another_run_beside():
     np.testing.assert_array_equal(rows_of(second)["blurred"].ranks, rows_of(first)["blurred"].ranks)
     same = evaluate(FakeSystem(noise=0.9, name="blurred"), dataset, SMALL, source)
     assert [row.name for row in same.rows][-2:] == ["blurred (first.json)", "blurred"]
+    with pytest.raises(ValueError, match="different protocols"):
+        evaluate(FakeSystem(), dataset, dataclasses.replace(SMALL, num_changes=2), source)
     with pytest.raises(ValueError, match=r"this evaluation and first.json .* different protocols"):
         evaluate(FakeSystem(), FakeDataset(seed=9, num_queries=11), SMALL, source)
 
@@ -124,6 +133,8 @@ def test_settings_are_checked():
         Settings(top_k=(1, 5))
     with pytest.raises(ValueError, match="top_k must be at least 1; got 0"):
         Settings(top_k=(0, 20))
+    with pytest.raises(ValueError, match="num_changes must be at least 1; got 0"):
+        Settings(num_changes=0)
     with pytest.raises(ValueError, match="hit_rule must be one of"):
         Settings(hit_rule="exact")
 
@@ -154,3 +165,20 @@ def test_no_boxes_no_localization():
     dataset = FakeDataset()
     dataset.has_boxes = False
     assert evaluate(FakeSystem(), dataset, SMALL).localization is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "num_changes", "most"),
+    [
+        ([], "query", 1, None),
+        (["--num_changes=2"], "query_2_changes", 2, 1000),
+        (["--num_changes=3", "--max_manipulations_per_attribute=7"], "query_3_changes", 3, 7),
+        (["--num_changes=2", "--name=pairs"], "pairs", 2, 1000),
+    ],
+)
+def test_the_script_draws_where_several_attributes_change(arguments, name, num_changes, most):
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
+        how = tool.settings()
+        assert tool.report_name() == name
+    assert (how.num_changes, how.max_manipulations_per_attribute) == (num_changes, most)

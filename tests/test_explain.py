@@ -276,7 +276,7 @@ def test_random_edits_take_turns_and_depend_on_the_seed():
     assert sorted(edited[:3]) == sorted(edited[3:6]) == [0, 1, 2]
     available = protocol.enumerate_manipulations(labels[0], protocol.Gallery(labels[1]))
     assert drawn.num_available == len(available)
-    known = {(q, tuple(m)) for q, m in zip(available.query, available.encoded, strict=True)}
+    known = {(q, tuple(m)) for q, m in zip(available.query, available.edits, strict=True)}
     pairs = [(q, tuple(m)) for q, m in zip(drawn.query, drawn.manipulation, strict=True)]
     assert set(pairs) <= known and len(set(pairs)) == 7
     again = retrieval.draw_manipulations(*labels, 7, "identical", 3)

@@ -21,7 +21,7 @@ LAYERS = [
     ("systems",),
     ("methods", "protocol", "scores", "evaluation", "reporting"),
     ("export", "export_check", "precision", "signatures"),
-    ("explain", "search"),
+    ("explain", "search", "reproduction"),
     ("serving",),
     ("command",),  # how the scripts in tools/ start
 ]

@@ -42,8 +42,8 @@ def test_rows_and_what_they_embed():
     np.testing.assert_array_equal(
         own.embed(positions, edit)[:, 3:], queries["embedding"][positions, 3:]
     )
-    assert len(own.index(0)) == len(predicted.index(1)) == 60
-    assert own.index(0) is unedited.index(2)  # one index for all attributes
+    assert len(own.index((0,))) == len(predicted.index((1, 2))) == 60
+    assert own.index((0,)) is unedited.index((1, 2))  # one index for all edits
 
 
 def test_no_logits_no_predicted_attributes():
@@ -63,9 +63,14 @@ def test_gallery_that_depends_on_the_edit(edited):
     mask = np.repeat(np.isin(np.arange(3), edited), SPACE.num_values)
     np.testing.assert_array_equal(embeddings, features["embedding"] * mask)
     unedited, _, own = methods.methods(system, features, features)
-    assert own.index(0) is not own.index(1)
-    edit = np.array([[-1, 1, -1]])
-    assert (unedited.embed(np.array([0]), edit)[0, [0, 1, 2, 5, 6]] == 0).all()
+    assert own.index((0,)) is not own.index((0, 1))
+    index = own.index(tuple(edited))
+    np.testing.assert_array_equal(
+        index.squared_distances(embeddings).argmin(axis=1),
+        methods.ExactIndex(embeddings).squared_distances(embeddings).argmin(axis=1),
+    )
+    edit = np.where(np.isin(np.arange(3), edited), 1, -1)[None]
+    np.testing.assert_array_equal(unedited.embed(np.array([4]), edit), embeddings[[4]])
 
 
 def test_system_names():

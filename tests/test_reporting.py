@@ -4,7 +4,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from evaluation_fakes import FakeDataset, FakeSystem
+from absl import flags
+from evaluation_fakes import FakeDataset, FakeSystem, script
 
 from fashionsearchnet import reporting, scores
 from fashionsearchnet.evaluation import Settings, evaluate
@@ -83,23 +84,90 @@ def test_published_rows_stand_beside_ours(measured):
 
 
 def test_an_attribute_without_manipulations_is_a_dash(measured):
-    kept = measured.outcomes.attribute != 1
+    kept = measured.outcomes.group != 1
     m = measured.manipulations
     cut = dataclasses.replace(
         m,
         query=m.query[kept],
-        attribute=m.attribute[kept],
-        value=m.value[kept],
+        group=m.group[kept],
+        edits=m.edits[kept],
         targets=m.targets[kept],
     )
     own = measured.rows[-1]
     row = scores.MeasuredRow(own.name, own.ranks[kept], own.ndcg[kept])
     outcomes = dataclasses.replace(
-        measured.outcomes, query=cut.query, attribute=cut.attribute, value=cut.value, rows=(row,)
+        measured.outcomes, query=cut.query, group=cut.group, edits=cut.edits, rows=(row,)
     )
     report = reporting.summarize(
         dataclasses.replace(measured, manipulations=cut, rows=(row,), outcomes=outcomes)
     )
-    assert report["rows"][0]["top_k"]["20"]["per_attribute"][1] is None
+    assert report["rows"][0]["top_k"]["20"]["per_group"][1] is None
     json.dumps(report, allow_nan=False)
     assert " | - | " in reporting.markdown(report, "x.png")
+
+
+@pytest.fixture(scope="module")
+def measured_pairs():
+    how = dataclasses.replace(SETTINGS, num_changes=2, max_manipulations_per_attribute=9)
+    return evaluate(FakeSystem(noise=0.5), FakeDataset(), how)
+
+
+def test_several_changes_have_a_column_per_set_of_attributes(measured_pairs):
+    report = reporting.summarize(measured_pairs)
+    assert report["groups"] == ["colour + size", "colour + shape", "size + shape"]
+    assert report["manipulations"]["per_group"]["size + shape"] <= 9
+    own = measured_pairs.rows[-1].success(20)
+    means = [own[measured_pairs.manipulations.group == g].mean() for g in range(3)]
+    assert report["rows"][-1]["top_k"]["20"]["per_group"] == pytest.approx(means)
+    assert report["rows"][-1]["top_k"]["20"]["mean"] == pytest.approx(np.mean(means))
+    text = reporting.markdown(report, "x.png")
+    for expected in (
+        "# fake on fakes/tiny, 2 attributes changed at once",
+        "manipulations of 2 attributes at once (",
+        "## Top-20 accuracy per set of 2 attributes",
+        "|  | colour + size | colour + shape | size + shape | mean | queries |",
+        "(mean over 3 sets of 2 attributes)",
+        "95 % intervals",
+        "Every replacement of exactly 2 values of a query by others",
+        "At most 9 of each set of 2 attributes were drawn.",
+        "the sets of attributes that change together, each counting the same",
+        "the edited blocks set to one-hot",
+    ):
+        assert expected in text
+    celeba = dataclasses.replace(measured_pairs, dataset="celeba/1.0.0")
+    assert reporting.summarize(celeba)["published"] is None  # the paper changes one at a time
+
+
+def test_many_sets_of_attributes_have_no_columns_but_are_in_the_report(measured_pairs, monkeypatch):
+    monkeypatch.setattr(reporting, "_MAX_COLUMNS", 2)
+    report = reporting.summarize(measured_pairs)
+    assert len(report["rows"][0]["top_k"]["20"]["per_group"]) == 3
+    text = reporting.markdown(report, "x.png")
+    assert "|  | mean | queries |" in text and "95 % intervals" not in text
+    assert "in 3 of the 3 sets. At most" in text and "The .json file has each set." in text
+    assert "colour + size" not in text + reporting.screen_text(report)
+    for block in [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]:
+        assert len({line.count("|") for line in block}) == 1
+
+
+def test_single_changes_always_have_a_column_per_attribute(measured, monkeypatch):
+    monkeypatch.setattr(reporting, "_MAX_COLUMNS", 2)
+    assert reporting.columns(reporting.summarize(measured)) == ["colour", "size", "shape"]
+
+
+@pytest.mark.parametrize("max_columns", [12, 2])
+def test_runs_are_compared_by_sets_of_attributes(
+    measured_pairs, max_columns, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(reporting, "_MAX_COLUMNS", max_columns)
+    paths = reporting.write_report(measured_pairs, tmp_path, "query_2_changes")
+    with script("compare") as tool:
+        report = f"--report={paths['md']}"
+        flags.FLAGS(["compare.py", report, report, "--label=first", "--label=second"])
+        tool.main()
+    text = capsys.readouterr().out
+    header = "|  | colour + size | colour + shape | size + shape | mean | queries |"
+    assert (header in text) == (max_columns == 12)
+    assert "| chance |" in text and "| second - first | +0.000 [+0.000, +0.000] |" in text
+    for block in [part.splitlines() for part in text.split("\n\n")]:
+        assert len({line.count("|") for line in block if line}) <= 1

@@ -8,7 +8,8 @@ from fashionsearchnet import scores
 
 def outcomes(ranks, protocol="p", value=0):
     number = len(ranks)
-    attribute = np.array([0, 0, 1, 1][:number], np.int32)
+    group = np.array([0, 0, 1, 1][:number], np.int32)
+    edits = np.where(np.arange(3) == group[:, None], value, -1).astype(np.int32)
     rows = tuple(
         scores.MeasuredRow(name, np.array(r, np.int32), np.zeros((number, 2), np.float32))
         for name, r in (("own", ranks), ("unedited query", [99] * number))
@@ -16,9 +17,9 @@ def outcomes(ranks, protocol="p", value=0):
     return scores.Outcomes(
         protocol=protocol,
         query=np.array([0, 4, 4, 7][:number], np.int32),
-        attribute=attribute,
-        value=np.full(number, value, np.int32),
-        attribute_names=("colour", "size", "unused"),
+        group=group,
+        edits=edits,
+        group_names=("colour", "size", "unused"),
         top_k=(1, 5),
         rows=rows,
     )
@@ -27,10 +28,10 @@ def outcomes(ranks, protocol="p", value=0):
 def test_summary_by_hand():
     stored = outcomes([1, 9, 2, 3])
     summary = scores.summarize(stored.row().success(5), stored.grouping(200))
-    assert summary["per_attribute"] == [0.5, 1.0, None]
+    assert summary["per_group"] == [0.5, 1.0, None]
     assert summary["mean"] == 0.75
     assert summary["queries"] == 0.75
-    assert summary["per_attribute_interval"][2] is None
+    assert summary["per_group_interval"][2] is None
     low, high = summary["mean_interval"]
     assert 0 <= low < 0.75 < high <= 1
     assert summary == scores.summarize(stored.row().success(5), stored.grouping(200))
@@ -45,7 +46,7 @@ def test_paired_difference_of_two_stored_runs(tmp_path):
     outcomes([1, 9, 2, 3]).save(tmp_path / "a.npz")
     outcomes([9, 9, 2, 3]).save(tmp_path / "b.npz")
     difference = scores.paired_difference(tmp_path / "a.json", tmp_path / "b.md", k=5)
-    assert difference["per_attribute"] == [0.5, 0.0, None]
+    assert difference["per_group"] == [0.5, 0.0, None]
     assert difference["mean"] == 0.25
     low, high = difference["mean_interval"]
     assert low == 0.0 and 0.25 < high <= 1.0
@@ -78,7 +79,7 @@ def test_what_cannot_be_paired_is_refused(tmp_path):
     outcomes([1, 9, 2, 3], value=1).save(tmp_path / "c.npz")
     with pytest.raises(ValueError, match="different protocols"):
         scores.paired_difference(tmp_path / "a.npz", tmp_path / "b.npz")
-    with pytest.raises(ValueError, match=r"different manipulations .value differs"):
+    with pytest.raises(ValueError, match=r"different manipulations .edits differs"):
         scores.paired_difference(tmp_path / "a.npz", tmp_path / "c.npz")
     with pytest.raises(ValueError, match="row must be one of own, unedited query; got 'full'"):
         scores.paired_difference(tmp_path / "a.npz", tmp_path / "a.npz", row_a="full")

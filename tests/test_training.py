@@ -234,15 +234,6 @@ def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path):
         )
 
 
-@pytest.mark.parametrize("config", [None, "{}", "not json"])
-def test_multi_worker_without_a_cluster_is_explained(monkeypatch, config):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    if config is not None:
-        monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(ValueError, match="TF_CONFIG, such as"):
-        distribution.get_strategy("multi_worker")
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_full_disk_gives_one_clear_error_and_the_old_checkpoint_stays(tmp_path):
     disk = tmp_path / "disk"

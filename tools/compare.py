@@ -5,7 +5,8 @@
 
 Prints Markdown: a row per report with the 95 % bootstrap interval of its mean; what each report
 adds to the one before it, paired over the same manipulations; and how well the boxes fit, where
-the data set knows the true ones. All must come from tools/evaluate.py with the same data and rules.
+the data set knows the true ones. All must come from tools/evaluate.py with the same data and rules,
+also the same --num_changes.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -15,7 +16,7 @@ from typing import Any
 
 from absl import flags
 
-from fashionsearchnet import files, scores
+from fashionsearchnet import files, reporting, scores
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -34,12 +35,13 @@ def read_report(path: str) -> dict[str, Any]:
     )
 
 
-def accuracy_line(name: str, row: dict[str, Any]) -> str:
-    """Returns a Markdown row of the table of accuracies."""
+def accuracy_line(name: str, row: dict[str, Any], num_columns: int) -> str:
+    """Returns a Markdown row of the table of accuracies: so many groups, mean and queries."""
     if str(FLAGS.k) not in row["top_k"]:
         raise ValueError(f"--k must be one of {', '.join(row['top_k'])}; got {FLAGS.k}.")
     found = row["top_k"][str(FLAGS.k)]
-    cells = ["-" if value is None else f"{value:.3f}" for value in found["per_attribute"]]
+    shown = found["per_group"][:num_columns]
+    cells = ["-" if value is None else f"{value:.3f}" for value in shown]
     low, high = found["mean_interval"]
     cells += [f"**{found['mean']:.3f}** [{low:.3f}, {high:.3f}]", f"{found['queries']:.3f}"]
     return f"| {' | '.join([name, *cells])} |"
@@ -70,18 +72,27 @@ def _box_line(name: str, found: dict[str, dict[str, float]], prefix: str) -> str
     return f"| {' | '.join([name, *cells])} |"
 
 
-def difference_lines(names: list[str], outcomes: list[scores.Outcomes]) -> list[str]:
-    """Returns a Markdown table of what each run adds to the one before it."""
+def difference_lines(
+    names: list[str], outcomes: list[scores.Outcomes], columns: list[str]
+) -> list[str]:
+    """Returns a Markdown table of what each run adds to the one before it.
+
+    Args:
+      names: of the runs.
+      outcomes: of the runs.
+      columns: the groups that have a column; all or none.
+    """
     if len(outcomes) < 2:
         return []
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
-    header = ["paired difference", *outcomes[0].attribute_names, "mean"]
+    header = ["paired difference", *columns, "mean"]
     lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
     for i in range(1, len(outcomes)):
         change = outcomes[i].row().success(FLAGS.k) - outcomes[i - 1].row().success(FLAGS.k)
         found = scores.summarize(change, grouping)
-        values = [*found["per_attribute"], found["mean"]]
-        intervals = [*found["per_attribute_interval"], found["mean_interval"]]
+        shown = slice(len(columns))
+        values = [*found["per_group"][shown], found["mean"]]
+        intervals = [*found["per_group_interval"][shown], found["mean_interval"]]
         cells = [
             "-" if value is None else f"{value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]"
             for value, interval in zip(values, intervals, strict=True)
@@ -98,13 +109,14 @@ def main() -> None:
     own = [outcome.row().name for outcome in outcomes]
     names = [*FLAGS.label, *own[len(FLAGS.label) :]]
     rows = [{row["name"]: row for row in report["rows"]} for report in reports]
-    header = ["", *outcomes[0].attribute_names, "mean", "queries"]
+    columns = reporting.columns(reports[0])
+    header = ["", *columns, "mean", "queries"]
     print(f"| {' | '.join(header)} |\n|---|{'---:|' * (len(header) - 1)}")
     for name in scores.BASELINES:
-        print(accuracy_line(name, rows[0][name]))
+        print(accuracy_line(name, rows[0][name], len(columns)))
     for name, key, found in zip(names, own, rows, strict=True):
-        print(accuracy_line(name, found[key]))
-    print("\n" + "\n".join(difference_lines(names, outcomes)))
+        print(accuracy_line(name, found[key], len(columns)))
+    print("\n" + "\n".join(difference_lines(names, outcomes, columns)))
     print("\n" + "\n".join(box_lines(names, reports)))
 
 

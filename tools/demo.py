@@ -25,7 +25,12 @@ flags.DEFINE_string("query_id", "garments-008001", "Image of the query split to 
 flags.DEFINE_multi_string("set", ["neckline=v-neck"], "Edit of the search; repeatable.")
 
 ROOT = Path(__file__).parents[1]
-_EPOCHS = {"localization": 6, "representations": 4, "global": 10}
+
+
+def epochs_in(flagfile: Path) -> float:
+    """Returns what a flagfile says of --num_epochs."""
+    (line,) = (line for line in flagfile.read_text().splitlines() if "--num_epochs=" in line)
+    return float(line.partition("=")[2])
 
 
 def commands(runs: Path) -> list[list[str]]:
@@ -33,13 +38,13 @@ def commands(runs: Path) -> list[list[str]]:
     data = [f"--data_dir={FLAGS.data_dir}", f"--dataset={FLAGS.dataset}"]
 
     def stage(script: str, flagfile: str, workdir: str, *extra: str) -> list[str]:
-        epochs = _EPOCHS[flagfile] * FLAGS.epochs_scale
+        path = ROOT / "flags" / "demo" / f"{flagfile}.flags"
         return [
             script,
-            f"--flagfile={ROOT / 'flags' / 'demo' / flagfile}.flags",
+            f"--flagfile={path}",
             *data,
             f"--workdir={runs / workdir}",
-            f"--num_epochs={epochs:g}",
+            f"--num_epochs={epochs_in(path) * FLAGS.epochs_scale:g}",
             *extra,
         ]
 

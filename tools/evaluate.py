@@ -7,6 +7,10 @@ Choices are made on a validation cut, never on the queries:
   python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --dataset=garments/large \\
       --query_split='validation[:30%]' --gallery_split='validation[30%:]' --name=validation
 
+Several changes at once, beyond the paper ("red, and with long sleeves"):
+
+  python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --num_changes=2
+
 Writes <name>.json, .md, .png (curve over K) and .npz (the rank of every manipulation) into
 <workdir>/evaluation. With --beside=<report of another run> that run's system gets a row of its own
 and a paired difference; both must have been measured on the same manipulations.
@@ -20,6 +24,8 @@ from absl import flags
 
 from fashionsearchnet import evaluation, protocol, reporting, scores, systems
 from fashionsearchnet.data import pipeline
+
+DEFAULT_DRAW = 1000  # manipulations of each set of attributes, where several change at once
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -37,16 +43,31 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_bool("add_missing", False, "Also give values to attributes that a query lacks.")
 flags.DEFINE_integer(
-    "max_manipulations_per_attribute", None, "Draw so many of each attribute; all by default.", 1
+    "num_changes",
+    1,
+    "How many attributes of a query change at once, from 1 to all of them. Every set of so many "
+    "attributes is measured, and 'mean' is the plain mean over the sets.",
+    1,
+)
+flags.DEFINE_integer(
+    "max_manipulations_per_attribute",
+    None,
+    "Draw so many of each attribute, or of each set of attributes changed together. By default "
+    f"all for one change, and {DEFAULT_DRAW:,} of each set for more, since there may be millions.",
+    1,
 )
 flags.DEFINE_list(
     "top_k", ["1", "5", "10", "20", "30", "40", "50"], "Ks to report, each at least 1."
 )
-flags.DEFINE_integer("headline_k", 20, "K of the tables per attribute; one of --top_k.", 1)
+flags.DEFINE_integer("headline_k", 20, "K of the main table; one of --top_k.", 1)
 flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap over query images.", 1)
 flags.DEFINE_integer("seed", 0, "Of the draw of manipulations and of the bootstrap.", 0)
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
-flags.DEFINE_string("name", "", "Name of the report; by default the query split's.")
+flags.DEFINE_string(
+    "name",
+    "",
+    "Name of the report; by default the query split's, and <split>_2_changes for two changes.",
+)
 flags.DEFINE_string("row_name", "", "Name of the system's row; by default its variant's.")
 flags.DEFINE_multi_string(
     "beside", [], "Report (.json, .md or .npz) of another run to show beside; repeatable."
@@ -61,12 +82,16 @@ def settings() -> evaluation.Settings:
         raise ValueError(
             f"--top_k must be whole numbers with commas, such as 1,5,20; got {FLAGS.top_k}."
         ) from error
+    most = FLAGS.max_manipulations_per_attribute
+    if most is None and FLAGS.num_changes > 1:
+        most = DEFAULT_DRAW
     return evaluation.Settings(
         query_split=FLAGS.query_split,
         gallery_split=FLAGS.gallery_split,
         hit_rule=FLAGS.hit_rule,
         add_missing=FLAGS.add_missing,
-        max_manipulations_per_attribute=FLAGS.max_manipulations_per_attribute,
+        num_changes=FLAGS.num_changes,
+        max_manipulations_per_attribute=most,
         top_k=top_k,
         headline_k=FLAGS.headline_k,
         num_resamples=FLAGS.num_resamples,
@@ -76,7 +101,8 @@ def settings() -> evaluation.Settings:
 
 def report_name() -> str:
     """Returns the report's file name without suffix."""
-    name = FLAGS.name or FLAGS.query_split
+    changes = f"_{FLAGS.num_changes}_changes" if FLAGS.num_changes > 1 else ""
+    name = FLAGS.name or FLAGS.query_split + changes
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
 
 

@@ -9,7 +9,6 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet import systems
 from fashionsearchnet.data import sampling
 from fashionsearchnet.systems.amnet.extraction import load_convolved
 from fashionsearchnet.systems.amnet.stages import ManipulationStage
@@ -40,10 +39,9 @@ def main() -> None:
     dataset, strategy = training_flags.start()
     if training_flags.is_finished():
         return
-    convolved = load_convolved(FLAGS.init_from, dataset, FLAGS.train_split)
     with strategy.scope():
-        model = systems.load_system(FLAGS.init_from)
-    model.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+        model = training_flags.load_start("amnet", dataset)
+    convolved = load_convolved(FLAGS.init_from, dataset, FLAGS.train_split)
     stage = ManipulationStage(
         model,
         convolved,

@@ -9,7 +9,6 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet import systems
 from fashionsearchnet.data import sampling
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
@@ -53,12 +52,9 @@ flags.DEFINE_integer(
 
 def build_model(dataset, strategy) -> FashionSearchNetV2:
     """Returns the variant's model with the local representations and memory of stage 2."""
-    trained = systems.describe_system(FLAGS.init_from)
-    check_shares_representations(
-        FLAGS.variant, trained["arguments"]["variant"], f"--init_from={FLAGS.init_from}"
-    )
-    start = systems.load_system(FLAGS.init_from)
-    start.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    start = training_flags.load_start("fashionsearchnet_v2", dataset)
+    trained = start.arguments["variant"]
+    check_shares_representations(FLAGS.variant, trained, f"--init_from={FLAGS.init_from}")
     arguments = {**start.arguments, "variant": FLAGS.variant, "global_dim": FLAGS.global_dim}
     with strategy.scope():
         model = FashionSearchNetV2(dataset.space, **arguments)

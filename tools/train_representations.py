@@ -13,7 +13,6 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet import systems
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
@@ -38,8 +37,7 @@ flags.DEFINE_float("representation_classification_weight", 1.0, "lambda_TC of Eq
 
 def build_model(dataset, strategy) -> FashionSearchNetV2:
     """Returns the variant's model with the attention of stage 1."""
-    start = systems.load_system(FLAGS.init_from)
-    start.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    start = training_flags.load_start("fashionsearchnet_v2", dataset)
     arguments = {
         **start.arguments,
         "variant": FLAGS.variant,

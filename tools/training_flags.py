@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet import distribution, runs, systems, training
+from fashionsearchnet import backbones, distribution, layers, runs, systems, training
 from fashionsearchnet.data import pipeline
 
 FLAGS = flags.FLAGS
@@ -56,6 +57,64 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
 def define_augmentation() -> None:
     """Defines the flags of the stages that read images."""
     flags.DEFINE_bool("flip", False, "Mirror half of the images; not in the paper.")
+
+
+def define_network() -> None:
+    """Defines the flags of the trunk, for the first stage of a system."""
+    flags.DEFINE_enum("backbone", "alexnet", backbones.BACKBONES, "Trunk up to conv4.")
+    flags.DEFINE_integer("image_size", 227, "Side of the square input in pixels.", 25)
+    flags.DEFINE_float("width", 1.0, "Multiplies the number of filters of AlexNet.", 0.05, 4.0)
+    flags.DEFINE_integer("first_stride", 4, "Stride of conv1; 2 for images under 100 px.", 1, 4)
+    flags.DEFINE_enum(
+        "normalization",
+        "none",
+        layers.NORMALIZATIONS,
+        "batch is needed to train from scratch; none is the original AlexNet, for pretrained "
+        "weights.",
+    )
+    flags.DEFINE_string(
+        "pretrained_weights",
+        None,
+        "bvlc_alexnet.npy for conv1-conv4, or *.weights.h5 of the backbone. Load only a .npy file "
+        "that you trust: it is a pickle.",
+    )
+
+
+def network_arguments(dataset: pipeline.Dataset) -> dict[str, Any]:
+    """Returns what the flags of the trunk say, as arguments of a system."""
+    return {
+        "backbone": FLAGS.backbone,
+        "image_size": FLAGS.image_size,
+        "width": FLAGS.width,
+        "first_stride": FLAGS.first_stride,
+        "normalization": FLAGS.normalization,
+        "channel_means": dataset.channel_means(FLAGS.train_split),
+    }
+
+
+def load_pretrained_weights(model: Any) -> None:
+    """Loads --pretrained_weights into a system's trunk, if given, and says which layers it had."""
+    if FLAGS.pretrained_weights:
+        names = backbones.load_pretrained(model.backbone, FLAGS.pretrained_weights)
+        print(f"loaded {', '.join(names)} from {FLAGS.pretrained_weights}")
+
+
+def load_start(system: str, dataset: pipeline.Dataset) -> Any:
+    """Returns the system that --init_from holds.
+
+    Raises:
+      ValueError: if it is of another system than the one called `system`, or of another
+        attribute space than the data set.
+    """
+    trained = systems.describe_system(FLAGS.init_from)["system"]
+    if trained != system:
+        raise ValueError(
+            f"--init_from={FLAGS.init_from} is a run of {trained}; this script goes on from one "
+            f"of {system}."
+        )
+    found = systems.load_system(FLAGS.init_from)
+    found.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    return found
 
 
 def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:

@@ -57,17 +57,17 @@ def draw_manipulations(
     """
     gallery = protocol.Gallery(gallery_labels)
     available = protocol.enumerate_manipulations(
-        query_labels, gallery, hit_rule, max_per_attribute=number, seed=seed
+        query_labels, gallery, hit_rule, max_per_group=number, seed=seed
     )
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(available))
-    shuffled = available.attribute[order]
+    shuffled = available.group[order]
     # How many of the same attribute came before: round 0 takes one of each, round 1 another.
     turn = np.array([(shuffled[:i] == a).sum() for i, a in enumerate(shuffled)])
     chosen = order[np.argsort(turn, kind="stable")][:number]
     return Drawn(
         query=available.query[chosen].astype(np.int64),
-        manipulation=available.encoded[chosen],
+        manipulation=available.edits[chosen],
         num_available=sum(available.num_available),
         seed=seed,
     )
