@@ -30,6 +30,7 @@ from fashionsearchnet.precision import PRECISIONS
 from fashionsearchnet.signatures import ServedSystem, attention_of
 
 TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
+CHECK_FILE = "assets.extra/largest_differences.json"  # what the check found; see `check_export`
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _UNFINISHED = ".unfinished-"  # TensorFlow Serving only looks at folders named by a whole number
 
@@ -76,7 +77,7 @@ def export_system(
     with _unfinished_folder(directory) as folder:
         _write_saved_model(served, folder, _describe(served, cases) | details)
         _write_warmup_requests(folder, cases)
-        check_export(folder, cases)
+        files.write_json(folder / CHECK_FILE, check_export(folder, cases))
         _move_into_place(folder, target)
     return target
 
@@ -148,6 +149,8 @@ def sample_images(image_size: int, number: int = 4) -> list[bytes]:
 
 def check_export(folder: Path, cases: list[dict[str, Any]]) -> dict[str, float]:
     """Runs a written export in a fresh process and returns the largest differences.
+
+    Of each output of each signature, as a share of the output's largest magnitude.
 
     Raises:
       ValueError: if it does not run, or differs from `cases` by more than TOLERANCE.
@@ -262,7 +265,7 @@ def _write_warmup_requests(folder: Path, cases: list[dict[str, Any]]) -> None:
     except ImportError:
         return
     path = folder / WARMUP_FILE
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for case in cases:
             request = predict_pb2.PredictRequest()

@@ -82,6 +82,12 @@ def main() -> None:
     made = files.read_json(folder / "assets" / "export.json", "its description", cure)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"written: {folder} ({size / 1e6:.1f} MB), fingerprint {made['fingerprint']}")
+    found = files.read_json(folder / export.CHECK_FILE, "what the check found", cure)
+    worst = max(found, key=lambda output: found[output])
+    print(
+        "checked in a fresh process: no output differs from the live model's by more than "
+        f"{found[worst]:.1e} of its largest value ({worst})"
+    )
     if not (folder / export.WARMUP_FILE).exists():
         print(
             "without warm-up requests: install tensorflow-serving-api "
