@@ -1,0 +1,84 @@
+"""How long what is left takes, from what was measured."""
+
+import pytest
+from reproduction_fakes import NUM_IMAGES, FakeRunner, plan_of, write_run
+
+from fashionsearchnet.reproduction.estimate import (
+    duration,
+    left_in_words,
+    num_training_images,
+    plan_table,
+    step_states,
+)
+from fashionsearchnet.reproduction.progress import Progress
+
+
+def states_of(plan, progress=None):
+    found = step_states(plan, progress or Progress(plan.settings.runs_dir))
+    return {state.step.name: state for state in found}
+
+
+def finish(plan, progress, **seconds):
+    for step in plan.steps:
+        if step.name in seconds:
+            progress.run(step, FakeRunner())
+            progress.records[step.name].seconds = seconds[step.name]
+
+
+def test_before_anything_is_measured_it_is_unknown(tmp_path):
+    plan = plan_of(tmp_path, "full")
+    states = states_of(plan)
+    assert all(state.seconds is None for state in states.values())
+    assert left_in_words(list(states.values())) == "4 steps of unknown length"
+    assert "unknown" in plan_table(list(states.values()))
+
+
+def test_finished_steps_scale_by_their_epochs(tmp_path):
+    plan = plan_of(tmp_path, "rank", "rank_l", "full")
+    progress = Progress(plan.settings.runs_dir)
+    finish(plan, progress, localization=300.0)
+    states = states_of(plan, progress)
+    assert states["localization"].is_done and states["localization"].seconds == 300.0
+    # Three epochs took 300 s; stage 2 has two, and was not timed itself yet.
+    assert states["rank"].seconds == pytest.approx(200.0)
+    assert states["full"].seconds is None
+    finish(plan, progress, rank=80.0)
+    assert states_of(plan, progress)["rank_l"].seconds == pytest.approx(80.0)
+
+
+def test_a_begun_run_counts_what_is_behind_it(tmp_path):
+    plan = plan_of(tmp_path, "rank")
+    write_run(plan.steps[0], finished=False, num_steps=15)
+    state = states_of(plan)["localization"]
+    images = 3 * NUM_IMAGES
+    assert state.share_done == pytest.approx(15 * 64 / images)
+    assert state.seconds == pytest.approx((images - 15 * 64) / 50.0)
+    assert "begun, 32 %" in plan_table([state])
+
+
+def test_several_edits_are_timed_apart(tmp_path):
+    plan = plan_of(tmp_path, "rank", "rank_l", num_changes=(1, 2))
+    progress = Progress(plan.settings.runs_dir)
+    finish(plan, progress, **{"localization": 1, "rank": 1, "rank/query": 10})
+    finish(plan, progress, **{"rank/query_2_changes": 70})
+    states = states_of(plan, progress)
+    assert states["rank_l/query"].seconds == pytest.approx(10)
+    assert states["rank_l/query_2_changes"].seconds == pytest.approx(70)
+
+
+def test_words():
+    assert [duration(s) for s in (None, 0, 45, 600, 7500)] == [
+        "unknown",
+        "1 s",
+        "45 s",
+        "10 min",
+        "2 h 05 min",
+    ]
+    assert left_in_words([]) == "0 steps"
+
+
+def test_training_images_are_those_of_the_split(tmp_path):
+    plan = plan_of(tmp_path, "rank")
+    folder = plan.settings.data_dir / plan.settings.dataset
+    assert num_training_images(folder) == NUM_IMAGES
+    assert num_training_images(tmp_path / "none") is None

@@ -1,0 +1,132 @@
+"""The report from made-up outcomes: measured beside published, the order, what is missing."""
+
+import json
+
+import pytest
+from reproduction_fakes import FakeRunner, plan_of, write_evaluation
+
+from fashionsearchnet.reproduction.execution import run_plan, write_report
+from fashionsearchnet.reproduction.progress import Progress
+from fashionsearchnet.reproduction.report import claimed_steps, verdict
+
+SHARES = {"AMNet": 0.2, "w/o Rank": 0.3, "Rank": 0.5, "Rank-L": 0.5, "Rank-LG": 0.4, "Full": 0.6}
+KEYS = ("amnet", "without_rank", "rank", "rank_l", "rank_lg", "full")
+
+
+def reproduce(plan, **arguments):
+    run_plan(plan, Progress(plan.settings.runs_dir), FakeRunner(SHARES, **arguments))
+    folder = plan.settings.report_dir
+    return json.loads((folder / "report.json").read_text()), (folder / "report.md").read_text()
+
+
+@pytest.fixture
+def whole(tmp_path):
+    return reproduce(plan_of(tmp_path, *KEYS, sheet_rows=("full",)))
+
+
+def test_measured_stands_beside_published(whole):
+    report, text = whole
+    rows = {row["title"]: row for row in report["rows"]}
+    assert rows["Full"]["measured"]["mean"] == pytest.approx(0.6)
+    assert rows["Full"]["published"]["mean"] == 0.483
+    assert report["published"]["is_same_dataset"] is False
+    assert "difference" not in rows["Full"]
+    assert "Shopping100k, paper" in text and "for orientation only" in text
+    assert report["missing"] == [] and "Complete" in text
+
+
+def test_the_order_is_judged_by_paired_intervals(whole):
+    report, text = whole
+    verdicts = {(s["lower"], s["higher"]): s["verdict"] for s in report["steps"]}
+    assert verdicts == {
+        ("AMNet", "Rank"): "holds",
+        ("w/o Rank", "Rank"): "holds",
+        ("Rank", "Rank-L"): "too close to call",
+        ("Rank-L", "Rank-LG"): "does not hold",
+        ("Rank-LG", "Full"): "holds",
+    }
+    rises = {s["higher"]: s["paper"] for s in report["steps"]}
+    assert rises["Rank-LG"] == pytest.approx(0.473 - 0.326)
+    assert "holds: 3; too close to call: 1; does not hold: 1" in text
+
+
+def test_it_says_how_it_was_measured(whole):
+    report, text = whole
+    assert "200 queries (`query`), 900 gallery images" in text
+    assert "Seed of training 0" in text and "cores" in text and "python 3" in text
+    assert {"full", "full/query"} <= set(report["times"])
+    assert report["sheets"] == ["sheet_full.png"]
+    assert "| chance |" in text and "| predicted attributes |" in text
+    lead = {entry["title"]: entry["difference"] for entry in report["beside_predicted_attributes"]}
+    assert lead["Full"]["mean"] == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_data_set_of_the_paper_gets_differences(tmp_path):
+    plan = plan_of(tmp_path, "rank", "full", dataset="darn/paper")
+    report, text = reproduce(plan)
+    full = report["rows"][1]
+    assert full["difference"] == pytest.approx(0.6 - 0.35)
+    assert full["published"]["per_attribute"] == [None, None]  # DARN has no neckline
+    assert "DARN, paper" in text and "orientation" not in text
+
+
+def test_a_partial_report_says_what_is_missing(tmp_path):
+    report, text = reproduce(plan_of(tmp_path, *KEYS), fails=["full"])
+    assert report["missing"] == ["full", "full/query"]
+    assert "**Not complete.** 2 steps are missing: `full`, `full/query`" in text
+    assert "| Full | - | - | not measured |" in text
+    assert report["steps"][-1]["verdict"] == "not measured"
+
+
+def test_nothing_measured_is_a_report_too(tmp_path):
+    plan = plan_of(tmp_path, "full")
+    write_report(plan, Progress(plan.settings.runs_dir))
+    assert "Not complete" in (plan.settings.report_dir / "report.md").read_text()
+    assert not (plan.settings.report_dir / "curve.png").exists()
+
+
+def test_seeds_and_several_edits_have_their_tables(tmp_path):
+    plan = plan_of(tmp_path, "rank", "rank_l", seeds=(0, 1), num_changes=(1, 2))
+    report, text = reproduce(plan)
+    assert [entry["title"] for entry in report["seeds"]] == ["Rank", "Rank-L"]
+    assert report["seeds"][0]["means"] == {"0": pytest.approx(0.5), "1": pytest.approx(0.5)}
+    assert "## Spread over seeds" in text and "with other seeds" in text
+    assert "| Rank | 0.500 [" in text and "2 changes" in text
+
+
+def test_run_time_stands_beside_the_papers(tmp_path):
+    plan = plan_of(tmp_path, "full")
+    plan.settings.runs_dir.mkdir()
+    figures = {"images": 5000, "seconds": 100.0, "regions_ms_per_image": 0.25}
+    benchmark = plan.settings.runs_dir / "benchmark.json"
+    benchmark.write_text(json.dumps({"figures": figures}))
+    _, text = reproduce(plan)
+    assert "200 s (50 images/s) | 60 s" in text and "0.25 ms | 2 ms" in text
+
+
+def test_other_manipulations_are_refused(tmp_path):
+    plan = plan_of(tmp_path, "rank", "rank_l")
+    reproduce(plan)
+    write_evaluation(plan.runs[1].report(1), "Rank-L", 0.5, protocol="other")
+    with pytest.raises(ValueError, match="different protocols"):
+        write_report(plan, Progress(plan.settings.runs_dir))
+
+
+def test_a_smoke_test_is_called_one(tmp_path):
+    _, text = reproduce(plan_of(tmp_path, "rank", epochs_scale=0.1))
+    assert "A smoke test: all epochs times 0.1" in text
+
+
+def test_verdicts():
+    assert verdict(None) == "not measured"
+    assert verdict({"mean_interval": [0.0, 0.1]}) == "too close to call"
+    assert verdict({"mean_interval": [-0.2, -0.1]}) == "does not hold"
+
+
+def test_steps_over_rows_that_are_not_chosen():
+    assert claimed_steps({"amnet", "without_rank", "rank_l", "full", "ours"}) == [
+        ("amnet", "rank_l", "a representation per attribute"),
+        ("without_rank", "rank_l", "ranking loss, localization"),
+        ("rank_l", "full", "global representation, updatable memory"),
+    ]
+    assert claimed_steps({"amnet", "ours"}) == []
