@@ -212,4 +212,4 @@ def test_batch_ranking_loss_is_a_softmax_over_squared_distances(rng):
         squared = {j: ((queries[i] - candidates[j]) ** 2).sum() for j in others}
         total = sum(np.exp(-d) for d in squared.values())
         np.testing.assert_allclose(found[i], -np.log(np.exp(-squared[i]) / total), rtol=1e-4)
-        assert bool(first[i]) == (min(squared, key=squared.get) == i)
+        assert bool(first[i]) == (min(squared, key=lambda j: squared[j]) == i)
