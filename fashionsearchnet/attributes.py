@@ -177,6 +177,33 @@ def apply_manipulation(values: np.ndarray, manipulation: np.ndarray) -> np.ndarr
     return np.where(manipulation == KEEP, values, manipulation)
 
 
+def check_manipulations(
+    space: AttributeSpace, manipulations: np.ndarray, num_images: int
+) -> np.ndarray:
+    """Returns manipulations of several images as int32 `[num_images, num_attributes]`.
+
+    Raises:
+      ValueError: if they have another shape or kind, or a value that does not exist.
+    """
+    manipulations = np.asarray(manipulations)
+    wanted = (num_images, space.num_attributes)
+    if manipulations.shape != wanted or manipulations.dtype.kind not in "iu":
+        raise ValueError(
+            f"manipulations must be int32 [images, attributes] = {wanted}; got "
+            f"{manipulations.dtype} {manipulations.shape}."
+        )
+    wrong = (manipulations < KEEP) | (manipulations >= np.array(space.num_values))
+    if wrong.any():
+        row, attribute = np.argwhere(wrong)[0]
+        values = space.values[attribute]
+        raise ValueError(
+            f"manipulations[{row}] sets attribute {space.names[attribute]!r} to value "
+            f"{manipulations[row, attribute]}; it must be -1 to keep, or the position of one of "
+            f"{', '.join(values)}: 0 to {len(values) - 1}."
+        )
+    return manipulations.astype(np.int32)
+
+
 def one_hot_blocks(space: AttributeSpace, values: np.ndarray) -> np.ndarray:
     """Returns float32 `[..., total_values]`: one one-hot block per attribute, zeros if missing."""
     values = np.asarray(values)

@@ -17,6 +17,14 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# Files that take longest come first, so that no process is left with one of them at the end.
+_LONG = ("test_demo.py", "test_stages.py", "test_service_process.py", "test_export.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the tests of long files to the front; the order is kept otherwise."""
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else 99)
+
 
 @pytest.fixture
 def space() -> AttributeSpace:

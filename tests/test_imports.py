@@ -17,7 +17,7 @@ LAYERS = [
     ("losses", "layers", "backbones"),
     ("data",),
     ("index",),
-    ("features", "training"),
+    ("features", "training", "image_stage"),
     ("systems",),
     ("methods", "protocol", "scores", "evaluation", "reporting"),
     ("export", "export_check", "precision", "signatures"),

@@ -72,7 +72,8 @@ class ExactIndex:
 
         Returns:
           Euclidean distances float32 `[queries, k]` and gallery positions int64 `[queries, k]`.
-          Of equally distant items the one that stands earlier in the gallery comes first.
+          Of items with equal computed distances the one that stands earlier in the gallery comes
+          first. Rounding may part equal vectors by a last digit.
         """
         check_range("k", k, 1)
         k = min(k, len(self))

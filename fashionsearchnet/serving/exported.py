@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import KEEP, AttributeSpace
+from fashionsearchnet.attributes import AttributeSpace, check_manipulations
 
 _CURE = "Write one by tools/export.py, or correct the path."
 
@@ -115,7 +115,7 @@ class ExportedModel:
         Raises:
           ValueError: naming the first image that cannot be decoded, or the wrong manipulation.
         """
-        manipulations = self._checked_manipulations(manipulations, len(images))
+        manipulations = check_manipulations(self.space, manipulations, len(images))
         outputs = self._call("encode_query", images, manipulation=tf.constant(manipulations))
         return outputs["embedding"], outputs["probabilities"]
 
@@ -144,26 +144,6 @@ class ExportedModel:
             _check_decodable(images)
             raise ValueError(f"{name} failed: {_first_line(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
-
-    def _checked_manipulations(self, manipulations: np.ndarray, number: int) -> np.ndarray:
-        """Returns them as int32 `[number, A]`, or raises a ValueError."""
-        manipulations = np.asarray(manipulations)
-        wanted = (number, self.space.num_attributes)
-        if manipulations.shape != wanted or manipulations.dtype.kind not in "iu":
-            raise ValueError(
-                f"manipulations must be int32 [images, attributes] = {wanted}; got "
-                f"{manipulations.dtype} {manipulations.shape}."
-            )
-        wrong = (manipulations < KEEP) | (manipulations >= np.array(self.space.num_values))
-        if wrong.any():
-            row, attribute = np.argwhere(wrong)[0]
-            name, values = self.space.names[attribute], self.space.values[attribute]
-            raise ValueError(
-                f"manipulations[{row}] sets attribute {name!r} to value "
-                f"{manipulations[row, attribute]}; it must be -1 to keep, or the position of one "
-                f"of {', '.join(values)}: 0 to {len(values) - 1}."
-            )
-        return manipulations.astype(np.int32)
 
 
 def find_version(directory: str | os.PathLike[str]) -> Path:

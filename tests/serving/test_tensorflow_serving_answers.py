@@ -326,7 +326,7 @@ def test_bad_arguments_are_named(server):
     for edits, message in (
         (np.zeros([1, 3], np.int32), r"= \(2, 3\); got int32 \(1, 3\)"),
         (np.zeros([2, 3]), "got float64"),
-        (np.array([[0, 0, 0], [0, 2, 0]]), r"\[1\] asks for value 2 of attribute 'sleeve'.*short"),
+        (np.array([[0, 0, 0], [0, 2, 0]]), r"\[1\] sets attribute 'sleeve' to value 2.*short"),
     ):
         with pytest.raises(ValueError, match=message):
             client.encode_query([b"x"] * 2, edits)

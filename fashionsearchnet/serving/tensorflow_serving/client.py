@@ -8,12 +8,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.attributes import AttributeSpace, check_manipulations
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.serving.exported import Prediction, find_version
 from fashionsearchnet.serving.tensorflow_serving.contract import (
     check_images,
-    check_manipulations,
     check_signatures,
     request_slices,
 )

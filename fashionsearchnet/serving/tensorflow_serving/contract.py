@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
-from fashionsearchnet.attributes import KEEP, AttributeSpace
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.serving.tensorflow_serving.transport import Signature, TensorSpec
 
 MAX_REQUEST_BYTES = 64 * 2**20  # of images; a request as a whole may have 2 GiB
@@ -92,32 +90,6 @@ def check_images(images: Sequence[bytes]) -> None:
             )
         if not image:
             raise ValueError(f"image {position} of {len(images)} has no bytes.")
-
-
-def check_manipulations(
-    space: AttributeSpace, manipulations: np.ndarray, num_images: int
-) -> np.ndarray:
-    """Returns the manipulations as int32 `[num_images, num_attributes]`.
-
-    Raises:
-      ValueError: if they have another shape or kind, or a value that does not exist.
-    """
-    manipulations = np.asarray(manipulations)
-    wanted = (num_images, space.num_attributes)
-    if manipulations.shape != wanted or manipulations.dtype.kind not in "iu":
-        raise ValueError(
-            f"manipulations must be int32 [images, attributes] = {wanted}; got "
-            f"{manipulations.dtype} {manipulations.shape}."
-        )
-    wrong = (manipulations < KEEP) | (manipulations >= np.array(space.num_values))
-    for row, attribute in np.argwhere(wrong):
-        values = space.values[attribute]
-        raise ValueError(
-            f"manipulations[{row}] asks for value {manipulations[row, attribute]} of attribute "
-            f"{space.names[attribute]!r}; give -1 to keep it, or 0 to {len(values) - 1} for one of "
-            f"{', '.join(values)}."
-        )
-    return manipulations.astype(np.int32)
 
 
 def request_slices(images: Sequence[bytes], batch_size: int) -> Iterator[slice]:

@@ -9,63 +9,30 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import apply_manipulation
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.pipeline import Dataset
 from fashionsearchnet.data.sampling import EditSampler
-from fashionsearchnet.distribution import num_replicas, replica_seed
-from fashionsearchnet.losses import attribute_cross_entropy, attribute_hits, euclidean_distance
+from fashionsearchnet.distribution import replica_seed
+from fashionsearchnet.image_stage import ImageStage, classification
+from fashionsearchnet.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
 
 
 @dataclasses.dataclass
-class ClassificationStage:
-    """Trains the network on images, with one softmax per attribute on the feature r.
-
-    Losses are summed over the attributes and averaged over the batch.
-
-    Attributes:
-      model: trained in place.
-      dataset: with the model's attribute space.
-      global_batch_size: images per step over all replicas.
-      split: to train on.
-      seed: of order and flips.
-      flip: mirror half of the images.
-    """
+class ClassificationStage(ImageStage):
+    """Trains the network on images, with one softmax per attribute on the feature r."""
 
     model: AMNet
-    dataset: Dataset
-    global_batch_size: int = 64
-    split: str = "train"
-    seed: int = 0
-    flip: bool = False
     name: str = "classification"
-
-    def examples(
-        self, first_step: int, context: tf.distribute.InputContext | None
-    ) -> tf.data.Dataset:
-        return self.dataset.training_examples(
-            self.split,
-            image_size=self.model.image_size,
-            channel_means=self.model.channel_means,
-            global_batch_size=self.global_batch_size,
-            seed=self.seed,
-            first_step=first_step,
-            flip=self.flip,
-            context=context,
-        )
 
     def trainable_variables(self) -> Sequence[keras.Variable]:
         model = self.model
         parts = (model.trunk, model.conv5, model.fc6, model.fc7, model.classifiers)
         return [v for part in parts for v in part.trainable_variables]
 
-    def learning_rate_multipliers(self) -> Mapping[str, float]:
-        return {}
-
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         convolved = self.model.convolve(batch["image"], training=True)
         logits = self.model.represent(convolved, seed=replica_seed(seed))["logits"]
-        loss, accuracy = _classification(self.model, logits, batch["attributes"])
-        return loss / self.global_batch_size, {"accuracy": accuracy}
+        loss, accuracy = self.classification(logits, batch["attributes"])
+        return loss, {"accuracy": accuracy}
 
 
 class ManipulationStage:
@@ -162,15 +129,15 @@ class ManipulationStage:
         embedding = self.model.represent(images)["embedding"]
         anchor, positive, negative = tf.split(embedding, 3)
         query = self.model.query_embedding({"embedding": anchor}, batch["manipulation"])
-        classification, accuracy = _classification(
-            self.model, self.model.classifiers(query), batch["target"]
+        classified, accuracy = classification(
+            self.model.space, self.model.classifiers(query), batch["target"]
         )
         near, far = euclidean_distance(query, positive), euclidean_distance(query, negative)
         ranking = tf.reduce_sum(tf.nn.relu(self._margin + near - far))
-        loss = (classification + self._triplet_weight * ranking) / self.global_batch_size
+        loss = (classified + self._triplet_weight * ranking) / self.global_batch_size
         return loss, {
             "accuracy": accuracy,
-            "l_c": classification / self.global_batch_size,
+            "l_c": classified / self.global_batch_size,
             "l_t": ranking / self.global_batch_size,
             "triplet_accuracy": tf.reduce_sum(tf.cast(near < far, tf.float32))
             / self.global_batch_size,
@@ -178,13 +145,3 @@ class ManipulationStage:
             "positive_distance": tf.reduce_sum(near) / self.global_batch_size,
             "negative_distance": tf.reduce_sum(far) / self.global_batch_size,
         }
-
-
-def _classification(
-    model: AMNet, logits: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """The summed cross-entropy of this replica's images, and its share of the accuracy."""
-    sizes = model.space.num_values
-    correct, labelled = attribute_hits(logits, labels, sizes)
-    loss = tf.reduce_sum(attribute_cross_entropy(logits, labels, sizes))
-    return loss, correct / tf.maximum(labelled, 1.0) / num_replicas()

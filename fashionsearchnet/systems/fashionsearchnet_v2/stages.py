@@ -8,12 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.data.pipeline import Dataset
 from fashionsearchnet.data.sampling import EditSampler
 from fashionsearchnet.distribution import gather, num_replicas, replica_seed
+from fashionsearchnet.image_stage import ImageStage
 from fashionsearchnet.losses import (
-    attribute_cross_entropy,
-    attribute_hits,
     batch_ranking_loss,
     euclidean_distance,
     region_triplet_loss,
@@ -28,62 +26,21 @@ RANKING_LOSSES = {
 
 
 @dataclasses.dataclass
-class LocalizationStage:
-    """Trains the attention maps with the classification loss L_C alone (Eq. 2).
-
-    Losses are summed over the attributes, as printed, and averaged over the batch.
-
-    Attributes:
-      model: trained in place.
-      dataset: with the model's attribute space.
-      global_batch_size: images per step over all replicas.
-      split: to train on.
-      seed: of order and flips.
-      flip: mirror half of the images.
-    """
+class LocalizationStage(ImageStage):
+    """Trains the attention maps with the classification loss L_C alone (Eq. 2)."""
 
     model: FashionSearchNetV2
-    dataset: Dataset
-    global_batch_size: int = 64
-    split: str = "train"
-    seed: int = 0
-    flip: bool = False
     name: str = "localization"
-
-    def examples(
-        self, first_step: int, context: tf.distribute.InputContext | None
-    ) -> tf.data.Dataset:
-        return self.dataset.training_examples(
-            self.split,
-            image_size=self.model.image_size,
-            channel_means=self.model.channel_means,
-            global_batch_size=self.global_batch_size,
-            seed=self.seed,
-            first_step=first_step,
-            flip=self.flip,
-            context=context,
-        )
 
     def trainable_variables(self) -> Sequence[keras.Variable]:
         model = self.model
         parts = (model.trunk, model.conv5, model.attention_maps)
         return [v for part in parts for v in part.trainable_variables]
 
-    def learning_rate_multipliers(self) -> Mapping[str, float]:
-        return {}
-
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         located = self.model.localize(batch["image"], training=True)
-        loss, accuracy = self._classification(located["logits"], batch["attributes"])
+        loss, accuracy = self.classification(located["logits"], batch["attributes"])
         return loss, {"accuracy": accuracy}
-
-    def _classification(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """This replica's share of a classification loss and of the accuracy."""
-        sizes = self.model.space.num_values
-        loss = tf.reduce_sum(attribute_cross_entropy(logits, labels, sizes))
-        correct, labelled = attribute_hits(logits, labels, sizes)
-        accuracy = correct / tf.maximum(labelled, 1.0) / num_replicas()
-        return loss / self.global_batch_size, accuracy
 
 
 @dataclasses.dataclass
@@ -110,8 +67,8 @@ class RepresentationStage(LocalizationStage):
         located = self.model.localize(batch["image"], training=True)
         features = self.model.represent(located, seed=replica_seed(seed))
         labels = batch["attributes"]
-        attention_loss, _ = self._classification(located["logits"], labels)
-        head_loss, accuracy = self._classification(features["logits"], labels)
+        attention_loss, _ = self.classification(located["logits"], labels)
+        head_loss, accuracy = self.classification(features["logits"], labels)
         loss = (
             self.classification_weight * attention_loss
             + self.representation_classification_weight * head_loss
