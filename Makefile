@@ -1,5 +1,5 @@
 # make demo   trains, evaluates and searches on rendered garments (eight minutes on 2 cores)
-# make test   runs the tests
+# make test   runs the tests (between four and five minutes on 2 cores)
 # make serve  opens the search page on the demo's model (after make demo)
 # make check  lints and type-checks
 # Each sets up .venv first, once.
@@ -31,9 +31,10 @@ exports/demo/1/saved_model.pb: runs/demo/full/model.json | $(STAMP)
 runs/demo/full/model.json:
 	@echo "There is no model to serve yet: run make demo first."; exit 1
 
-# One process per core; a file's tests stay together, since they share what is costly to make.
+# One process per core; the tests of a file stay together, since they share what is costly to make,
+# and files come in the order of tests/conftest.py.
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP)
 	$(BIN)/ruff check fashionsearchnet tools tests setup.py

@@ -1,13 +1,10 @@
 """tools/build_index.py with a model and a data set in memory."""
 
-import importlib
-import sys
-
 import cv2
 import numpy as np
 import pytest
 from absl import flags
-from evaluation_fakes import SPACE, FakeDataset
+from evaluation_fakes import SPACE, FakeDataset, script
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
 
@@ -28,13 +25,9 @@ class FakeModel:
 
 @pytest.fixture(scope="module")
 def tool():
-    """The script as a module; its flags are taken back, since other scripts have the same."""
-    module = importlib.import_module("build_index")
-    yield module
-    for flag in flags.FLAGS.flags_by_module_dict()["build_index"]:
-        delattr(flags.FLAGS, flag.name)
+    with script("build_index") as module:
+        yield module
     flags.FLAGS.unparse_flags()
-    del sys.modules["build_index"]
 
 
 class Runner:

@@ -1,19 +1,14 @@
 """tools/explain.py on a fake system: which pictures it writes, and how it answers mistakes."""
 
-import importlib.util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from evaluation_fakes import FakeDataset, FakeSystem
+from evaluation_fakes import FakeDataset, FakeSystem, script
 
 from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
-
-SCRIPT = Path(__file__).parents[1] / "tools" / "explain.py"
 
 
 class Blind:
@@ -34,15 +29,8 @@ class Located(FakeSystem):
 
 @pytest.fixture(scope="module")
 def tool():
-    """The script as a module; its flags go when these tests are over, for other scripts'."""
-    before = set(flags.FLAGS)
-    spec = importlib.util.spec_from_file_location("explain_tool", SCRIPT)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
-    for name in set(flags.FLAGS) - before:
-        delattr(flags.FLAGS, name)
+    with script("explain") as module:
+        yield module
 
 
 @pytest.fixture
