@@ -55,6 +55,16 @@ def num_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def replica_rows(global_batch_size: int, context: tf.distribute.InputContext | None) -> list[slice]:
+    """Returns the rows of a global batch that this worker's replicas take, one after the other."""
+    if context is None:
+        return [slice(0, global_batch_size)]
+    share = global_batch_size // context.num_input_pipelines
+    first = context.input_pipeline_id * share
+    size = context.get_per_replica_batch_size(global_batch_size)
+    return [slice(start, start + size) for start in range(first, first + share, size)]
+
+
 def gather(tensor: tf.Tensor) -> tf.Tensor:
     """Returns the tensors of all replicas joined along the batch; call it inside the step.
 

@@ -1,5 +1,6 @@
 """The features of whole splits: every image goes through the network once."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,36 @@ from tqdm import tqdm
 
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.pipeline import Dataset
+
+
+def load_stored(
+    path: Path, dataset: Dataset, split: str, script: str, *, mapped: bool = False
+) -> np.ndarray:
+    """Returns features of a whole split that an earlier stage stored as .npy, in stored order.
+
+    Args:
+      path: the file in that stage's run.
+      dataset: that the run was trained on.
+      split: that it was trained on.
+      script: of tools/, which makes such runs.
+      mapped: return a memory map, for features that are larger than memory.
+
+    Raises:
+      FileNotFoundError: if the run has not finished that stage.
+      ValueError: if they are of another data set or split.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: --init_from must be a finished run of tools/{script}.py."
+        )
+    features = np.load(path, mmap_mode="r" if mapped else None)
+    num = dataset.num_examples(split)
+    if len(features) != num:
+        raise ValueError(
+            f"{path} holds {len(features)} images, but split {split!r} of {dataset.name} has "
+            f"{num}; use the --dataset and --train_split of that run (its flags.txt)."
+        )
+    return features
 
 
 def extract_features(

@@ -1,7 +1,7 @@
 """Reports of an evaluation: tables on the screen and in Markdown, JSON, and the curve over K."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,26 +109,26 @@ def markdown(report: dict[str, Any], curve_file: str) -> str:
     if not _is_single(report):
         title += f", {report['protocol']['num_changes']} attributes changed at once"
     parts = [title, _headline(report), f"## Top-{k} accuracy per {_group_word(report)}"]
-    parts += [_markdown_table(*_group_table(report)), _means(report)]
+    parts += [markdown_table(*_group_table(report)), _means(report)]
     if report["published"]:
         parts.append(
             f"Published rows: {report['published']['source']}. "
             f"{report['published']['protocol']}. Other images and queries than ours."
         )
     if columns(report):
-        parts += [f"95 % intervals of Top-{k}:", _markdown_table(*_interval_table(report))]
+        parts += [f"95 % intervals of Top-{k}:", markdown_table(*_interval_table(report))]
     parts += [
         f"## Top-K over K ({_mean_name(report)})",
-        _markdown_table(*_top_k_table(report, "top_k")),
+        markdown_table(*_top_k_table(report, "top_k")),
         f"![Top-K accuracy over K]({curve_file})",
         f"## NDCG@K ({_mean_name(report)})",
-        _markdown_table(*_top_k_table(report, "ndcg")),
+        markdown_table(*_top_k_table(report, "ndcg")),
         _NDCG_RULE,
         f"## {_difference_title(report)}",
         "\n".join(f"- {line}" for line in _difference_lines(report)),
     ]
     if report["localization"]:
-        parts += ["## Localisation", _markdown_table(*_localization_table(report))]
+        parts += ["## Localisation", markdown_table(*_localization_table(report))]
         parts.append(
             "Centre in box: how often the centre of the predicted box lies in the true one; area: "
             "share of the image; whole image: the same scores of a box that covers all of it."
@@ -260,12 +260,12 @@ def _group_table(report: dict[str, Any]) -> Table:
     number = [f"{tried[name]:,}" for name in shown]
     rows = [["manipulations", *number, "", f"{report['manipulations']['number']:,}"]]
     for row in (report["published"] or {"rows": []})["rows"]:
-        figures = [_figure(value) for value in row["per_group"]]
-        rows.append([f"published: {row['name']}", *figures, _figure(row["mean"]), ""])
+        figures = [figure_text(value) for value in row["per_group"]]
+        rows.append([f"published: {row['name']}", *figures, figure_text(row["mean"]), ""])
     for row in report["rows"]:
         result = row["top_k"][k]
-        figures = [_figure(value) for value in result["per_group"][: len(shown)]]
-        figures += [_with_interval(result, key) for key in ("mean", "queries")]
+        figures = [figure_text(value) for value in result["per_group"][: len(shown)]]
+        figures += [with_interval(result, key) for key in ("mean", "queries")]
         rows.append([row["name"], *figures])
     return header, rows
 
@@ -284,7 +284,7 @@ def _top_k_table(report: dict[str, Any], metric: str) -> Table:
     """Returns the mean over groups of `metric` ("top_k" or "ndcg") for each K."""
     keys = [str(k) for k in report["top_k"]]
     rows = [
-        [row["name"], *(_figure(row[metric][key]["mean"]) for key in keys)]
+        [row["name"], *(figure_text(row[metric][key]["mean"]) for key in keys)]
         for row in report["rows"]
     ]
     return ["K", *keys], rows
@@ -313,7 +313,7 @@ def _localization_table(report: dict[str, Any]) -> Table:
         "whole image: IoU": "whole_image_iou",
     }
     rows = [
-        [name, f"{entry['images']:,.0f}", *(_figure(entry[key]) for key in scored.values())]
+        [name, f"{entry['images']:,.0f}", *(figure_text(entry[key]) for key in scored.values())]
         for name, entry in report["localization"].items()
     ]
     return ["", "images", *scored], rows
@@ -365,7 +365,8 @@ def _manipulation_line(report: dict[str, Any]) -> str:
     return text
 
 
-def _figure(value: float | None) -> str:
+def figure_text(value: float | None) -> str:
+    """Returns a figure as the tables show it, '-' for none."""
     return "-" if value is None else f"{value:.3f}"
 
 
@@ -373,7 +374,8 @@ def _range(interval: Sequence[float] | None) -> str:
     return "-" if interval is None else f"{interval[0]:.3f}-{interval[1]:.3f}"
 
 
-def _with_interval(result: dict[str, Any], key: str) -> str:
+def with_interval(result: dict[str, Any], key: str) -> str:
+    """Returns one of the means of `scores.summarize` with its interval."""
     low, high = result[f"{key}_interval"]
     return f"{result[key]:.3f} [{low:.3f}, {high:.3f}]"
 
@@ -389,7 +391,8 @@ def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], ""])
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Returns a table in Markdown, figures to the right."""
     lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join("| " + " | ".join(line) + " |" for line in escaped)

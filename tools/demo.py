@@ -15,6 +15,8 @@ from pathlib import Path
 
 from absl import flags
 
+from fashionsearchnet.reproduction.flagfiles import read_flagfile
+
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
 flags.DEFINE_string("runs_dir", "runs/demo", "Folder of the demo's runs.")
@@ -27,24 +29,19 @@ flags.DEFINE_multi_string("set", ["neckline=v-neck"], "Edit of the search; repea
 ROOT = Path(__file__).parents[1]
 
 
-def epochs_in(flagfile: Path) -> float:
-    """Returns what a flagfile says of --num_epochs."""
-    (line,) = (line for line in flagfile.read_text().splitlines() if "--num_epochs=" in line)
-    return float(line.partition("=")[2])
-
-
 def commands(runs: Path) -> list[list[str]]:
     """Returns the commands of the demo, each a script of tools/ with its arguments."""
     data = [f"--data_dir={FLAGS.data_dir}", f"--dataset={FLAGS.dataset}"]
 
     def stage(script: str, flagfile: str, workdir: str, *extra: str) -> list[str]:
         path = ROOT / "flags" / "demo" / f"{flagfile}.flags"
+        epochs = float(read_flagfile(path)["num_epochs"]) * FLAGS.epochs_scale
         return [
             script,
             f"--flagfile={path}",
             *data,
             f"--workdir={runs / workdir}",
-            f"--num_epochs={epochs_in(path) * FLAGS.epochs_scale:g}",
+            f"--num_epochs={epochs:g}",
             *extra,
         ]
 

@@ -20,6 +20,7 @@ from absl import flags
 from fashionsearchnet import explain, protocol, search, systems
 from fashionsearchnet.attributes import parse_manipulation
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.explain.attention import map_geometry
 from fashionsearchnet.features import extract_features
 
 FLAGS = flags.FLAGS
@@ -129,10 +130,7 @@ def attention_panels(system, query, image, edited) -> list[explain.Panel]:
         return []
     found = system.attention(search.model_input(system, query.data))
     maps, boxes = (np.asarray(found[key])[0] for key in ("maps", "boxes"))
-    backbone = getattr(system, "backbone", None)
-    geometry = backbone and explain.MapGeometry(
-        backbone.first_centre, backbone.cell_stride, system.image_size
-    )
+    geometry = map_geometry(system)
     return [
         explain.attention_panel(
             image,

@@ -36,14 +36,7 @@ def main() -> None:
             dropout_rate=FLAGS.dropout_rate,
         )
     training_flags.load_pretrained_weights(model)
-    stage = ClassificationStage(
-        model,
-        dataset,
-        global_batch_size=FLAGS.batch_size,
-        split=FLAGS.train_split,
-        seed=FLAGS.seed,
-        flip=FLAGS.flip,
-    )
+    stage = ClassificationStage(model, dataset, **training_flags.image_stage_arguments())
     training_flags.train(stage, dataset, strategy)
     fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir)
     training_flags.save(model, stage.name, strategy)

@@ -25,14 +25,7 @@ def main() -> None:
     with strategy.scope():
         model = FashionSearchNetV2(dataset.space, **training_flags.network_arguments(dataset))
     training_flags.load_pretrained_weights(model)
-    stage = LocalizationStage(
-        model,
-        dataset,
-        global_batch_size=FLAGS.batch_size,
-        split=FLAGS.train_split,
-        seed=FLAGS.seed,
-        flip=FLAGS.flip,
-    )
+    stage = LocalizationStage(model, dataset, **training_flags.image_stage_arguments())
     training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)
 

@@ -62,10 +62,7 @@ def main() -> None:
     stage = RepresentationStage(
         model,
         dataset,
-        global_batch_size=FLAGS.batch_size,
-        split=FLAGS.train_split,
-        seed=FLAGS.seed,
-        flip=FLAGS.flip,
+        **training_flags.image_stage_arguments(),
         classification_weight=FLAGS.classification_weight,
         triplet_weight=FLAGS.triplet_weight,
         representation_classification_weight=FLAGS.representation_classification_weight,

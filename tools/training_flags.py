@@ -117,6 +117,16 @@ def load_start(system: str, dataset: pipeline.Dataset) -> Any:
     return found
 
 
+def image_stage_arguments() -> dict[str, Any]:
+    """Returns what the flags say of the images, as arguments of a stage that reads them."""
+    return {
+        "global_batch_size": FLAGS.batch_size,
+        "split": FLAGS.train_split,
+        "seed": FLAGS.seed,
+        "flip": FLAGS.flip,
+    }
+
+
 def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
     """Opens the data set, makes the run's folder and sets precision and seeds."""
     # A strategy of several workers must come before anything else of TensorFlow.

@@ -317,6 +317,14 @@ class GalleryIndex:
             for row, distance, there in zip(positions, distances, keys >= 0, strict=True)
         ]
 
+    def matching(self, filters: Mapping[str, Collection[str]]) -> np.ndarray:
+        """Returns the positions in `ids` of the items that filters let by, int64, in order.
+
+        See `search` for the filters and for what is raised.
+        """
+        selection = self._selection(filters)
+        return np.arange(len(self)) if selection is None else np.flatnonzero(selection.mask)
+
     def check_model(self, fingerprint: str, space: AttributeSpace) -> None:
         """Raises a ValueError if a model's vectors or attributes are not those of this index."""
         self.space.check_same(space, f"the index {self.directory}", "the model")

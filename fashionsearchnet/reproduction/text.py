@@ -1,8 +1,8 @@
 """The report of a reproduction in Markdown."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fashionsearchnet.reporting import figure_text, markdown_table, with_interval
 from fashionsearchnet.reproduction.estimate import duration
 
 
@@ -45,7 +45,7 @@ def _table_1(report: dict[str, Any]) -> list[str]:
         cells = [row["title"], *_measured_cells(row["measured"], len(report["attributes"]))]
         if paper:
             figures = row.get("published")
-            cells.append(_figure(figures["mean"] if figures else None))
+            cells.append(figure_text(figures["mean"] if figures else None))
         if is_same:
             cells.append(_signed(row.get("difference")))
         lines.append(cells)
@@ -61,14 +61,14 @@ def _table_1(report: dict[str, Any]) -> list[str]:
             f"**{paper['title']}**, for orientation only: other images, other attributes. "
             f"{paper['source']}."
         )
-    return ["## Table 1", _table(header, lines), " ".join(notes)]
+    return ["## Table 1", markdown_table(header, lines), " ".join(notes)]
 
 
 def _measured_cells(found: dict[str, Any] | None, size: int) -> list[str]:
     if found is None:
         return ["-"] * size + ["not measured", "-"]
-    figures = [_figure(value) for value in found["per_group"]]
-    return [*figures, _with_interval(found, "mean"), _with_interval(found, "queries")]
+    figures = [figure_text(value) for value in found["per_group"]]
+    return [*figures, with_interval(found, "mean"), with_interval(found, "queries")]
 
 
 def _per_attribute(report: dict[str, Any]) -> list[str]:
@@ -79,13 +79,16 @@ def _per_attribute(report: dict[str, Any]) -> list[str]:
         if not figures or not row["measured"]:
             continue
         ours = row["measured"]["per_group"]
-        lines.append([f"{row['title']}, paper", *map(_figure, figures)])
+        lines.append([f"{row['title']}, paper", *map(figure_text, figures)])
         pairs = zip(ours, figures, strict=True)
         changes = [None if None in pair else pair[0] - pair[1] for pair in pairs]
         lines.append([f"{row['title']}, difference", *map(_signed, changes)])
     if not lines:
         return []
-    return ["### Beside the paper, per attribute", _table(["", *report["attributes"]], lines)]
+    return [
+        "### Beside the paper, per attribute",
+        markdown_table(["", *report["attributes"]], lines),
+    ]
 
 
 def _steps(report: dict[str, Any]) -> list[str]:
@@ -108,7 +111,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
     counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
     return [
         "## What each step adds, and whether the paper's order holds",
-        _table(header, lines),
+        markdown_table(header, lines),
         "The paper's order: AMNet and w/o Rank < Rank < Rank-L < Rank-LG <= Full. "
         + (f"Of its {len(judged)} steps here {'; '.join(counts)}. " if judged else "")
         + "Holds: the whole interval of the paired difference is above zero; does not hold: below; "
@@ -122,7 +125,7 @@ def _predicted(report: dict[str, Any]) -> list[str]:
     lines = [
         [
             entry["title"],
-            _with_interval(entry["predicted_attributes"], "mean"),
+            with_interval(entry["predicted_attributes"], "mean"),
             _signed_interval(entry["difference"]),
         ]
         for entry in report["beside_predicted_attributes"]
@@ -130,7 +133,7 @@ def _predicted(report: dict[str, Any]) -> list[str]:
     if not lines:
         return []
     header = ["", "predicted attributes of its network", "the row is ahead by (95 %, paired)"]
-    return ["## Beside the simplest method", _table(header, lines)]
+    return ["## Beside the simplest method", markdown_table(header, lines)]
 
 
 def _seeds(report: dict[str, Any]) -> list[str]:
@@ -142,8 +145,8 @@ def _seeds(report: dict[str, Any]) -> list[str]:
     lines = [
         [
             entry["title"],
-            *(_figure(entry["means"].get(name)) for name in names),
-            *(_figure(entry[key]) for key in ("mean", "standard_deviation", "range")),
+            *(figure_text(entry["means"].get(name)) for name in names),
+            *(figure_text(entry[key]) for key in ("mean", "standard_deviation", "range")),
         ]
         for entry in report["seeds"]
     ]
@@ -151,7 +154,7 @@ def _seeds(report: dict[str, Any]) -> list[str]:
         "Every stage was trained again with each seed. A step that is smaller than these ranges "
         "may come from the seed."
     )
-    return [f"## Spread over seeds (mean Top-{report['k']})", _table(header, lines), note]
+    return [f"## Spread over seeds (mean Top-{report['k']})", markdown_table(header, lines), note]
 
 
 def _edits(report: dict[str, Any]) -> list[str]:
@@ -177,7 +180,7 @@ def _edits(report: dict[str, Any]) -> list[str]:
     )
     return [
         "## Several edits at once",
-        _table(header, lines),
+        markdown_table(header, lines),
         f"Top-{report['k']}, plain mean over the edited attributes or combinations of them, 95 % "
         f"intervals; {tried}. The paper edits one attribute at a time.",
     ]
@@ -197,7 +200,7 @@ def _localization(report: dict[str, Any]) -> list[str]:
     columns = list(next(iter(found.values())))
     lines = [["whole image", *(_box_cell(next(iter(found.values()))[c], True) for c in columns)]]
     lines += [[title, *(_box_cell(boxes[c]) for c in columns)] for title, boxes in found.items()]
-    return ["## Localization: centre in box / IoU / area", _table(["", *columns], lines)]
+    return ["## Localization: centre in box / IoU / area", markdown_table(["", *columns], lines)]
 
 
 def _box_cell(found: dict[str, float], whole: bool = False) -> str:
@@ -225,7 +228,7 @@ def _run_time(report: dict[str, Any]) -> list[str]:
         ],
     ]
     note = "The paper's network and 12 attributes; the paper's GPU is a GeForce GTX TITAN X."
-    return ["## Run time (section 4.7)", _table(["", "here", "paper"], lines), note]
+    return ["## Run time (section 4.7)", markdown_table(["", "here", "paper"], lines), note]
 
 
 def _how(report: dict[str, Any]) -> list[str]:
@@ -262,20 +265,11 @@ def _time_lines(report: dict[str, Any]) -> list[str]:
 
 
 def _mean_cell(found: dict[str, Any] | None) -> str:
-    return "-" if found is None else _with_interval(found, "mean")
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if found is None else with_interval(found, "mean")
 
 
 def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.3f}"
-
-
-def _with_interval(found: dict[str, Any], key: str) -> str:
-    low, high = found[f"{key}_interval"]
-    return f"{found[key]:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _signed_interval(found: dict[str, Any] | None) -> str:
@@ -283,10 +277,3 @@ def _signed_interval(found: dict[str, Any] | None) -> str:
         return "-"
     low, high = found["mean_interval"]
     return f"{found['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    escaped = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in escaped)

@@ -1,6 +1,5 @@
 """An export (see `fashionsearchnet/export.py`) as three calls on encoded images."""
 
-import dataclasses
 import os
 import re
 from collections.abc import Sequence
@@ -11,30 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import AttributeSpace, check_manipulations
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.serving.calls import ModelCalls
 
 _CURE = "Write one by tools/export.py, or correct the path."
 
 
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What the system reads in a batch of images.
-
-    Attributes:
-      probabilities: float32 `[B, C]`, one softmax per attribute's block of values.
-      values: int32 `[B, A]`, the likeliest value of each attribute.
-      maps: float32 `[B, A, h, w]`, where it looks; None for a system without attention.
-      boxes: float32 `[B, A, 4]` (ymin, xmin, ymax, xmax) in 0..1 of the image padded to a
-        square; None for a system without attention.
-    """
-
-    probabilities: np.ndarray
-    values: np.ndarray
-    maps: np.ndarray | None
-    boxes: np.ndarray | None
-
-
-class ExportedModel:
+class ExportedModel(ModelCalls):
     """One version of an export, loaded. Its methods may be called from several threads.
 
     Attributes:
@@ -84,65 +66,19 @@ class ExportedModel:
             ) from error
         self._signatures = self._loaded.signatures
 
-    def encode_gallery(self, images: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of images as they are, and what is read in them.
-
-        Args:
-          images: encoded JPEG or PNG, at least one.
-
-        Returns:
-          embedding float32 `[B, dim]` and probabilities float32 `[B, C]`.
-
-        Raises:
-          ValueError: naming the first image that cannot be decoded.
-        """
-        outputs = self._call("encode_gallery", images)
-        return outputs["embedding"], outputs["probabilities"]
-
-    def encode_query(
-        self, images: Sequence[bytes], manipulations: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of images with attributes changed.
-
-        Args:
-          images: encoded JPEG or PNG, at least one.
-          manipulations: int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
-
-        Returns:
-          embedding float32 `[B, dim]`, and probabilities float32 `[B, C]` of the images as they
-          are.
-
-        Raises:
-          ValueError: naming the first image that cannot be decoded, or the wrong manipulation.
-        """
-        manipulations = check_manipulations(self.space, manipulations, len(images))
-        outputs = self._call("encode_query", images, manipulation=tf.constant(manipulations))
-        return outputs["embedding"], outputs["probabilities"]
-
-    def predict(self, images: Sequence[bytes]) -> Prediction:
-        """Returns what is read in images (encoded JPEG or PNG, at least one), and where.
-
-        Raises:
-          ValueError: naming the first image that cannot be decoded.
-        """
-        outputs = self._call("predict", images)
-        return Prediction(
-            probabilities=outputs["probabilities"],
-            values=outputs["values"],
-            maps=outputs.get("maps"),
-            boxes=outputs.get("boxes"),
-        )
-
-    def _call(self, name: str, images: Sequence[bytes], **inputs: tf.Tensor) -> dict:
+    def _call(
+        self, signature: str, images: Sequence[bytes], **others: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Returns the outputs of a signature as arrays."""
         if not len(images):
             raise ValueError("images must hold at least one encoded image; got none.")
-        data = tf.constant(list(images), tf.string)
+        inputs = {"image_bytes": tf.constant(list(images), tf.string)}
+        inputs |= {name: tf.constant(array) for name, array in others.items()}
         try:
-            outputs = self._signatures[name](image_bytes=data, **inputs)
+            outputs = self._signatures[signature](**inputs)
         except tf.errors.InvalidArgumentError as error:
             _check_decodable(images)
-            raise ValueError(f"{name} failed: {_first_line(error)}") from error
+            raise ValueError(f"{signature} failed: {_first_line(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
 

@@ -3,7 +3,6 @@
 import hashlib
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Header, Path, Query, Response
 
 from fashionsearchnet.serving import errors, responses
@@ -13,7 +12,6 @@ from fashionsearchnet.serving.queries import (
     ItemsParameters,
     check_count,
     parse_filters,
-    passing,
     value_names,
 )
 from fashionsearchnet.serving.readings import image_path
@@ -66,7 +64,7 @@ async def read_items(
 
     def read() -> responses.Items:
         ids, values = index.ids, index.values
-        positions = passing(space, values, allowed) if allowed else np.arange(len(ids))
+        positions = index.matching(allowed)
         shown = positions[parameters.offset :][: parameters.limit]
         items = [
             responses.Item(

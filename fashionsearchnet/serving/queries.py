@@ -112,15 +112,6 @@ def parse_filters(space: AttributeSpace, filters: Sequence[str]) -> dict[str, li
     return allowed
 
 
-def passing(space: AttributeSpace, values: np.ndarray, allowed: dict[str, list[str]]) -> np.ndarray:
-    """Returns the positions int64 of the rows of `values` (int `[n, A]`) that filters let by."""
-    passes = np.ones(len(values), bool)
-    for name, names in allowed.items():
-        wanted = [space.value_index(name, value) for value in names]
-        passes &= np.isin(values[:, space.attribute_index(name)], wanted)
-    return np.flatnonzero(passes)
-
-
 def value_names(space: AttributeSpace, values: np.ndarray) -> dict[str, str | None]:
     """Returns the name of the value of each attribute, None where it is missing."""
     return {

@@ -16,12 +16,6 @@ _STRENGTH = 0.6  # opacity of the hottest place
 _DIGITS = 6
 
 
-def predicted_values(space: AttributeSpace, probabilities: np.ndarray) -> np.ndarray:
-    """Returns the likeliest value of each attribute, int32 `[A]`, of probabilities `[C]`."""
-    blocks = np.split(probabilities, space.offsets[1:])
-    return np.array([block.argmax() for block in blocks], np.int32)
-
-
 def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[responses.Reading]:
     """Returns what is read of each attribute in an image of probabilities float32 `[C]`."""
     found = []

@@ -7,6 +7,7 @@ import numpy as np
 from starlette.datastructures import UploadFile
 
 from fashionsearchnet.attributes import KEEP, apply_manipulation
+from fashionsearchnet.methods import predicted_values
 from fashionsearchnet.search import differences_from_labels, differences_from_prediction
 from fashionsearchnet.serving import readings, responses
 from fashionsearchnet.serving.errors import ApiError
@@ -85,7 +86,7 @@ async def answer(service: Service, search: Search) -> responses.SearchAnswer:
     found = await service.nearest(encoded.embedding, search.k, search.filters, search.item)
     end = time.perf_counter()
     space = service.model.space
-    predicted = readings.predicted_values(space, encoded.probabilities)
+    predicted = predicted_values(space, encoded.probabilities)
     known = predicted if search.labels is None else search.labels
     target = apply_manipulation(known, search.manipulation)
     return responses.SearchAnswer(

@@ -16,8 +16,9 @@ from starlette.datastructures import UploadFile
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
+from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.errors import ApiError
-from fashionsearchnet.serving.exported import ExportedModel, Prediction
+from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.images import prepare_image
 from fashionsearchnet.serving.metrics import Metrics
 from fashionsearchnet.serving.settings import Settings

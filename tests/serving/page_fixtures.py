@@ -16,7 +16,7 @@ from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.serving.app import create_app
-from fashionsearchnet.serving.exported import Prediction
+from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.settings import Settings
 
 MARKUP = "<img src=x onerror=alert(1)>"

@@ -18,7 +18,7 @@ from fakes import SPACE
 from fashionsearchnet.index.gallery_index import Found
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.serving.app import create_app
-from fashionsearchnet.serving.exported import Prediction
+from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.settings import Settings
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
@@ -136,12 +136,15 @@ class FakeIndex:
     def image(self, name: str) -> bytes | None:
         return self._images[name]
 
-    def search(self, queries, k, filters=None):
+    def matching(self, filters):
         allowed = np.ones(len(self), bool)
-        for name, values in (filters or {}).items():
+        for name, values in filters.items():
             wanted = [SPACE.value_index(name, value) for value in values]
             allowed &= np.isin(self.values[:, SPACE.attribute_index(name)], wanted)
-        positions = np.flatnonzero(allowed)
+        return np.flatnonzero(allowed)
+
+    def search(self, queries, k, filters=None):
+        positions = self.matching(filters or {})
         found = []
         for query in queries:
             distances = np.linalg.norm(np.array(self._vectors)[positions] - query, axis=1)

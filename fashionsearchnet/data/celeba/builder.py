@@ -9,8 +9,6 @@ groups.json, with what is the paper's and what is ours.
 """
 
 import functools
-import importlib.resources
-import json
 from pathlib import Path
 
 import numpy as np
@@ -130,8 +128,7 @@ def _group(path: Path, columns: list[str], signs: np.ndarray) -> np.ndarray:
 @functools.cache
 def _groups() -> dict[str, dict[str, str]]:
     """For each attribute its values, each with the column and the sign it must have."""
-    text = importlib.resources.files(__package__).joinpath("groups.json").read_text("utf-8")
-    return json.loads(text)["groups"]
+    return files.read_table(__package__, "groups.json")["groups"]
 
 
 DATASET = PublishedDataset(

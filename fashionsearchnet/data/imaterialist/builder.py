@@ -12,7 +12,6 @@ the paper's and what is ours.
 import csv
 import dataclasses
 import functools
-import importlib.resources
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -198,8 +197,7 @@ def _values_of(labels: Iterable[Meaning], space: AttributeSpace) -> tuple[tuple[
 
 @functools.cache
 def _groups() -> dict[str, Any]:
-    text = importlib.resources.files(__package__).joinpath("groups.json").read_text("utf-8")
-    return json.loads(text)
+    return files.read_table(__package__, "groups.json")
 
 
 DATASET = PublishedDataset(

@@ -8,8 +8,6 @@ images where the papers say 101,021.
 
 import dataclasses
 import functools
-import importlib.resources
-import json
 from pathlib import Path
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
@@ -105,8 +103,7 @@ def _read_column(path: Path, values: list[str]) -> dict[str, str]:
 
 @functools.cache
 def _attributes() -> dict[str, dict]:
-    text = importlib.resources.files(__package__).joinpath("values.json").read_text("utf-8")
-    return json.loads(text)["attributes"]
+    return files.read_table(__package__, "values.json")["attributes"]
 
 
 DATASET = PublishedDataset(

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import AttributeSpace, check_manipulations
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.serving.exported import Prediction, find_version
+from fashionsearchnet.serving.calls import ModelCalls
+from fashionsearchnet.serving.exported import find_version
 from fashionsearchnet.serving.tensorflow_serving.contract import (
     check_images,
     check_signatures,
@@ -32,7 +33,7 @@ _LOADING = ("START", "LOADING")
 _DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32}
 
 
-class ServedModel:
+class ServedModel(ModelCalls):
     """One version of a served model. Its methods may be called from several threads.
 
     The version is settled when the client is made, and every request asks for that version: a
@@ -102,58 +103,6 @@ class ServedModel:
         self.dim = self._check(metadata, exported_version)
         self._outputs = {key: value.outputs for key, value in metadata.signatures.items()}
         self._spec = ModelSpec(name, metadata.version)
-
-    def encode_gallery(self, images: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of images as they are, and what is read in them.
-
-        Args:
-          images: encoded JPEG or PNG, at least one.
-
-        Returns:
-          embedding float32 `[B, dim]` and probabilities float32 `[B, C]`.
-
-        Raises:
-          ValueError: naming the first image that the server refuses.
-          ServingError: if the server fails, is gone, or no longer has this version.
-        """
-        outputs = self._call("encode_gallery", images)
-        return outputs["embedding"], outputs["probabilities"]
-
-    def encode_query(
-        self, images: Sequence[bytes], manipulations: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of images with attributes changed.
-
-        Args:
-          images: encoded JPEG or PNG, at least one.
-          manipulations: int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
-
-        Returns:
-          embedding float32 `[B, dim]`, and probabilities float32 `[B, C]` of the images as they
-          are.
-
-        Raises:
-          ValueError: naming the first image that the server refuses, or the wrong manipulation.
-          ServingError: if the server fails, is gone, or no longer has this version.
-        """
-        manipulations = check_manipulations(self.space, manipulations, len(images))
-        outputs = self._call("encode_query", images, manipulation=manipulations)
-        return outputs["embedding"], outputs["probabilities"]
-
-    def predict(self, images: Sequence[bytes]) -> Prediction:
-        """Returns what is read in images (encoded JPEG or PNG, at least one), and where.
-
-        Raises:
-          ValueError: naming the first image that the server refuses.
-          ServingError: if the server fails, is gone, or no longer has this version.
-        """
-        outputs = self._call("predict", images)
-        return Prediction(
-            probabilities=outputs["probabilities"],
-            values=outputs["values"],
-            maps=outputs.get("maps"),
-            boxes=outputs.get("boxes"),
-        )
 
     def close(self) -> None:
         """Closes the connection."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fashionsearchnet import files
 from fashionsearchnet.data.pipeline import Dataset
-from fashionsearchnet.features import extract_features
+from fashionsearchnet.features import extract_features, load_stored
 from fashionsearchnet.systems.amnet.memory import class_means
 from fashionsearchnet.systems.amnet.model import AMNet
 
@@ -52,16 +52,4 @@ def load_convolved(workdir: str | os.PathLike[str], dataset: Dataset, split: str
       ValueError: if they are of another data set or split.
     """
     path = Path(workdir) / _FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: --init_from must be a finished run of "
-            "tools/train_amnet_classification.py."
-        )
-    convolved = np.load(path, mmap_mode="r")
-    num = dataset.num_examples(split)
-    if len(convolved) != num:
-        raise ValueError(
-            f"{path} holds {len(convolved)} images, but split {split!r} of {dataset.name} has "
-            f"{num}; use the --dataset and --train_split of that run (its flags.txt)."
-        )
-    return convolved
+    return load_stored(path, dataset, split, "train_amnet_classification", mapped=True)

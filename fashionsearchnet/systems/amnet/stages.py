@@ -10,7 +10,7 @@ import tensorflow as tf
 from fashionsearchnet.attributes import apply_manipulation
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.sampling import EditSampler
-from fashionsearchnet.distribution import replica_seed
+from fashionsearchnet.distribution import replica_rows, replica_seed
 from fashionsearchnet.image_stage import ImageStage, classification
 from fashionsearchnet.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
@@ -88,17 +88,12 @@ class ManipulationStage:
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
-        first, share, size = 0, self.global_batch_size, self.global_batch_size
-        if context is not None:
-            share //= context.num_input_pipelines
-            first = context.input_pipeline_id * share
-            size = context.get_per_replica_batch_size(self.global_batch_size)
-        starts = range(first, first + share, size)
+        pieces = replica_rows(self.global_batch_size, context)
 
         def batches() -> Iterator[dict[str, np.ndarray]]:
             for t in self._sampler.batches(self._seed, first_step, self.global_batch_size):
                 target = apply_manipulation(self._values[t.anchor], t.manipulation)
-                for rows in (slice(start, start + size) for start in starts):
+                for rows in pieces:
                     yield {
                         "anchor": self._convolved[t.anchor[rows]],
                         "positive": self._convolved[t.positive[rows]],
@@ -107,6 +102,7 @@ class ManipulationStage:
                         "target": target[rows],
                     }
 
+        size = pieces[0].stop - pieces[0].start
         images = tf.TensorSpec([size, self.model.convolved_dim], tf.float32)
         values = tf.TensorSpec([size, self.model.space.num_attributes], tf.int32)
         signature = {

@@ -7,7 +7,7 @@ import numpy as np
 
 from fashionsearchnet import files
 from fashionsearchnet.data.pipeline import Dataset
-from fashionsearchnet.features import extract_features
+from fashionsearchnet.features import extract_features, load_stored
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
@@ -37,17 +37,4 @@ def load_representations(
       FileNotFoundError: if the run has not finished its second stage.
       ValueError: if they are of another data set or split.
     """
-    path = Path(workdir) / _FILE
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} does not exist: --init_from must be a finished run of "
-            "tools/train_representations.py."
-        )
-    representations = np.load(path)
-    num = dataset.num_examples(split)
-    if len(representations) != num:
-        raise ValueError(
-            f"{path} holds {len(representations)} images, but split {split!r} of {dataset.name} "
-            f"has {num}; use the --dataset and --train_split of that run (its flags.txt)."
-        )
-    return representations
+    return load_stored(Path(workdir) / _FILE, dataset, split, "train_representations")

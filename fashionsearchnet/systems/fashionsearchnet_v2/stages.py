@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.sampling import EditSampler
-from fashionsearchnet.distribution import gather, num_replicas, replica_seed
+from fashionsearchnet.distribution import gather, num_replicas, replica_rows, replica_seed
 from fashionsearchnet.image_stage import ImageStage
 from fashionsearchnet.losses import (
     batch_ranking_loss,
@@ -162,27 +162,23 @@ class GlobalStage:
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
-        num_attributes = self.model.space.num_attributes
+        pieces = replica_rows(self.global_batch_size, context)
 
         def batches():
             for t in self._sampler.batches(self._seed, first_step, self.global_batch_size):
-                yield {
-                    "anchor": t.anchor,
-                    "manipulation": t.manipulation,
-                    "positive": t.positive,
-                    "negative": t.negative,
-                }
+                for rows in pieces:
+                    yield {
+                        "anchor": t.anchor[rows],
+                        "manipulation": t.manipulation[rows],
+                        "positive": t.positive[rows],
+                        "negative": t.negative[rows],
+                    }
 
-        row = tf.TensorSpec([self.global_batch_size], tf.int32)
-        edit = tf.TensorSpec([self.global_batch_size, num_attributes], tf.int32)
+        size = pieces[0].stop - pieces[0].start
+        row = tf.TensorSpec([size], tf.int32)
+        edit = tf.TensorSpec([size, self.model.space.num_attributes], tf.int32)
         signature = {"anchor": row, "manipulation": edit, "positive": row, "negative": row}
         examples = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        if context is not None:
-            share = self.global_batch_size // context.num_input_pipelines
-            first = context.input_pipeline_id * share
-            examples = examples.map(lambda b: {k: v[first : first + share] for k, v in b.items()})
-            size = context.get_per_replica_batch_size(self.global_batch_size)
-            examples = examples.unbatch().batch(size, drop_remainder=True)
         return examples.prefetch(tf.data.AUTOTUNE)
 
     def trainable_variables(self) -> Sequence[keras.Variable]:
