@@ -35,6 +35,7 @@ OTHER_STEPS = (
     ("full", "full_memory_100", "memory at 100 times the learning rate"),
     ("full", "full_edit_weights", "one set of lambda per edit"),
     ("full", "full_normalized", "representations of equal length"),
+    ("full_normalized", "full_normalized_triplets", "and in the triplets of regions too"),
     ("full", "ours", "all of ours together"),
 )
 

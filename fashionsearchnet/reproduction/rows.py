@@ -6,7 +6,11 @@ from pathlib import Path
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.reproduction.flagfiles import parse_flags, read_flagfile
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS, VARIANTS
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
+    PAPER_VARIANTS,
+    VARIANTS,
+    representations_of,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +80,8 @@ def choose_rows(names: Sequence[str], flags_dir: Path, flag: str) -> list[Row]:
     return [ROWS[key] for key in available if not names or key in names]
 
 
-def representations_of(row: Row) -> tuple[str, str]:
-    """Returns folder and variant of the second stage that a row's last stage starts from.
-
-    Rows whose representations are trained alike share one: see
-    `variants.check_shares_representations`.
-    """
-    wanted = VARIANTS[row.variant]
-    for name in (*PAPER_VARIANTS, row.variant):
-        other = VARIANTS[name]
-        if (other.ranking, other.pooling) == (wanted.ranking, wanted.pooling):
-            break
-    return (f"{name}_representations" if other.global_ranking else name), name
+def second_stage_of(row: Row) -> tuple[str, str]:
+    """Returns folder and variant of the second stage that a row's last stage starts from."""
+    name = representations_of(row.variant)
+    # A variant with a third stage has its own folder for the run of that.
+    return (f"{name}_representations" if VARIANTS[name].global_ranking else name), name

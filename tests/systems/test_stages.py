@@ -198,13 +198,27 @@ def test_two_replicas_give_the_weights_of_one(build, tmp_path):
         np.testing.assert_allclose(value, one[path], rtol=1e-3, atol=1e-4, err_msg=path)
 
 
-@pytest.mark.parametrize("variant", PAPER_VARIANTS)  # ours share the second stage of `full`
+# The others share the second stage of one of these.
+@pytest.mark.parametrize("variant", [*PAPER_VARIANTS, "full_normalized_triplets"])
 def test_every_variant_trains_its_second_stage(variant, tmp_path):
     stage = representations(variant)
     train(stage, tmp_path, 2, log_every=1)
     line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
     assert ("l_t" in line) == VARIANTS[variant].ranking
     assert ("box_area" in line) == any(VARIANTS[variant].pooling)
+
+
+@pytest.mark.parametrize(
+    ("variant", "angles_only"), [("full", False), ("full_normalized_triplets", True)]
+)
+def test_normalised_triplets_see_no_lengths(variant, angles_only):
+    stage = representations(variant, normalization="none", dropout_rate=0.0)
+    batch, seed = next(iter(stage.examples(0, None))), tf.constant([1, 2])
+    before = stage.loss(batch, seed)[1]["l_t"]
+    for variable in stage.model.heads.output_layer.variables:
+        variable.assign(3.0 * variable)
+    after = stage.loss(batch, seed)[1]["l_t"]
+    assert (abs(after - before) < 1e-5) == angles_only
 
 
 @pytest.mark.parametrize("variant", ["full_edit_weights", "full_normalized"])

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 
-BLOCK_LENGTH = 6.0  # of a normalised representation: about that of fc10 without it
+_BLOCK_LENGTH = 6.0  # of a normalised representation: about that of fc10 without it
 
 
 class AttributeMemory(keras.layers.Layer):
@@ -101,7 +101,7 @@ class GlobalRepresentation(keras.layers.Layer):
         if self.depends_on_edit:
             weights = edit_shares(manipulation) @ weights  # [B, A]
         if self._normalized:
-            representations = BLOCK_LENGTH * tf.math.l2_normalize(representations, axis=-1)
+            representations = equal_length(representations)
         return tf.matmul(flatten(representations * weights[..., None]), self.projection)
 
     def gallery(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
@@ -130,6 +130,11 @@ def edit_shares(manipulation: tf.Tensor) -> tf.Tensor:
     none = tf.reduce_all(manipulation == KEEP, axis=1, keepdims=True)
     edited = tf.where(none, 1.0, edited)
     return edited / tf.reduce_sum(edited, axis=1, keepdims=True)
+
+
+def equal_length(representations: tf.Tensor) -> tf.Tensor:
+    """Returns `[..., dim]` with every representation brought to the same length."""
+    return _BLOCK_LENGTH * tf.math.l2_normalize(representations, axis=-1)
 
 
 def flatten(representations: tf.Tensor) -> tf.Tensor:

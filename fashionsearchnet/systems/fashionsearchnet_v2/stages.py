@@ -17,6 +17,7 @@ from fashionsearchnet.losses import (
     region_triplet_loss,
     soft_triplet_loss,
 )
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import equal_length
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
 RANKING_LOSSES = {
@@ -76,9 +77,10 @@ class RepresentationStage(LocalizationStage):
         logged = {"accuracy": accuracy, "l_c": attention_loss, "l_tc": head_loss}
         if self.model.variant.ranking:
             # Triplets are drawn from the whole batch, whatever the number of replicas.
-            triplets, valid = region_triplet_loss(
-                gather(features["embedding"]), gather(labels), seed
-            )
+            compared = features["embedding"]
+            if self.model.variant.normalized_triplets:
+                compared = equal_length(compared)
+            triplets, valid = region_triplet_loss(gather(compared), gather(labels), seed)
             share = self.global_batch_size * num_replicas()
             logged["l_t"] = tf.reduce_sum(triplets) / share
             # How often the negative is nearer than the positive would be 1 at worst.

@@ -18,6 +18,7 @@ class Variant:
       updatable_memory: train the attribute memory in the global stage.
       edit_weights: one set of lambda per manipulated attribute.
       normalized: rank representations of equal length.
+      normalized_triplets: compare representations of equal length in the triplets of regions too.
       blockwise: each attribute has its own projection (`edit_ranking.EditRanking`).
     """
 
@@ -29,12 +30,18 @@ class Variant:
     updatable_memory: bool = False
     edit_weights: bool = False
     normalized: bool = False
+    normalized_triplets: bool = False
     blockwise: bool = False
 
     @property
     def pooling(self) -> tuple[bool, ...]:
         """Which maps feed the heads: False for the whole map, True for the region."""
         return (True, False) if self.fusion else (self.localization,)
+
+    def shares_representations(self, other: "Variant") -> bool:
+        """Returns whether the second stage trains the same in both."""
+        keys = ("ranking", "pooling", "normalized_triplets")
+        return all(getattr(self, key) == getattr(other, key) for key in keys)
 
 
 VARIANTS = {
@@ -47,6 +54,12 @@ VARIANTS = {
     # Beyond the paper: what each change of ours does on its own, and all together.
     "full_edit_weights": Variant("Full, lambda per edit", updatable_memory=True, edit_weights=True),
     "full_normalized": Variant("Full, normalised", updatable_memory=True, normalized=True),
+    "full_normalized_triplets": Variant(
+        "Full, normalised triplets",
+        updatable_memory=True,
+        normalized=True,
+        normalized_triplets=True,
+    ),
     "ours": Variant(
         "Ours", updatable_memory=True, edit_weights=True, normalized=True, blockwise=True
     ),
@@ -61,17 +74,17 @@ def get_variant(name: str) -> Variant:
     return VARIANTS[check_choice("variant", name, VARIANTS)]
 
 
+def representations_of(name: str) -> str:
+    """Returns the variant whose second stage a variant needs: the first that trains the same."""
+    wanted = get_variant(name)
+    return next(key for key, other in VARIANTS.items() if wanted.shares_representations(other))
+
+
 def check_shares_representations(wanted: str, trained: str, where: str) -> None:
     """Raises a ValueError if `trained` has other local representations than `wanted` needs."""
-    first, second = get_variant(wanted), get_variant(trained)
-    if (first.ranking, first.pooling) == (second.ranking, second.pooling):
+    if get_variant(wanted).shares_representations(get_variant(trained)):
         return
-    fitting = [
-        name
-        for name in PAPER_VARIANTS
-        if ((other := VARIANTS[name]).ranking, other.pooling) == (first.ranking, first.pooling)
-    ]
     raise ValueError(
         f"{where} holds the representations of variant {trained!r}, which {wanted!r} cannot use; "
-        f"start from a run of {' or '.join(fitting)}."
+        f"start from a run of {representations_of(wanted)}."
     )
