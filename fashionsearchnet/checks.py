@@ -22,6 +22,16 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
     return value
 
 
+def whole_numbers(flag: str, texts: Collection[str], least: int) -> tuple[int, ...]:
+    """Returns the different numbers of a list flag in their order, each at least `least`."""
+    if not texts or not all(text.strip().isdecimal() for text in texts):
+        raise ValueError(f"--{flag} must be whole numbers with commas; got {','.join(texts)!r}.")
+    numbers = tuple(dict.fromkeys(int(text) for text in texts))
+    if min(numbers) < least:
+        raise ValueError(f"--{flag} must each be at least {least}; got {','.join(texts)}.")
+    return numbers
+
+
 def suggestion(value: Any, choices: Collection[Any]) -> str:
     """Returns ' (did you mean X?)' for the choice nearest to a misspelt `value`, or ''."""
     by_text = {str(choice).lower(): str(choice) for choice in choices}

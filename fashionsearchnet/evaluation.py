@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,12 +79,24 @@ def evaluate(
     name: str = "",
     batch_size: int = 64,
 ) -> Evaluation:
-    """Returns the measured system beside the three baselines.
+    """Returns the measured system beside the three baselines; see `evaluate_each`."""
+    return next(evaluate_each(system, dataset, [settings], beside, name, batch_size))
+
+
+def evaluate_each(
+    system: Any,
+    dataset: Any,
+    settings: Sequence[Settings],
+    beside: Iterable[tuple[str, scores.Outcomes]] = (),
+    name: str = "",
+    batch_size: int = 64,
+) -> Iterator[Evaluation]:
+    """Yields an evaluation for each of some settings; every image is seen once for all of them.
 
     Args:
       system: a trained system.
       dataset: of `pipeline.open_dataset`.
-      settings: how to measure.
+      settings: how to measure, such as with one and with two changes; all on the same splits.
       beside: stored outcomes of other runs on the same manipulations, each with a text that says
         where it is from; their systems get a row.
       name: of the system's row; '' for the system's own name.
@@ -95,52 +107,48 @@ def evaluate(
         manipulation exists, or `beside` was measured on others.
     """
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
-    query_ids, gallery_ids = (
-        list(dataset.image_ids(split)) for split in (settings.query_split, settings.gallery_split)
-    )
-    _check_disjoint(query_ids, gallery_ids, settings)
-    gallery = protocol.Gallery(np.asarray(dataset.labels(settings.gallery_split)))
-    manipulations = protocol.enumerate_manipulations(
-        np.asarray(dataset.labels(settings.query_split)),
-        gallery,
-        settings.hit_rule,
-        settings.add_missing,
-        settings.max_manipulations_per_attribute,
-        settings.seed,
-        settings.num_changes,
-    )
+    beside = list(beside)
+    (splits,) = {(how.query_split, how.gallery_split) for how in settings}
+    query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
+    _check_disjoint(query_ids, gallery_ids, splits)
+    query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
+    gallery = protocol.Gallery(gallery_labels)
+    # All manipulations before the long work: what cannot be measured is said at once.
+    listed = [_manipulations(query_labels, gallery, how) for how in settings]
     name = name or system_name(system)
     query_features, gallery_features = (
-        extract_features(system, dataset, split, batch_size)
-        for split in (settings.query_split, settings.gallery_split)
+        extract_features(system, dataset, split, batch_size) for split in splits
     )
-    measured = [
-        rank_method(method, manipulations, gallery, settings)
-        for method in methods(system, query_features, gallery_features, name)
-    ]
-    outcomes = scores.Outcomes(
-        protocol=_protocol_text(dataset, settings, query_ids, gallery_ids),
-        query=manipulations.query,
-        group=manipulations.group,
-        edits=manipulations.edits,
-        group_names=manipulations.group_names(system.space.names),
-        top_k=settings.top_k,
-        rows=(measured[-1], *measured[:-1]),
-    )
-    others = _rows_beside(outcomes, beside, [row.name for row in measured])
-    return Evaluation(
-        space=system.space,
-        settings=settings,
-        dataset=dataset.name,
-        num_queries=len(query_ids),
-        num_gallery=len(gallery_ids),
-        manipulations=manipulations,
-        rows=(chance_row(manipulations, gallery, settings), *measured[:-1], *others, measured[-1]),
-        outcomes=outcomes,
-        localization=localization(system, dataset, settings, query_features, gallery_features),
-        system=describe_system(system, name),
-        versions=runs.versions(),
-    )
+    fit = localization(system, dataset, splits, query_features, gallery_features)
+    for how, manipulations in zip(settings, listed, strict=True):
+        measured = [
+            rank_method(method, manipulations, gallery, how)
+            for method in methods(system, query_features, gallery_features, name)
+        ]
+        outcomes = scores.Outcomes(
+            protocol=_protocol_text(dataset, how, query_ids, gallery_ids),
+            query=manipulations.query,
+            group=manipulations.group,
+            edits=manipulations.edits,
+            group_names=manipulations.group_names(system.space.names),
+            top_k=how.top_k,
+            rows=(measured[-1], *measured[:-1]),
+        )
+        others = _rows_beside(outcomes, beside, [row.name for row in measured])
+        chance = chance_row(manipulations, gallery, how)
+        yield Evaluation(
+            space=system.space,
+            settings=how,
+            dataset=dataset.name,
+            num_queries=len(query_ids),
+            num_gallery=len(gallery_ids),
+            manipulations=manipulations,
+            rows=(chance, *measured[:-1], *others, measured[-1]),
+            outcomes=outcomes,
+            localization=fit,
+            system=describe_system(system, name),
+            versions=runs.versions(),
+        )
 
 
 def rank_method(
@@ -187,14 +195,13 @@ def chance_row(
 def localization(
     system: Any,
     dataset: Any,
-    settings: Settings,
+    splits: tuple[str, str],
     query_features: Features,
     gallery_features: Features,
 ) -> dict[str, Any] | None:
     """Returns how well the boxes of the queries and the gallery fit, or None without boxes."""
     if not dataset.has_boxes or "boxes" not in query_features:
         return None
-    splits = (settings.query_split, settings.gallery_split)
     boxes = np.concatenate([query_features["boxes"], gallery_features["boxes"]])
     truth = np.concatenate([dataset.boxes(split, system.image_size) for split in splits])
     return score_boxes(dataset.space, boxes, truth)
@@ -245,6 +252,21 @@ def describe_system(system: Any, name: str) -> dict[str, Any]:
     return {"name": name, "class": type(system).__name__, "arguments": arguments}
 
 
+def _manipulations(
+    query_labels: np.ndarray, gallery: protocol.Gallery, settings: Settings
+) -> protocol.Manipulations:
+    """Returns what is to be measured."""
+    return protocol.enumerate_manipulations(
+        query_labels,
+        gallery,
+        settings.hit_rule,
+        settings.add_missing,
+        settings.max_manipulations_per_attribute,
+        settings.seed,
+        settings.num_changes,
+    )
+
+
 def _rows_beside(
     outcomes: scores.Outcomes,
     beside: Iterable[tuple[str, scores.Outcomes]],
@@ -265,14 +287,14 @@ def _rows_beside(
 
 
 def _check_disjoint(
-    query_ids: Sequence[str], gallery_ids: Sequence[str], settings: Settings
+    query_ids: Sequence[str], gallery_ids: Sequence[str], splits: tuple[str, str]
 ) -> None:
     """Raises a ValueError if an image is both query and gallery item."""
     shared = set(query_ids) & set(gallery_ids)
     if shared:
         raise ValueError(
-            f"{len(shared)} images are both in query split {settings.query_split!r} and in gallery "
-            f"split {settings.gallery_split!r} (such as {min(shared)!r}); they must be disjoint. "
+            f"{len(shared)} images are both in query split {splits[0]!r} and in gallery "
+            f"split {splits[1]!r} (such as {min(shared)!r}); they must be disjoint. "
             "To cut one split use slices such as 'validation[:30%]' and 'validation[30%:]'."
         )
 

@@ -7,7 +7,7 @@ from evaluation_fakes import BOX, SPACE, EditDependentSystem, FakeDataset, FakeS
 
 from fashionsearchnet import evaluation, protocol
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.evaluation import Settings, evaluate
+from fashionsearchnet.evaluation import Settings, evaluate, evaluate_each
 
 SMALL = Settings(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
 
@@ -96,6 +96,34 @@ def test_gallery_that_depends_on_the_edit_is_ranked_per_group(num_changes):
         assert row.ranks[m] == 1 + has_values[: np.argmax(hits)].sum()
 
 
+def test_numbers_of_changes_share_one_pass_over_the_images():
+    dataset, passes = FakeDataset(), []
+    plain = dataset.images
+
+    def counted(split, *rest, **more):
+        passes.append(split)
+        return plain(split, *rest, **more)
+
+    dataset.images = counted
+    how = [SMALL, dataclasses.replace(SMALL, num_changes=2)]
+    together = list(evaluate_each(FakeSystem(noise=0.6), dataset, how))
+    assert passes == ["query", "gallery"]
+    for measured, settings in zip(together, how, strict=True):
+        alone = evaluate(FakeSystem(noise=0.6), FakeDataset(), settings)
+        assert measured.outcomes.protocol == alone.outcomes.protocol
+        ranks = rows_of(measured)["fake"].ranks
+        np.testing.assert_array_equal(ranks, rows_of(alone)["fake"].ranks)
+
+
+def test_what_cannot_be_measured_is_said_before_the_images_are_looked_at():
+    dataset = FakeDataset()
+    dataset.images = None
+    with pytest.raises(ValueError, match="num_changes must be between 1 and 3; got 4"):
+        list(
+            evaluate_each(FakeSystem(), dataset, [SMALL, dataclasses.replace(SMALL, num_changes=4)])
+        )
+
+
 def test_another_run_beside():
     dataset = FakeDataset()
     first = evaluate(FakeSystem(noise=0.9, name="blurred"), dataset, SMALL)
@@ -126,6 +154,13 @@ def test_another_attribute_space_is_refused():
 def test_broken_embeddings_are_refused_instead_of_scoring_perfectly():
     with pytest.raises(ValueError, match="NaN or infinity"):
         evaluate(FakeSystem(noise=float("nan")), FakeDataset(), SMALL)
+
+
+def test_one_name_is_not_given_to_two_reports():
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", "--workdir=run", "--num_changes=1,2", "--name=both"])
+        with pytest.raises(ValueError, match="--name and --beside are for one report"):
+            tool.main()
 
 
 def test_settings_are_checked():
@@ -179,6 +214,7 @@ def test_no_boxes_no_localization():
 def test_the_script_draws_where_several_attributes_change(arguments, name, num_changes, most):
     with script("evaluate") as tool:
         flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
-        how = tool.settings()
-        assert tool.report_name() == name
+        (number,) = map(int, flags.FLAGS.num_changes)
+        how = tool.settings(number)
+        assert tool.report_name(number) == name
     assert (how.num_changes, how.max_manipulations_per_attribute) == (num_changes, most)

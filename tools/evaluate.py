@@ -7,9 +7,10 @@ Choices are made on a validation cut, never on the queries:
   python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --dataset=garments/large \\
       --query_split='validation[:30%]' --gallery_split='validation[30%:]' --name=validation
 
-Several changes at once, beyond the paper ("red, and with long sleeves"):
+Several changes at once, beyond the paper ("red, and with long sleeves"), in one pass over the
+images:
 
-  python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --num_changes=2
+  python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --num_changes=1,2,3
 
 Writes <name>.json, .md, .png (curve over K) and .npz (the rank of every manipulation) into
 <workdir>/evaluation. With --beside=<report of another run> that run's system gets a row of its own
@@ -23,6 +24,7 @@ from pathlib import Path
 from absl import flags
 
 from fashionsearchnet import evaluation, protocol, reporting, scores, systems
+from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data import pipeline
 
 DEFAULT_DRAW = 1000  # manipulations of each set of attributes, where several change at once
@@ -42,12 +44,12 @@ flags.DEFINE_enum(
     "; ".join(f"{name}: {words}" for name, words in protocol.HIT_RULES.items()) + ".",
 )
 flags.DEFINE_bool("add_missing", False, "Also give values to attributes that a query lacks.")
-flags.DEFINE_integer(
+flags.DEFINE_list(
     "num_changes",
-    1,
-    "How many attributes of a query change at once, from 1 to all of them. Every set of so many "
-    "attributes is measured, and 'mean' is the plain mean over the sets.",
-    1,
+    ["1"],
+    "How many attributes of a query change at once, from 1 to all of them; each number makes a "
+    "report. Every set of so many attributes is measured, and 'mean' is the plain mean over the "
+    "sets.",
 )
 flags.DEFINE_integer(
     "max_manipulations_per_attribute",
@@ -74,51 +76,49 @@ flags.DEFINE_multi_string(
 )
 
 
-def settings() -> evaluation.Settings:
+def settings(num_changes: int) -> evaluation.Settings:
     """Returns what the flags say."""
-    try:
-        top_k = tuple(sorted({int(k) for k in FLAGS.top_k}))
-    except ValueError as error:
-        raise ValueError(
-            f"--top_k must be whole numbers with commas, such as 1,5,20; got {FLAGS.top_k}."
-        ) from error
     most = FLAGS.max_manipulations_per_attribute
-    if most is None and FLAGS.num_changes > 1:
+    if most is None and num_changes > 1:
         most = DEFAULT_DRAW
     return evaluation.Settings(
         query_split=FLAGS.query_split,
         gallery_split=FLAGS.gallery_split,
         hit_rule=FLAGS.hit_rule,
         add_missing=FLAGS.add_missing,
-        num_changes=FLAGS.num_changes,
+        num_changes=num_changes,
         max_manipulations_per_attribute=most,
-        top_k=top_k,
+        top_k=tuple(sorted(whole_numbers("top_k", FLAGS.top_k, 1))),
         headline_k=FLAGS.headline_k,
         num_resamples=FLAGS.num_resamples,
         seed=FLAGS.seed,
     )
 
 
-def report_name() -> str:
+def report_name(num_changes: int) -> str:
     """Returns the report's file name without suffix."""
-    changes = f"_{FLAGS.num_changes}_changes" if FLAGS.num_changes > 1 else ""
+    changes = f"_{num_changes}_changes" if num_changes > 1 else ""
     name = FLAGS.name or FLAGS.query_split + changes
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
 
 
 def main() -> None:
-    how = settings()
+    numbers = whole_numbers("num_changes", FLAGS.num_changes, 1)
+    if len(numbers) > 1 and (FLAGS.name or FLAGS.beside):
+        raise ValueError("--name and --beside are for one report; give --num_changes one number.")
+    how = [settings(number) for number in numbers]
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system = systems.load_system(FLAGS.workdir)
-    measured = evaluation.evaluate(
-        system, dataset, how, beside, name=FLAGS.row_name, batch_size=FLAGS.batch_size
-    )
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
-    paths = reporting.write_report(measured, folder, report_name())
-    print(reporting.screen_text(reporting.summarize(measured)))
-    print("written: " + ", ".join(str(path) for path in paths.values()))
+    for measured in evaluation.evaluate_each(
+        system, dataset, how, beside, name=FLAGS.row_name, batch_size=FLAGS.batch_size
+    ):
+        name = report_name(measured.settings.num_changes)
+        paths = reporting.write_report(measured, folder, name)
+        print(reporting.screen_text(reporting.summarize(measured)))
+        print("written: " + ", ".join(str(path) for path in paths.values()), flush=True)
 
 
 if __name__ == "__main__":

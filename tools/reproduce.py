@@ -24,7 +24,7 @@ from pathlib import Path
 
 from absl import flags
 
-from fashionsearchnet.checks import check_choice
+from fashionsearchnet.checks import check_choice, whole_numbers
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.reproduction.estimate import num_training_images, plan_table, step_states
 from fashionsearchnet.reproduction.execution import run_plan, write_report
@@ -61,22 +61,11 @@ flags.DEFINE_bool("benchmark", False, "Measure the run time of section 4.7 too."
 flags.DEFINE_bool("dry_run", False, "Only show what is done, what is left and how long it takes.")
 
 
-def whole_numbers(flag: str, least: int) -> tuple[int, ...]:
-    """Returns the different numbers of a list flag, in their order."""
-    values: list[str] = FLAGS[flag].value or []
-    if not values or not all(value.strip().isdecimal() for value in values):
-        raise ValueError(f"--{flag} must be whole numbers with commas; got {','.join(values)!r}.")
-    numbers = tuple(dict.fromkeys(int(value) for value in values))
-    if min(numbers) < least:
-        raise ValueError(f"--{flag} must each be at least {least}; got {','.join(values)}.")
-    return numbers
-
-
 def settings() -> Settings:
     """Returns what the flags say about all steps."""
     if FLAGS.epochs_scale <= 0:
         raise ValueError(f"--epochs_scale must be above 0; got {FLAGS.epochs_scale}.")
-    changes = whole_numbers("num_changes", 1)
+    changes = whole_numbers("num_changes", FLAGS.num_changes, 1)
     if 1 not in changes:
         raise ValueError(f"--num_changes must contain 1, which Table 1 is about; got {changes}.")
     flags_dir = Path(FLAGS.flags_dir or ROOT / "flags" / FLAGS.dataset.split("/")[0])
@@ -110,7 +99,7 @@ def plan_of_flags() -> Plan:
     return make_plan(
         how,
         rows,
-        seeds=whole_numbers("seeds", 0),
+        seeds=whole_numbers("seeds", FLAGS.seeds, 0),
         seed_rows=some_of(rows, "seed_rows") or None,
         sheet_rows=FLAGS.sheet_rows if sheets is None else [row.key for row in sheets],
         benchmark=FLAGS.benchmark,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fashionsearchnet.reproduction.flagfiles import parse_flags
-from fashionsearchnet.reproduction.rows import Row, representations_of
+from fashionsearchnet.reproduction.rows import Row, second_stage_of
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
 
 TRAINING = (
@@ -27,7 +27,7 @@ class Settings:
       runs_dir: everything is written below it.
       flags_dir: of the data set's flagfiles.
       epochs_scale: multiplies every stage's epochs.
-      num_changes: numbers of attributes edited at once, each an evaluation of its own.
+      num_changes: numbers of attributes edited at once, each with a report of its own.
       training: further flags of every training script.
       evaluation: further flags of tools/evaluate.py.
     """
@@ -61,7 +61,7 @@ class Step:
       script: in tools/, without suffix.
       arguments: its flags.
       folder: that it writes into.
-      output: what it writes last, below `folder`; a glob pattern.
+      outputs: what it writes, below `folder`; glob patterns.
       needs: names of the steps that must be finished before.
       rows: keys of the rows that it serves.
     """
@@ -70,14 +70,14 @@ class Step:
     script: str
     arguments: tuple[str, ...]
     folder: Path
-    output: str
+    outputs: tuple[str, ...]
     needs: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
 
     @property
     def is_finished(self) -> bool:
-        """Whether its output is there."""
-        return any(self.folder.glob(self.output))
+        """Whether all its outputs are there."""
+        return all(any(self.folder.glob(output)) for output in self.outputs)
 
     @property
     def is_training(self) -> bool:
@@ -105,7 +105,8 @@ class Run:
 
     def report(self, num_changes: int) -> Path:
         """Returns where tools/evaluate.py writes the report of so many edits at once."""
-        return self.workdir / "evaluation" / f"{report_name(num_changes)}.json"
+        name = "query" if num_changes == 1 else f"query_{num_changes}_changes"
+        return self.workdir / "evaluation" / f"{name}.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,11 +116,6 @@ class Plan:
     settings: Settings
     runs: tuple[Run, ...]
     steps: tuple[Step, ...]
-
-
-def report_name(num_changes: int) -> str:
-    """Returns what tools/evaluate.py calls its report by default."""
-    return "query" if num_changes == 1 else f"query_{num_changes}_changes"
 
 
 def make_plan(
@@ -146,8 +142,7 @@ def make_plan(
     for seed in seeds:
         for row in rows if seed == seeds[0] or seed_rows is None else seed_rows:
             run = planner.train(row, seed)
-            for number in settings.num_changes if seed == seeds[0] else (1,):
-                planner.evaluate(run, number)
+            planner.evaluate(run, settings.num_changes if seed == seeds[0] else (1,))
             if row.key in sheet_rows and seed == seeds[0]:
                 planner.draw_sheet(run)
     if benchmark:
@@ -166,7 +161,7 @@ class _Planner:
         folder = settings.data_dir / settings.dataset
         if settings.dataset.startswith("garments/") and not any(folder.glob("*/dataset_info.json")):
             data = Step(
-                "prepare_data", "prepare_data", settings.data, folder, "*/dataset_info.json"
+                "prepare_data", "prepare_data", settings.data, folder, ("*/dataset_info.json",)
             )
             self._first = (self._add(data),)
 
@@ -176,7 +171,7 @@ class _Planner:
             first = self._stage("amnet_classification", row, seed)
             last = self._stage("amnet_manipulation", row, seed, first, folder=row.key)
         else:
-            folder, variant = representations_of(row)
+            folder, variant = second_stage_of(row)
             first = self._stage("localization", row, seed)
             last = self._stage(
                 "representations", row, seed, first, f"--variant={variant}", folder=folder
@@ -213,7 +208,7 @@ class _Planner:
             arguments.append(f"--num_epochs={self._epochs(arguments, flagfile):g}")
         needs = (start.name,) if start else self._first
         step = Step(
-            name, f"train_{stage}", tuple(arguments), workdir, "model.json", needs, (row.key,)
+            name, f"train_{stage}", tuple(arguments), workdir, ("model.json",), needs, (row.key,)
         )
         return self.steps[self._add(step)]
 
@@ -227,25 +222,20 @@ class _Planner:
             )
         return max(float(flags["num_epochs"]) * self._settings.epochs_scale, 0.001)
 
-    def evaluate(self, run: Run, num_changes: int) -> None:
-        """Adds the evaluation of a run with so many edits at once."""
-        name = report_name(num_changes)
+    def evaluate(self, run: Run, num_changes: Sequence[int]) -> None:
+        """Adds the evaluation of a run: one pass over the images for all numbers of edits."""
         trained = _in_seed_folder(run.workdir.name, run.seed)
+        numbers = ",".join(map(str, num_changes))
+        # Those of other numbers are other steps: what is measured stays valid.
+        name = f"{trained}/query" + ("" if numbers == "1" else f" {numbers}")
         arguments = [f"--workdir={run.workdir}", *self._settings.data]
         arguments += [f"--row_name={run.row.title}", *self._settings.evaluation]
-        if num_changes != 1:
-            arguments.append(f"--num_changes={num_changes}")
-        folder, rows = run.workdir / "evaluation", (run.row.key,)
+        if numbers != "1":
+            arguments.append(f"--num_changes={numbers}")
+        reports = tuple(run.report(number) for number in num_changes)
+        folder, outputs = reports[0].parent, tuple(report.name for report in reports)
         self._add(
-            Step(
-                f"{trained}/{name}",
-                "evaluate",
-                tuple(arguments),
-                folder,
-                f"{name}.json",
-                (trained,),
-                rows,
-            )
+            Step(name, "evaluate", tuple(arguments), folder, outputs, (trained,), (run.row.key,))
         )
 
     def draw_sheet(self, run: Run) -> None:
@@ -255,14 +245,18 @@ class _Planner:
         arguments += ("--num_queries=6", f"--output={folder / file}")
         needs = (_in_seed_folder(run.workdir.name, run.seed),)
         self._add(
-            Step(f"sheet_{run.row.key}", "explain", arguments, folder, file, needs, (run.row.key,))
+            Step(
+                f"sheet_{run.row.key}", "explain", arguments, folder, (file,), needs, (run.row.key,)
+            )
         )
 
     def benchmark(self) -> None:
         """Adds the measurement of the run time."""
         folder = self._settings.runs_dir
         arguments = (*self._settings.data, f"--output={folder / 'benchmark.json'}")
-        self._add(Step("benchmark", "benchmark", arguments, folder, "benchmark.json", self._first))
+        self._add(
+            Step("benchmark", "benchmark", arguments, folder, ("benchmark.json",), self._first)
+        )
 
     def _add(self, step: Step) -> str:
         """Takes in a step, or the rows of one that is there, and returns its name."""

@@ -115,4 +115,4 @@ def _has_begun(step: Step) -> bool:
 
 
 def _what(step: Step) -> str:
-    return "a run" if step.is_training else f"{step.output} of tools/{step.script}.py"
+    return "a run" if step.is_training else f"{', '.join(step.outputs)} of tools/{step.script}.py"

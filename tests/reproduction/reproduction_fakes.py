@@ -104,9 +104,10 @@ class FakeRunner:
             write_run(step)
         elif step.script == "evaluate":
             title = step.flags()["row_name"]
-            write_evaluation(step.folder / step.output, title, self.shares.get(title, 0.5))
+            for output in step.outputs:
+                write_evaluation(step.folder / output, title, self.shares.get(title, 0.5))
         else:
-            files.write_text(step.folder / step.output, "a picture")
+            files.write_text(step.folder / step.outputs[0], "a picture")
         return 0
 
 

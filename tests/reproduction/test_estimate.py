@@ -57,13 +57,13 @@ def test_a_begun_run_counts_what_is_behind_it(tmp_path):
 
 
 def test_several_edits_are_timed_apart(tmp_path):
-    plan = plan_of(tmp_path, "rank", "rank_l", num_changes=(1, 2))
+    plan = plan_of(tmp_path, "rank", "rank_l", seeds=(0, 1), num_changes=(1, 2))
     progress = Progress(plan.settings.runs_dir)
-    finish(plan, progress, **{"localization": 1, "rank": 1, "rank/query": 10})
-    finish(plan, progress, **{"rank/query_2_changes": 70})
+    finish(plan, progress, **{"localization": 1, "rank": 1, "rank/query 1,2": 70})
+    finish(plan, progress, **{"seed_1/localization": 1, "seed_1/rank": 1, "seed_1/rank/query": 10})
     states = states_of(plan, progress)
-    assert states["rank_l/query"].seconds == pytest.approx(10)
-    assert states["rank_l/query_2_changes"].seconds == pytest.approx(70)
+    assert states["rank_l/query 1,2"].seconds == pytest.approx(70)
+    assert states["seed_1/rank_l/query"].seconds == pytest.approx(10)
 
 
 def test_words():

@@ -4,7 +4,7 @@ import pytest
 from reproduction_fakes import ROOT, plan_of
 
 from fashionsearchnet import published
-from fashionsearchnet.reproduction.rows import ROWS, available_rows, choose_rows, representations_of
+from fashionsearchnet.reproduction.rows import ROWS, available_rows, choose_rows, second_stage_of
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     VARIANTS,
     check_shares_representations,
@@ -33,14 +33,15 @@ def test_every_variant_is_a_row():
 
 @pytest.mark.parametrize("key", [key for key, row in ROWS.items() if row.variant])
 def test_shared_representations_fit(key):
-    check_shares_representations(ROWS[key].variant, representations_of(ROWS[key])[1], "here")
+    check_shares_representations(ROWS[key].variant, second_stage_of(ROWS[key])[1], "here")
 
 
 def test_stages_are_shared(tmp_path):
     plan = plan_of(tmp_path)
     scripts = [step.script for step in plan.steps]
     assert scripts.count("train_localization") == 1
-    assert scripts.count("train_representations") == 4  # w/o Rank, Rank, Rank-L, both poolings
+    # w/o Rank, Rank, Rank-L, both poolings, normalised triplets
+    assert scripts.count("train_representations") == 5
     assert scripts.count("evaluate") == len(plan.runs) == len(available_rows(GARMENTS))
     assert {"rank_l", "rank_lg", "full", "ours"} <= set(step_of(plan, "rank_l").rows)
     assert step_of(plan, "full_ff_representations").rows == ("full_ff",)
@@ -96,7 +97,8 @@ def test_further_seeds_have_folders_of_their_own(tmp_path):
     assert names(plan)[-3:] == ["seed_3/localization", "seed_3/rank_l", "seed_3/rank_l/query"]
     assert step_of(plan, "seed_3/rank_l").flags()["seed"] == "3"
     assert step_of(plan, "seed_3/rank_l").flags()["init_from"].endswith("seed_3/localization")
-    assert "full/query_2_changes" in names(plan)
+    assert "full/query 1,2" in names(plan)
+    assert step_of(plan, "full/query 1,2").outputs == ("query.json", "query_2_changes.json")
 
 
 def test_garments_are_rendered_first_if_they_are_not_there(tmp_path):
