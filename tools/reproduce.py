@@ -9,7 +9,7 @@ need is done once. Stop it whenever you like: the same command goes on where it 
 in <runs_dir>/report is written anew after every evaluation and says what is missing. --dry_run
 shows what is done, what is left and how long that will take.
 
-The flags of the stages are those in flags/<data set>/; a row of ours may have a flagfile of its
+The flags of the stages are those in flags/<data set>/; a variant of ours may have a flagfile of its
 own there, such as ours.flags. Runs with other settings in the same folder are refused, never
 overwritten.
 """

@@ -192,11 +192,11 @@ class _Planner:
         *extra: str,
         folder: str = "",
     ) -> Step:
-        """Adds a training stage from its flagfile, or the row's own for the row's last stage."""
+        """Adds a training stage from its flagfile; a variant's third stage may have its own."""
         settings = self._settings
         name = _in_seed_folder(folder or stage, seed)
         flagfile = settings.flags_dir / f"{stage}.flags"
-        own = settings.flags_dir / f"{row.key}.flags"
+        own = settings.flags_dir / f"{row.variant}.flags"
         if stage == "global" and own.is_file():
             flagfile = own
         workdir = settings.runs_dir / name

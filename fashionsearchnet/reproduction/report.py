@@ -37,6 +37,7 @@ OTHER_STEPS = (
     ("full", "full_normalized", "representations of equal length"),
     ("full_normalized", "full_normalized_triplets", "and in the triplets of regions too"),
     ("full", "ours", "all of ours together"),
+    ("ours", "ours_3_changes", "edits of up to three attributes while training"),
 )
 
 

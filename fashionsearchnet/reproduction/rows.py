@@ -44,6 +44,7 @@ def _all_rows() -> dict[str, Row]:
         ),
     ]
     rows += [Row(name, titles[name], name) for name in VARIANTS if name not in PAPER_VARIANTS]
+    rows.append(Row("ours_3_changes", "Ours, up to 3 changes", "ours", ("--num_changes=3",)))
     return {row.key: row for row in rows}
 
 

@@ -68,10 +68,12 @@ def test_a_command_has_flagfile_start_and_settings(tmp_path):
     assert (flags["seed"], flags["precision"]) == ("0", "float32")
 
 
-def test_a_row_with_a_flagfile_of_its_own_takes_it(tmp_path):
-    step = step_of(plan_of(tmp_path, "ours"), "ours")
+@pytest.mark.parametrize(("key", "num_changes"), [("ours", None), ("ours_3_changes", "3")])
+def test_rows_of_a_variant_with_a_flagfile_of_its_own_take_it(key, num_changes, tmp_path):
+    step = step_of(plan_of(tmp_path, key), key)
     assert step.arguments[0] == f"--flagfile={GARMENTS / 'ours.flags'}"
-    assert step.flags()["variant"] == "ours"
+    flags = step.flags()
+    assert (flags["variant"], flags.get("num_changes")) == ("ours", num_changes)
 
 
 def test_rows_that_change_nothing_are_left_out():
