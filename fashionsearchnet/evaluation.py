@@ -169,7 +169,8 @@ def rank_method(
                 rows = members[chunk]
                 targets = manipulations.targets[rows]
                 embeddings = method.embed(manipulations.query[rows], manipulations.edits[rows])
-                distances = index.squared_distances(embeddings)
+                distinct, place = _without_repetition(embeddings)
+                distances = index.squared_distances(distinct)[place]
                 hits = gallery.relevant(targets, settings.hit_rule)
                 ranks[rows] = metrics.first_hit_ranks(distances, hits)
                 found = gallery.labels[nearest(distances, longest)]  # [B, longest, A]
@@ -177,6 +178,16 @@ def rank_method(
                 ndcg[rows] = metrics.ndcg(share, settings.top_k)
                 bar.update(len(rows))
     return scores.MeasuredRow(method.name, ranks, ndcg)
+
+
+def _without_repetition(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns each run of equal rows once, and for every row which one it is.
+
+    The unedited query is the same for all edits of an image, which come one after the other.
+    """
+    is_new = np.ones(len(rows), bool)
+    is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return rows[is_new], np.cumsum(is_new) - 1
 
 
 def chance_row(

@@ -206,9 +206,9 @@ def test_no_boxes_no_localization():
     ("arguments", "name", "num_changes", "most"),
     [
         ([], "query", 1, None),
-        (["--num_changes=2"], "query_2_changes", 2, 1000),
+        (["--num_changes=2"], "query_2_changes", 2, 500),
         (["--num_changes=3", "--max_manipulations_per_attribute=7"], "query_3_changes", 3, 7),
-        (["--num_changes=2", "--name=pairs"], "pairs", 2, 1000),
+        (["--num_changes=2", "--name=pairs"], "pairs", 2, 500),
     ],
 )
 def test_the_script_draws_where_several_attributes_change(arguments, name, num_changes, most):

@@ -27,7 +27,7 @@ from fashionsearchnet import evaluation, protocol, reporting, scores, systems
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data import pipeline
 
-DEFAULT_DRAW = 1000  # manipulations of each set of attributes, where several change at once
+DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several change at once
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)

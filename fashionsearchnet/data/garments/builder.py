@@ -18,7 +18,7 @@ import tensorflow_datasets as tfds
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.garments.drawing import draw
-from fashionsearchnet.data.garments.scene import SPACE, sample_scene
+from fashionsearchnet.data.garments.scene import FRAMED, SCATTERED, SPACE, Layout, sample_scene
 
 _JPEG_QUALITY = 92
 
@@ -31,6 +31,7 @@ class GarmentsConfig(tfds.core.BuilderConfig):
       image_size: height and width, pixels.
       num_train, num_validation, num_gallery, num_query: pictures in each split.
       seed: of the world; configurations differ in it, so that none holds pictures of another.
+      layout: how garments lie in the pictures.
     """
 
     image_size: int
@@ -39,6 +40,7 @@ class GarmentsConfig(tfds.core.BuilderConfig):
     num_gallery: int
     num_query: int
     seed: int
+    layout: Layout = FRAMED
 
     def split_sizes(self) -> dict[str, int]:
         """Returns the number of pictures of each split, in the order they are drawn."""
@@ -64,7 +66,7 @@ class Garments(tfds.core.GeneratorBasedBuilder):
     # only with a package that it does not install (importlib_resources).
     code_path = None
     # Whatever changes the pictures or the labels must change this, or old data pass for new.
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS = [  # noqa: RUF012 (the attribute that TFDS asks for)
         GarmentsConfig(
             name="tiny",
@@ -88,13 +90,15 @@ class Garments(tfds.core.GeneratorBasedBuilder):
         ),
         GarmentsConfig(
             name="large",
-            description="96 px, 20,000 pictures to train, 18,000 in the gallery, 2,000 queries.",
+            description="96 px, 20,000 pictures to train, 18,000 in the gallery, 2,000 queries; "
+            "garments lie anywhere in the picture, at half to full size.",
             image_size=96,
             num_train=20000,
             num_validation=2000,
             num_gallery=18000,
             num_query=2000,
             seed=3,
+            layout=SCATTERED,
         ),
     ]
 
@@ -134,7 +138,7 @@ class Garments(tfds.core.GeneratorBasedBuilder):
 
 def draw_example(config: GarmentsConfig, index: int) -> dict[str, Any]:
     """Returns example number `index` of a configuration, its image as a file of JPEG bytes."""
-    scene = sample_scene(config.seed, index)
+    scene = sample_scene(config.seed, index, config.layout)
     image, boxes = draw(scene, config.image_size)
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     _, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)

@@ -57,8 +57,7 @@ def _pose(scene: Scene, garment: Cut, canvas_size: int) -> np.ndarray:
     low, high = turned.min(axis=0), turned.max(axis=0)
     scale = 0.95 * canvas_size / float((high - low).max()) * scene.scale
     room = canvas_size - scale * (high - low)
-    # Products lie near the middle: half of the room that is left is used.
-    origin = room * (0.25 + 0.5 * np.array(scene.shift)) - scale * low
+    origin = room * np.array(scene.shift) - scale * low
     return similarity(scene.angle, scale, *origin)
 
 

@@ -130,6 +130,25 @@ _SKEW = 1.25
 
 
 @dataclasses.dataclass(frozen=True)
+class Layout:
+    """How garments lie in their pictures.
+
+    Attributes:
+      least_scale: size of the smallest, relative to the largest that fits the picture.
+      spread: share of the room that is left over which they are spread, around the middle.
+    """
+
+    least_scale: float
+    spread: float
+
+
+# A shop's product shots fill the picture. Photographs of people do not: what an attribute looks
+# like must be recognised wherever it is, at any size, which is what localisation is for.
+FRAMED = Layout(least_scale=0.7, spread=0.5)
+SCATTERED = Layout(least_scale=0.45, spread=1.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class Scene:
     """One picture to draw. Lengths are in garment units (a torso is about 0.9 wide)."""
 
@@ -152,7 +171,7 @@ class Scene:
         return SPACE.value_name(index, int(self.values[index]))
 
 
-def sample_scene(seed: int, index: int) -> Scene:
+def sample_scene(seed: int, index: int, layout: Layout = FRAMED) -> Scene:
     """Returns scene number `index` of the world `seed`; both at least 0."""
     rng = np.random.default_rng((seed, index))
     values = sample_values(rng)
@@ -164,14 +183,19 @@ def sample_scene(seed: int, index: int) -> Scene:
         accent=_accent(colour, rng),
         period=rng.uniform(0.85, 1.25),
         angle=float(np.clip(rng.normal(0.0, 6.0), -12.0, 12.0)),
-        scale=rng.uniform(0.7, 1.0),
-        shift=(rng.uniform(), rng.uniform()),
+        scale=rng.uniform(layout.least_scale, 1.0),
+        shift=(_shift(layout, rng), _shift(layout, rng)),
         stretch=(rng.uniform(0.93, 1.08), rng.uniform(0.93, 1.07)),
         arms=(float(sleeve_arms[0]), float(sleeve_arms[1])),
         light=(rng.uniform(-0.14, 0.14), rng.uniform(-0.04, 0.14)),
         background=_background(colour, rng),
         noise_seed=(seed, index, 1),
     )
+
+
+def _shift(layout: Layout, rng: np.random.Generator) -> float:
+    """Returns a position in the room that is left, 0 to 1."""
+    return 0.5 + layout.spread * (rng.uniform() - 0.5)
 
 
 def sample_values(rng: np.random.Generator) -> np.ndarray:

@@ -102,4 +102,5 @@ def test_configurations_differ_in_their_seeds_and_large_allows_the_papers_protoc
     assert len({config.seed for config in configs.values()}) == 3
     large = configs["large"].split_sizes()
     assert large == {"train": 20000, "validation": 2000, "gallery": 18000, "query": 2000}
+    assert configs["large"].layout != configs["small"].layout
     assert all(dataclasses.asdict(c)["image_size"] >= 64 for c in configs.values())

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from fashionsearchnet.data.garments.drawing import draw
-from fashionsearchnet.data.garments.scene import _COLOURS, SPACE, luminance, sample_scene
+from fashionsearchnet.data.garments.scene import (
+    _COLOURS,
+    FRAMED,
+    SCATTERED,
+    SPACE,
+    luminance,
+    sample_scene,
+)
 
 SIZE = 64
 LOCAL = ("neckline", "sleeve", "fastening", "pocket")
@@ -46,9 +53,10 @@ def test_a_picture_depends_on_its_scene_alone():
     assert (first[0][0] != first[1][0]).any()
 
 
-def test_boxes_lie_in_the_picture_and_only_where_there_is_something():
-    for index in range(120):
-        scene = sample_scene(3, index)
+@pytest.mark.parametrize("layout", [FRAMED, SCATTERED])
+def test_boxes_lie_in_the_picture_and_only_where_there_is_something(layout):
+    for index in range(80):
+        scene = sample_scene(3, index, layout)
         _, boxes = draw(scene, SIZE)
         assert boxes.dtype == np.float32
         assert boxes.shape == (SPACE.num_attributes, 4)

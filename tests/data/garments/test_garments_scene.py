@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -6,6 +7,8 @@ import pytest
 from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.data.garments.scene import (
     _STOCK,
+    FRAMED,
+    SCATTERED,
     SPACE,
     luminance,
     sample_scene,
@@ -76,9 +79,23 @@ def test_pose_and_colours_stay_in_their_bounds():
         scene = sample_scene(9, index)
         assert abs(scene.angle) <= 12.0
         assert 0.7 <= scene.scale <= 1.0
+        assert min(scene.shift) >= 0.25 and max(scene.shift) <= 0.75
         assert all(0.0 <= c <= 255.0 for c in scene.colour + scene.accent + scene.background)
         assert abs(luminance(scene.colour) - luminance(scene.accent)) > 40.0
         assert max(abs(a - b) for a, b in zip(scene.colour, scene.background, strict=True)) > 28.0
+
+
+def test_scattered_garments_are_the_same_ones_elsewhere():
+    framed, scattered = (
+        [sample_scene(9, index, layout) for index in range(300)] for layout in (FRAMED, SCATTERED)
+    )
+    for one, other in zip(framed, scattered, strict=True):
+        moved = dataclasses.replace(other, scale=one.scale, shift=one.shift)
+        np.testing.assert_array_equal(moved.values, one.values)
+        assert (moved.angle, moved.colour) == (one.angle, one.colour)
+    assert 0.45 <= min(scene.scale for scene in scattered) < 0.5
+    places = [place for scene in scattered for place in scene.shift]
+    assert 0.0 <= min(places) < 0.02 and 0.98 < max(places) <= 1.0
 
 
 @pytest.mark.parametrize("category", SPACE.values[0])
