@@ -37,7 +37,14 @@ from absl import flags
 from fashionsearchnet.checks import check_choice
 
 _PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba")
-_DATASETS = ("garments/tiny", "garments/small", "garments/large", "catalogue", *_PUBLISHED)
+_DATASETS = (
+    "garments/tiny",
+    "garments/small",
+    "garments/large",
+    "garments/large_framed",
+    "catalogue",
+    *_PUBLISHED,
+)
 
 _DATASET = flags.DEFINE_string(
     "dataset", None, f"What to prepare: {', '.join(_DATASETS)}.", required=True

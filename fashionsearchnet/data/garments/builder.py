@@ -30,7 +30,7 @@ class GarmentsConfig(tfds.core.BuilderConfig):
     Attributes:
       image_size: height and width, pixels.
       num_train, num_validation, num_gallery, num_query: pictures in each split.
-      seed: of the world; configurations differ in it, so that none holds pictures of another.
+      seed: of the world; configurations with the same seed show the same garments.
       layout: how garments lie in the pictures.
     """
 
@@ -100,6 +100,17 @@ class Garments(tfds.core.GeneratorBasedBuilder):
             seed=3,
             layout=SCATTERED,
         ),
+        GarmentsConfig(
+            name="large_framed",
+            description="The same garments as in large, each filling its picture: without the need "
+            "for localisation.",
+            image_size=96,
+            num_train=20000,
+            num_validation=2000,
+            num_gallery=18000,
+            num_query=2000,
+            seed=3,
+        ),
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -158,7 +169,7 @@ def prepare(data_dir: str | os.PathLike[str], config: str) -> Garments:
 
     Args:
       data_dir: folder of all data sets; this one goes to `garments/<config>/<version>` below it.
-      config: 'tiny', 'small' or 'large'.
+      config: 'tiny', 'small', 'large' or 'large_framed'.
 
     Raises:
       ValueError: for an unknown configuration.

@@ -98,8 +98,14 @@ def test_an_unknown_configuration_lists_those_that_exist(tmp_path):
 def test_configurations_differ_in_their_seeds_and_large_allows_the_papers_protocol(monkeypatch):
     monkeypatch.undo()
     configs = {config.name: config for config in garments.Garments.BUILDER_CONFIGS}
-    assert list(configs) == ["tiny", "small", "large"]
+    assert list(configs) == ["tiny", "small", "large", "large_framed"]
     assert len({config.seed for config in configs.values()}) == 3
+    # Two that differ in one thing show what it is for.
+    framed = dataclasses.replace(configs["large_framed"], layout=configs["large"].layout)
+    pictures = [
+        garments.draw_example(config, 7)["image"].read() for config in (framed, configs["large"])
+    ]
+    assert pictures[0] == pictures[1]
     large = configs["large"].split_sizes()
     assert large == {"train": 20000, "validation": 2000, "gallery": 18000, "query": 2000}
     assert configs["large"].layout != configs["small"].layout
