@@ -91,19 +91,21 @@ def nearest(distances: np.ndarray, k: int) -> np.ndarray:
     """Returns the positions of the K smallest of each row, smallest first, int64 `[rows, k]`.
 
     Ties go to the lower position, also at the edge between K and K + 1, which a plain
-    `argpartition` leaves open. For this each distance and its position become one integer: the
-    bits of floats are ordered as the floats are, once those of negative ones are turned round.
+    `argpartition` leaves open.
 
     Args:
       distances: float32 `[rows, items]`, without NaN.
-      k: at most the number of items.
+      k: at least 1, at most the number of items.
     """
-    bits = (distances + np.float32(0.0)).view(np.int32)  # + 0 makes -0.0 a plain 0.0
-    ordered = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits).astype(np.int64)
-    keys = (ordered << 32) | np.arange(distances.shape[1], dtype=np.int64)
-    if k < distances.shape[1]:
-        keys = np.partition(keys, k - 1, axis=1)[:, :k]
-    return np.sort(keys, axis=1) & 0xFFFFFFFF
+    farthest = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
+    # Positions ascend within a row, and a stable sort leaves equal ones in that order.
+    # np.flatnonzero is twenty times as fast as np.nonzero of two axes.
+    rows, positions = np.divmod(np.flatnonzero(distances <= farthest), distances.shape[1])
+    found = distances[rows, positions]
+    order = np.lexsort((found, rows))
+    # Where several items share the K-th distance a row has more than K of them.
+    first = np.searchsorted(rows, np.arange(len(distances)))
+    return positions[order[first[:, None] + np.arange(k)]]
 
 
 def _checked(what: str, embeddings: np.ndarray) -> np.ndarray:
