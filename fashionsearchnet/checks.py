@@ -23,10 +23,10 @@ def check_range(name: str, value: float, low: float, high: float = float("inf"))
 
 
 def whole_numbers(flag: str, texts: Collection[str], least: int) -> tuple[int, ...]:
-    """Returns the different numbers of a list flag in their order, each at least `least`."""
+    """Returns the numbers of a list flag, or raises a ValueError that names the flag."""
     if not texts or not all(text.strip().isdecimal() for text in texts):
         raise ValueError(f"--{flag} must be whole numbers with commas; got {','.join(texts)!r}.")
-    numbers = tuple(dict.fromkeys(int(text) for text in texts))
+    numbers = tuple(int(text) for text in texts)
     if min(numbers) < least:
         raise ValueError(f"--{flag} must each be at least {least}; got {','.join(texts)}.")
     return numbers

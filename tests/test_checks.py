@@ -1,6 +1,6 @@
 import pytest
 
-from fashionsearchnet.checks import check_choice, check_range, suggestion
+from fashionsearchnet.checks import check_choice, check_range, suggestion, whole_numbers
 
 
 def test_choices_pass_through():
@@ -41,3 +41,12 @@ def test_suggestions_ignore_case_and_need_some_likeness():
     assert suggestion("alexnet", ["AlexNet"]) == " (did you mean AlexNet?)"
     assert suggestion("zzz", ["resnet50", "alexnet"]) == ""
     assert suggestion("x", []) == ""
+
+
+def test_whole_numbers_of_a_list_flag():
+    assert whole_numbers("num_changes", ["2", " 1", "2"], 1) == (2, 1, 2)
+    for texts in (["1", "two"], [], ["-1"], ["1.5"]):
+        with pytest.raises(ValueError, match=r"--num_changes must be whole numbers with commas"):
+            whole_numbers("num_changes", texts, 1)
+    with pytest.raises(ValueError, match="--num_changes must each be at least 1; got 1,0"):
+        whole_numbers("num_changes", ["1", "0"], 1)

@@ -88,7 +88,7 @@ def settings(num_changes: int) -> evaluation.Settings:
         add_missing=FLAGS.add_missing,
         num_changes=num_changes,
         max_manipulations_per_attribute=most,
-        top_k=tuple(sorted(whole_numbers("top_k", FLAGS.top_k, 1))),
+        top_k=tuple(sorted(set(whole_numbers("top_k", FLAGS.top_k, 1)))),
         headline_k=FLAGS.headline_k,
         num_resamples=FLAGS.num_resamples,
         seed=FLAGS.seed,
@@ -103,7 +103,7 @@ def report_name(num_changes: int) -> str:
 
 
 def main() -> None:
-    numbers = whole_numbers("num_changes", FLAGS.num_changes, 1)
+    numbers = sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1)))
     if len(numbers) > 1 and (FLAGS.name or FLAGS.beside):
         raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     how = [settings(number) for number in numbers]

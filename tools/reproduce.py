@@ -65,7 +65,7 @@ def settings() -> Settings:
     """Returns what the flags say about all steps."""
     if FLAGS.epochs_scale <= 0:
         raise ValueError(f"--epochs_scale must be above 0; got {FLAGS.epochs_scale}.")
-    changes = whole_numbers("num_changes", FLAGS.num_changes, 1)
+    changes = tuple(sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1))))
     if 1 not in changes:
         raise ValueError(f"--num_changes must contain 1, which Table 1 is about; got {changes}.")
     flags_dir = Path(FLAGS.flags_dir or ROOT / "flags" / FLAGS.dataset.split("/")[0])
@@ -99,7 +99,7 @@ def plan_of_flags() -> Plan:
     return make_plan(
         how,
         rows,
-        seeds=whole_numbers("seeds", FLAGS.seeds, 0),
+        seeds=tuple(dict.fromkeys(whole_numbers("seeds", FLAGS.seeds, 0))),
         seed_rows=some_of(rows, "seed_rows") or None,
         sheet_rows=FLAGS.sheet_rows if sheets is None else [row.key for row in sheets],
         benchmark=FLAGS.benchmark,

@@ -9,22 +9,13 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet.data import sampling
 from fashionsearchnet.systems.amnet.extraction import load_convolved
 from fashionsearchnet.systems.amnet.stages import ManipulationStage
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
+training_flags.define_edits()
 flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
-flags.DEFINE_enum(
-    "negatives",
-    "random",
-    list(sampling.NEGATIVES),
-    "; ".join(f"{name}: {words}" for name, words in sampling.NEGATIVES.items()) + ".",
-)
-flags.DEFINE_integer(
-    "num_changes", 1, "Attributes edited at once, at most; a random number from 1 to this.", 1
-)
 flags.DEFINE_float(
     "margin",
     10.0,
@@ -46,12 +37,9 @@ def main() -> None:
         model,
         convolved,
         dataset.labels(FLAGS.train_split),
-        global_batch_size=FLAGS.batch_size,
-        seed=FLAGS.seed,
-        negatives=FLAGS.negatives,
-        num_changes=FLAGS.num_changes,
         margin=FLAGS.margin,
         triplet_weight=FLAGS.triplet_weight,
+        **training_flags.edit_stage_arguments(),
     )
     training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)

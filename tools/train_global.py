@@ -9,7 +9,6 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
-from fashionsearchnet.data import sampling
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RANKING_LOSSES, GlobalStage
@@ -17,6 +16,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_r
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=2)
+training_flags.define_edits()
 flags.DEFINE_string("init_from", None, "Workdir of a finished stage 2.", required=True)
 flags.DEFINE_enum(
     "variant",
@@ -32,21 +32,10 @@ flags.DEFINE_float(
     0.0,
 )
 flags.DEFINE_enum(
-    "negatives",
-    "random",
-    list(sampling.NEGATIVES),
-    "; ".join(f"{name}: {words}" for name, words in sampling.NEGATIVES.items())
-    + ". Where nearly all are in order from the start (ranking_accuracy), random ones teach "
-    "little.",
-)
-flags.DEFINE_enum(
     "ranking_loss",
     "triplet",
     list(RANKING_LOSSES),
     "; ".join(f"{name}: {words}" for name, words in RANKING_LOSSES.items()) + ".",
-)
-flags.DEFINE_integer(
-    "num_changes", 1, "Attributes edited at once, at most; a random number from 1 to this.", 1
 )
 
 
@@ -71,12 +60,9 @@ def main() -> None:
         model,
         load_representations(FLAGS.init_from, dataset, FLAGS.train_split),
         dataset.labels(FLAGS.train_split),
-        global_batch_size=FLAGS.batch_size,
-        seed=FLAGS.seed,
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
-        negatives=FLAGS.negatives,
         ranking_loss=FLAGS.ranking_loss,
-        num_changes=FLAGS.num_changes,
+        **training_flags.edit_stage_arguments(),
     )
     training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)

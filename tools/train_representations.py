@@ -13,6 +13,7 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 from absl import flags
 
 import training_flags
+from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
@@ -44,7 +45,7 @@ def build_model(dataset, strategy) -> FashionSearchNetV2:
         "map_threshold": FLAGS.map_threshold,
         "map_scaling": FLAGS.map_scaling,
         "region_size": FLAGS.region_size,
-        "hidden_dims": [int(units) for units in FLAGS.hidden_dims],
+        "hidden_dims": whole_numbers("hidden_dims", FLAGS.hidden_dims, 1),
         "representation_dim": FLAGS.representation_dim,
         "dropout_rate": FLAGS.dropout_rate,
     }

@@ -1,4 +1,4 @@
-"""The flags that the three training scripts share, and the objects made of them."""
+"""The flags that the training scripts share, and the objects made of them."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import flags
 
 from fashionsearchnet import backbones, distribution, layers, runs, systems, training
-from fashionsearchnet.data import pipeline
+from fashionsearchnet.data import pipeline, sampling
 
 FLAGS = flags.FLAGS
 
@@ -57,6 +57,21 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
 def define_augmentation() -> None:
     """Defines the flags of the stages that read images."""
     flags.DEFINE_bool("flip", False, "Mirror half of the images; not in the paper.")
+
+
+def define_edits() -> None:
+    """Defines the flags of the stages that train on edits."""
+    flags.DEFINE_enum(
+        "negatives",
+        "random",
+        list(sampling.NEGATIVES),
+        "; ".join(f"{name}: {words}" for name, words in sampling.NEGATIVES.items())
+        + ". Where nearly all are in order from the start (ranking_accuracy in metrics.jsonl), "
+        "random ones teach little.",
+    )
+    flags.DEFINE_integer(
+        "num_changes", 1, "Attributes edited at once, at most; a random number from 1 to this.", 1
+    )
 
 
 def define_network() -> None:
@@ -124,6 +139,16 @@ def image_stage_arguments() -> dict[str, Any]:
         "split": FLAGS.train_split,
         "seed": FLAGS.seed,
         "flip": FLAGS.flip,
+    }
+
+
+def edit_stage_arguments() -> dict[str, Any]:
+    """Returns what the flags say of the edits, as arguments of a stage that trains on them."""
+    return {
+        "global_batch_size": FLAGS.batch_size,
+        "seed": FLAGS.seed,
+        "negatives": FLAGS.negatives,
+        "num_changes": FLAGS.num_changes,
     }
 
 
