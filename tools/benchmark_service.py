@@ -1,6 +1,6 @@
 """Measures what the service costs beside the bare forward pass, and what batching brings.
 
-  python tools/service_benchmark.py --export=exports/demo --index=indexes/demo
+  python tools/benchmark_service.py --export=exports/demo --index=indexes/demo
 
 Starts tools/serve.py twice, with and without batching, and asks for the same search by upload again
 and again, from this process; in turn with the bare pass of the same image here, several rounds of
