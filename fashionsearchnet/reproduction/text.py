@@ -111,7 +111,7 @@ def _steps(report: dict[str, Any]) -> list[str]:
     counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
     return [
         "## What each step adds, and whether the paper's order holds",
-        markdown_table(header, lines),
+        markdown_table(header, lines, num_words=3),
         "The paper's order: AMNet and w/o Rank < Rank < Rank-L < Rank-LG <= Full. "
         + (f"Of its {len(judged)} steps here {'; '.join(counts)}. " if judged else "")
         + "Holds: the whole interval of the paired difference is above zero; does not hold: below; "
