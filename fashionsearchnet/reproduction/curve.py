@@ -6,6 +6,9 @@ from typing import Any
 from fashionsearchnet import files, scores
 from fashionsearchnet.reproduction.rows import ROWS
 
+# Grey is for the baselines. A row keeps its colour whatever other rows there are.
+_PAPERS = ("C0", "C1", "C2", "C3", "C4", "C5", "C6")
+_OURS = ("C9", "C8", "#1b9e77", "#e6ab02", "#7570b3", "#d95f02", "black", "#666666")
 _BASELINE_LINES = dict(zip(scores.BASELINES, (":", "-.", "--"), strict=True))
 
 
@@ -23,8 +26,10 @@ def draw_curves(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
     lines = report["curve"]
     baselines = {row["title"]: row["curve"] for row in report["baselines"]["rows"]}
     is_published = {row.title: row.is_published for row in ROWS.values()}
-    # A row keeps its colour whatever other rows there are.
-    colors = {title: f"C{number % 10}" for number, title in enumerate(is_published)}
+    colors: dict[str, str] = {}
+    for group, palette in ((True, _PAPERS), (False, _OURS)):
+        titles = [title for title, published in is_published.items() if published == group]
+        colors |= dict(zip(titles, palette, strict=True))
     for title, curve in sorted({**lines, **baselines}.items(), key=lambda item: -item[1][-1]):
         is_baseline = title in baselines
         style = _BASELINE_LINES.get(title) or ("-" if is_published[title] else (0, (5, 1.5)))
