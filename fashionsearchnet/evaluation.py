@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fashionsearchnet import metrics, protocol, runs, scores
+from fashionsearchnet.arrays import differs_from_previous
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.features import extract_features
@@ -120,11 +121,9 @@ def evaluate_each(
         extract_features(system, dataset, split, batch_size) for split in splits
     )
     fit = localization(system, dataset, splits, query_features, gallery_features)
+    rows = methods(system, query_features, gallery_features, name)
     for how, manipulations in zip(settings, listed, strict=True):
-        measured = [
-            rank_method(method, manipulations, gallery, how)
-            for method in methods(system, query_features, gallery_features, name)
-        ]
+        measured = [rank_method(method, manipulations, gallery, how) for method in rows]
         outcomes = scores.Outcomes(
             protocol=_protocol_text(dataset, how, query_ids, gallery_ids),
             query=manipulations.query,
@@ -185,8 +184,7 @@ def _without_repetition(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     The unedited query is the same for all edits of an image, which come one after the other.
     """
-    is_new = np.ones(len(rows), bool)
-    is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    is_new = differs_from_previous(rows)
     return rows[is_new], np.cumsum(is_new) - 1
 
 

@@ -1,6 +1,7 @@
 """Writing files so that a kill or a full disk never costs what was there before."""
 
 import contextlib
+import importlib.resources
 import json
 import os
 import tempfile
@@ -69,3 +70,9 @@ def read_json(path: str | os.PathLike[str], what: str, cure: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} should hold {what}, but is not JSON ({error}). {cure}") from error
+
+
+def read_packaged_json(package: str, name: str) -> Any:
+    """Returns the content of a JSON file that lies in a package of this library."""
+    text = importlib.resources.files(package).joinpath(name).read_text("utf-8")
+    return json.loads(text)

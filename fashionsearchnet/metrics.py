@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fashionsearchnet.arrays import cells_by_row
+
 
 def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """Returns the rank of the nearest relevant item of each query, int32 `[queries]`.
@@ -21,9 +23,7 @@ def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """
     if np.isnan(distances.min(initial=0.0)):  # a minimum with NaN among it is NaN
         raise ValueError("distances hold NaN; the embeddings are broken, so ranks mean nothing.")
-    # np.flatnonzero is twenty times as fast as np.nonzero of two axes.
-    rows, positions = np.divmod(np.flatnonzero(relevant), relevant.shape[1])
-    first = np.searchsorted(rows, np.arange(len(relevant)))
+    rows, positions, first = cells_by_row(relevant)
     num_relevant = np.diff(first, append=len(rows))
     if not num_relevant.all():
         query = int(np.argmin(num_relevant))

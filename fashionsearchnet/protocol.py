@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fashionsearchnet.arrays import differs_from_previous
 from fashionsearchnet.attributes import KEEP, MISSING, apply_manipulation
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.metrics import random_hit_rate
@@ -300,7 +301,7 @@ def _change_rows(
 def _distinct_rows(rows: np.ndarray) -> np.ndarray:
     """Returns the rows in lexicographic order, without repeats."""
     rows = rows[np.lexsort(rows.T[::-1])]
-    return rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))[: len(rows)]]
+    return rows[differs_from_previous(rows)]
 
 
 def _draw(available: np.ndarray, most: int | None, seed: int) -> np.ndarray:

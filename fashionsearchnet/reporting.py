@@ -365,6 +365,11 @@ def _manipulation_line(report: dict[str, Any]) -> str:
     return text
 
 
+def report_name(query_split: str, num_changes: int) -> str:
+    """Returns what the report of an evaluation is called, without suffix."""
+    return query_split if num_changes == 1 else f"{query_split}_{num_changes}_changes"
+
+
 def figure_text(value: float | None) -> str:
     """Returns a figure as the tables show it, '-' for none."""
     return "-" if value is None else f"{value:.3f}"

@@ -11,7 +11,7 @@ ROOT = Path(fashionsearchnet.__file__).parent
 
 # From the bottom up. A module may import those of its own line and of the lines below it.
 LAYERS = [
-    ("checks", "files"),
+    ("arrays", "checks", "files"),
     ("attributes", "metrics", "published"),
     ("runs", "distribution"),
     ("losses", "layers", "backbones"),
@@ -26,7 +26,7 @@ LAYERS = [
     ("command",),  # how the scripts in tools/ start
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
-NUMPY_ONLY = ("attributes", "checks", "files", "metrics", "protocol")
+NUMPY_ONLY = ("arrays", "attributes", "checks", "files", "metrics", "protocol")
 MODULES = sorted(ROOT.rglob("*.py"))
 
 

@@ -97,8 +97,7 @@ def settings(num_changes: int) -> evaluation.Settings:
 
 def report_name(num_changes: int) -> str:
     """Returns the report's file name without suffix."""
-    changes = f"_{num_changes}_changes" if num_changes > 1 else ""
-    name = FLAGS.name or FLAGS.query_split + changes
+    name = FLAGS.name or reporting.report_name(FLAGS.query_split, num_changes)
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from fashionsearchnet.arrays import cells_by_row
 from fashionsearchnet.checks import check_range
 
 _CHUNK_DISTANCES = 4_000_000  # per block of queries: 16 MB of float32, so memory stays small
@@ -99,12 +100,10 @@ def nearest(distances: np.ndarray, k: int) -> np.ndarray:
     """
     farthest = np.partition(distances, k - 1, axis=1)[:, k - 1 : k]
     # Positions ascend within a row, and a stable sort leaves equal ones in that order.
-    # np.flatnonzero is twenty times as fast as np.nonzero of two axes.
-    rows, positions = np.divmod(np.flatnonzero(distances <= farthest), distances.shape[1])
+    rows, positions, first = cells_by_row(distances <= farthest)
     found = distances[rows, positions]
     order = np.lexsort((found, rows))
     # Where several items share the K-th distance a row has more than K of them.
-    first = np.searchsorted(rows, np.arange(len(distances)))
     return positions[order[first[:, None] + np.arange(k)]]
 
 

@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-import importlib.resources
-import json
 from collections.abc import Sequence
 from typing import Any
+
+from fashionsearchnet.files import read_packaged_json
 
 _FILES = ("fashionsearchnet_v2.json",)
 
@@ -67,8 +67,7 @@ def dataset_names() -> list[str]:
 
 @functools.cache
 def _contents() -> tuple[dict[str, Any], ...]:
-    folder = importlib.resources.files(__name__)
-    return tuple(json.loads(folder.joinpath(name).read_text("utf-8")) for name in _FILES)
+    return tuple(read_packaged_json(__name__, name) for name in _FILES)
 
 
 def _plain(name: str) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from fashionsearchnet.reporting import report_name
 from fashionsearchnet.reproduction.flagfiles import parse_flags
 from fashionsearchnet.reproduction.rows import Row, second_stage_of
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
@@ -105,8 +106,7 @@ class Run:
 
     def report(self, num_changes: int) -> Path:
         """Returns where tools/evaluate.py writes the report of so many edits at once."""
-        name = "query" if num_changes == 1 else f"query_{num_changes}_changes"
-        return self.workdir / "evaluation" / f"{name}.json"
+        return self.workdir / "evaluation" / f"{report_name('query', num_changes)}.json"
 
 
 @dataclasses.dataclass(frozen=True)

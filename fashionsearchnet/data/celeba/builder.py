@@ -18,6 +18,7 @@ from fashionsearchnet.data.catalogue.table import Row
 from fashionsearchnet.data.prepared import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
+from fashionsearchnet.files import read_packaged_json
 
 _IMAGES, _LABELS, _PARTITION = (
     "img_align_celeba/",
@@ -128,7 +129,7 @@ def _group(path: Path, columns: list[str], signs: np.ndarray) -> np.ndarray:
 @functools.cache
 def _groups() -> dict[str, dict[str, str]]:
     """For each attribute its values, each with the column and the sign it must have."""
-    return files.read_table(__package__, "groups.json")["groups"]
+    return read_packaged_json(__package__, "groups.json")["groups"]
 
 
 DATASET = PublishedDataset(

@@ -25,6 +25,7 @@ from fashionsearchnet.data.catalogue.table import Drop, Row
 from fashionsearchnet.data.prepared import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
+from fashionsearchnet.files import read_packaged_json
 
 _LABELS, _LABEL_MAP, _IMAGES = "train.json", "iMat_fashion_2018_label_map_228.csv", "train/"
 _NUM_LABELS = 228
@@ -197,7 +198,7 @@ def _values_of(labels: Iterable[Meaning], space: AttributeSpace) -> tuple[tuple[
 
 @functools.cache
 def _groups() -> dict[str, Any]:
-    return files.read_table(__package__, "groups.json")
+    return read_packaged_json(__package__, "groups.json")
 
 
 DATASET = PublishedDataset(

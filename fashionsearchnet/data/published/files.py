@@ -1,19 +1,10 @@
 """Reads the files of published data sets, and says what is wrong with a folder or a line."""
 
-import importlib.resources
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 _LFS_POINTER = "version https://git-lfs"  # how a file begins whose content was not fetched
 _NUM_LISTED = 8  # names of a folder's content in a message
-
-
-def read_table(package: str, name: str) -> Any:
-    """Returns the content of a JSON file that lies in a package of this library."""
-    text = importlib.resources.files(package).joinpath(name).read_text("utf-8")
-    return json.loads(text)
 
 
 def check_folder(folder: Path, expected: Sequence[str], what: str) -> None:

@@ -16,6 +16,7 @@ from fashionsearchnet.data.prepared import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.data.shopping100k import adde
+from fashionsearchnet.files import read_packaged_json
 
 IMAGES = "Images"
 _MAX_LOST = 0.01  # of an archive that holds its images: more is an incomplete extraction
@@ -103,7 +104,7 @@ def _read_column(path: Path, values: list[str]) -> dict[str, str]:
 
 @functools.cache
 def _attributes() -> dict[str, dict]:
-    return files.read_table(__package__, "values.json")["attributes"]
+    return read_packaged_json(__package__, "values.json")["attributes"]
 
 
 DATASET = PublishedDataset(

@@ -20,7 +20,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import edit_shares, flatten
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
+    edit_shares,
+    equal_length,
+    flatten,
+)
 
 # Length of a whole gallery vector. It sets how sharp the ranking is before lambda has learned it.
 _LENGTH = 6.0
@@ -64,5 +68,4 @@ class EditRanking(keras.layers.Layer):
     def _blocks(self, representations: tf.Tensor) -> tf.Tensor:
         """Returns float32 `[batch, attributes, dim]`, each block of the same length."""
         projected = tf.einsum("bad,ade->bae", representations, self.projection)
-        length = _LENGTH / projected.shape[1] ** 0.5
-        return length * tf.math.l2_normalize(projected, axis=-1)
+        return equal_length(projected, _LENGTH / projected.shape[1] ** 0.5)

@@ -132,9 +132,9 @@ def edit_shares(manipulation: tf.Tensor) -> tf.Tensor:
     return edited / tf.reduce_sum(edited, axis=1, keepdims=True)
 
 
-def equal_length(representations: tf.Tensor) -> tf.Tensor:
+def equal_length(representations: tf.Tensor, length: float = _BLOCK_LENGTH) -> tf.Tensor:
     """Returns `[..., dim]` with every representation brought to the same length."""
-    return _BLOCK_LENGTH * tf.math.l2_normalize(representations, axis=-1)
+    return length * tf.math.l2_normalize(representations, axis=-1)
 
 
 def flatten(representations: tf.Tensor) -> tf.Tensor:
