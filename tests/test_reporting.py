@@ -139,7 +139,7 @@ def test_several_changes_have_a_column_per_set_of_attributes(measured_pairs):
 
 
 def test_many_sets_of_attributes_have_no_columns_but_are_in_the_report(measured_pairs, monkeypatch):
-    monkeypatch.setattr(reporting, "_MAX_COLUMNS", 2)
+    monkeypatch.setattr(reporting.text, "_MAX_COLUMNS", 2)
     report = reporting.summarize(measured_pairs)
     assert len(report["rows"][0]["top_k"]["20"]["per_group"]) == 3
     text = reporting.markdown(report, "x.png")
@@ -151,7 +151,7 @@ def test_many_sets_of_attributes_have_no_columns_but_are_in_the_report(measured_
 
 
 def test_single_changes_always_have_a_column_per_attribute(measured, monkeypatch):
-    monkeypatch.setattr(reporting, "_MAX_COLUMNS", 2)
+    monkeypatch.setattr(reporting.text, "_MAX_COLUMNS", 2)
     assert reporting.columns(reporting.summarize(measured)) == ["colour", "size", "shape"]
 
 
@@ -159,7 +159,7 @@ def test_single_changes_always_have_a_column_per_attribute(measured, monkeypatch
 def test_runs_are_compared_by_sets_of_attributes(
     measured_pairs, max_columns, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(reporting, "_MAX_COLUMNS", max_columns)
+    monkeypatch.setattr(reporting.text, "_MAX_COLUMNS", max_columns)
     paths = reporting.write_report(measured_pairs, tmp_path, "query_2_changes")
     with script("compare") as tool:
         report = f"--report={paths['md']}"

@@ -11,12 +11,14 @@ also the same --num_changes.
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from fashionsearchnet import files, reporting, scores
+from fashionsearchnet.reporting import tables
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -35,70 +37,50 @@ def read_report(path: str) -> dict[str, Any]:
     )
 
 
-def accuracy_line(name: str, row: dict[str, Any], num_columns: int) -> str:
-    """Returns a Markdown row of the table of accuracies: so many groups, mean and queries."""
+def accuracy_row(name: str, row: dict[str, Any], num_columns: int) -> list[str]:
+    """Returns a row of the table of accuracies: so many groups, mean and queries."""
     if str(FLAGS.k) not in row["top_k"]:
         raise ValueError(f"--k must be one of {', '.join(row['top_k'])}; got {FLAGS.k}.")
     found = row["top_k"][str(FLAGS.k)]
-    shown = found["per_group"][:num_columns]
-    cells = ["-" if value is None else f"{value:.3f}" for value in shown]
-    low, high = found["mean_interval"]
-    cells += [f"**{found['mean']:.3f}** [{low:.3f}, {high:.3f}]", f"{found['queries']:.3f}"]
-    return f"| {' | '.join([name, *cells])} |"
+    shown = [tables.figure_text(value) for value in found["per_group"][:num_columns]]
+    return [name, *shown, tables.with_interval(found, "mean"), tables.figure_text(found["queries"])]
 
 
-def box_lines(names: list[str], reports: list[dict[str, Any]]) -> list[str]:
-    """Returns a Markdown table of how well the boxes fit; nothing without true boxes."""
-    lines: list[str] = []
-    for name, report in zip(names, reports, strict=True):
-        found = report["localization"] or {}
-        if found and not lines:
-            lines = [
-                f"| centre in box / IoU / area | {' | '.join(found)} |",
-                f"|---|{'---:|' * len(found)}",
-                _box_line("whole image", found, "whole_image_"),
-            ]
-        if found:
-            lines.append(_box_line(name, found, ""))
-    return lines
+def accuracy_table(
+    names: list[str], reports: list[dict[str, Any]], own: list[str], columns: list[str]
+) -> str:
+    """Returns a Markdown table of the baselines of the first report and the row of each.
+
+    Args:
+      names: of the rows.
+      reports: of the runs.
+      own: what each report calls its system's row.
+      columns: the groups that have a column; all or none.
+    """
+    found = [{row["name"]: row for row in report["rows"]} for report in reports]
+    named = [(name, found[0][name]) for name in scores.BASELINES]
+    named += [(name, rows[key]) for name, key, rows in zip(names, own, found, strict=True)]
+    lines = [accuracy_row(name, row, len(columns)) for name, row in named]
+    return tables.markdown_table(["", *columns, "mean", "queries"], lines)
 
 
-def _box_line(name: str, found: dict[str, dict[str, float]], prefix: str) -> str:
-    cells = [
-        f"{row[prefix + 'center_in_box']:.3f} / {row[prefix + 'iou']:.3f} / "
-        f"{1.0 if prefix else row['area']:.3f}"
-        for row in found.values()
-    ]
-    return f"| {' | '.join([name, *cells])} |"
-
-
-def difference_lines(
-    names: list[str], outcomes: list[scores.Outcomes], columns: list[str]
-) -> list[str]:
+def difference_table(names: list[str], outcomes: list[scores.Outcomes], columns: list[str]) -> str:
     """Returns a Markdown table of what each run adds to the one before it.
 
     Args:
-      names: of the runs.
+      names: of the runs, two or more.
       outcomes: of the runs.
       columns: the groups that have a column; all or none.
     """
-    if len(outcomes) < 2:
-        return []
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
-    header = ["paired difference", *columns, "mean"]
-    lines = [f"| {' | '.join(header)} |", f"|---|{'---:|' * (len(header) - 1)}"]
-    for i in range(1, len(outcomes)):
-        change = outcomes[i].row().success(FLAGS.k) - outcomes[i - 1].row().success(FLAGS.k)
+    lines = []
+    for (lower, before), (higher, after) in itertools.pairwise(zip(names, outcomes, strict=True)):
+        change = after.row().success(FLAGS.k) - before.row().success(FLAGS.k)
         found = scores.summarize(change, grouping)
-        shown = slice(len(columns))
-        values = [*found["per_group"][shown], found["mean"]]
-        intervals = [*found["per_group_interval"][shown], found["mean_interval"]]
-        cells = [
-            "-" if value is None else f"{value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]"
-            for value, interval in zip(values, intervals, strict=True)
-        ]
-        lines.append(f"| {' | '.join([f'{names[i]} - {names[i - 1]}', *cells])} |")
-    return lines
+        pairs = zip(found["per_group"], found["per_group_interval"], strict=True)
+        cells = [tables.change_with_interval(*pair) for pair in pairs][: len(columns)]
+        lines.append([f"{higher} - {lower}", *cells, tables.mean_change(found)])
+    return tables.markdown_table(["paired difference", *columns, "mean"], lines)
 
 
 def main() -> None:
@@ -108,16 +90,15 @@ def main() -> None:
         outcomes[0].check_comparable(other, FLAGS.report[0], path)
     own = [outcome.row().name for outcome in outcomes]
     names = [*FLAGS.label, *own[len(FLAGS.label) :]]
-    rows = [{row["name"]: row for row in report["rows"]} for report in reports]
     columns = reporting.columns(reports[0])
-    header = ["", *columns, "mean", "queries"]
-    print(f"| {' | '.join(header)} |\n|---|{'---:|' * (len(header) - 1)}")
-    for name in scores.BASELINES:
-        print(accuracy_line(name, rows[0][name], len(columns)))
-    for name, key, found in zip(names, own, rows, strict=True):
-        print(accuracy_line(name, found[key], len(columns)))
-    print("\n" + "\n".join(difference_lines(names, outcomes, columns)))
-    print("\n" + "\n".join(box_lines(names, reports)))
+    parts = [accuracy_table(names, reports, own, columns)]
+    if len(reports) > 1:
+        parts.append(difference_table(names, outcomes, columns))
+    found = zip(names, (report["localization"] for report in reports), strict=True)
+    boxes = [(name, localization) for name, localization in found if localization]
+    if boxes:
+        parts.append(tables.markdown_table(*tables.boxes_table(boxes)))
+    print("\n\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -153,10 +153,9 @@ def _prepare_catalogue() -> None:
     # TensorFlow takes seconds to import: what is wrong with the flags is said before.
     import tensorflow_datasets as tfds
 
-    from fashionsearchnet import files
     from fashionsearchnet.data import image_files
     from fashionsearchnet.data.catalogue import builder as catalogue
-    from fashionsearchnet.data.catalogue import report as catalogue_report
+    from fashionsearchnet.data.catalogue import report
 
     tfds.disable_progress_bar()  # the builder has its own
     options = catalogue.CatalogueOptions(
@@ -180,14 +179,9 @@ def _prepare_catalogue() -> None:
         print("This data set was made before, with the same options:")
     else:
         builder = catalogue.prepare(options, _DATA_DIR.value, _OVERWRITE.value)
-    report = files.read_json(
-        f"{builder.data_dir}/{catalogue_report.REPORT_FILE}",
-        "the report of a prepared catalogue",
-        "Prepare it again with --overwrite.",
-    )
-    print(catalogue_report.format_report(report))
+    print(report.format_report(report.read_report(builder.data_dir)))
     print(f"catalogue/{_NAME.value} is in {builder.data_dir}")
-    print(f"The rows that are not used are listed in {catalogue_report.DROPPED_FILE} there.")
+    print(f"The rows that are not used are listed in {report.DROPPED_FILE} there.")
 
 
 def _prepare_published(name: str, config: str) -> None:
@@ -198,8 +192,8 @@ def _prepare_published(name: str, config: str) -> None:
     _silence_decoders()
     import tensorflow_datasets as tfds
 
-    from fashionsearchnet import files
     from fashionsearchnet.data import image_files
+    from fashionsearchnet.data.catalogue import report as catalogue_report
     from fashionsearchnet.data.published import preparation, report
 
     tfds.disable_progress_bar()  # the preparation has its own
@@ -219,13 +213,9 @@ def _prepare_published(name: str, config: str) -> None:
         **only_here.get(name, {}),
     )
     builder = preparation.prepare(dataset, options, _DATA_DIR.value, _OVERWRITE.value)
-    content = files.read_json(
-        f"{builder.data_dir}/{report.REPORT_FILE}",
-        "the report of a prepared data set",
-        "Prepare it again with --overwrite.",
-    )
-    print(report.format_report(content))
+    print(report.format_report(catalogue_report.read_report(builder.data_dir)))
     print(f"{name}/{options.name} is in {builder.data_dir}")
+    print(f"The rows that are not used are listed in {catalogue_report.DROPPED_FILE} there.")
 
 
 def _silence_decoders() -> None:

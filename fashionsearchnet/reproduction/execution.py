@@ -4,7 +4,7 @@ import shlex
 import sys
 
 from fashionsearchnet import files
-from fashionsearchnet.reproduction.curve import draw_curves
+from fashionsearchnet.reproduction.curve import draw_figure_5
 from fashionsearchnet.reproduction.estimate import left_in_words, step_states
 from fashionsearchnet.reproduction.plan import Plan
 from fashionsearchnet.reproduction.progress import Progress, Runner
@@ -52,6 +52,6 @@ def write_report(plan: Plan, progress: Progress) -> None:
     content = make_report(plan, progress, step_states(plan, progress))
     folder = plan.settings.report_dir
     if content["curve"]:
-        draw_curves(content, folder / "curve.png")
+        draw_figure_5(content, folder / "curve.png")
     files.write_text(folder / "report.md", markdown(content))
     files.write_json(folder / "report.json", content)

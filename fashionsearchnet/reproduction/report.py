@@ -85,6 +85,7 @@ def make_report(plan: Plan, progress: Progress, states: Sequence[StepState]) -> 
         "run_time": _run_time(plan),
         "sheets": sorted(path.name for path in plan.settings.report_dir.glob("sheet_*.png")),
         "protocol": measured[0].report["protocol"] if measured else None,
+        "num_resamples": grouping.num_resamples if grouping else None,
         "manipulations": measured[0].report["manipulations"] if measured else None,
         "versions": measured[0].report["versions"] if measured else None,
         "machines": sorted({r.machine for r in progress.records.values() if r.machine})

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from fashionsearchnet.reporting import figure_text, markdown_table, with_interval
+from fashionsearchnet.reporting.tables import (
+    boxes_table,
+    change_text,
+    figure_text,
+    markdown_table,
+    mean_change,
+    with_interval,
+)
 from fashionsearchnet.reproduction.estimate import duration
 
 
@@ -47,7 +54,7 @@ def _table_1(report: dict[str, Any]) -> list[str]:
             figures = row.get("published")
             cells.append(figure_text(figures["mean"] if figures else None))
         if is_same:
-            cells.append(_signed(row.get("difference")))
+            cells.append(change_text(row.get("difference")))
         lines.append(cells)
     notes = [
         f"Top-{report['k']} accuracy. Baselines: of the network of "
@@ -82,7 +89,7 @@ def _per_attribute(report: dict[str, Any]) -> list[str]:
         lines.append([f"{row['title']}, paper", *map(figure_text, figures)])
         pairs = zip(ours, figures, strict=True)
         changes = [None if None in pair else pair[0] - pair[1] for pair in pairs]
-        lines.append([f"{row['title']}, difference", *map(_signed, changes)])
+        lines.append([f"{row['title']}, difference", *map(change_text, changes)])
     if not lines:
         return []
     return [
@@ -103,10 +110,10 @@ def _steps(report: dict[str, Any]) -> list[str]:
         header.insert(4, "with other seeds")
     lines = []
     for step in report["steps"]:
-        line = [step["lower"], step["higher"], step["what"], _signed_interval(step["measured"])]
+        line = [step["lower"], step["higher"], step["what"], mean_change(step["measured"])]
         if has_seeds:
-            line.append(", ".join(_signed(v) for v in step["other_seeds"].values()) or "-")
-        lines.append([*line, _signed(step["paper"]), step["verdict"] or "-"])
+            line.append(", ".join(change_text(v) for v in step["other_seeds"].values()) or "-")
+        lines.append([*line, change_text(step["paper"]), step["verdict"] or "-"])
     judged = [step["verdict"] for step in report["steps"] if step["verdict"]]
     counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
     return [
@@ -126,7 +133,7 @@ def _predicted(report: dict[str, Any]) -> list[str]:
         [
             entry["title"],
             with_interval(entry["predicted_attributes"], "mean"),
-            _signed_interval(entry["difference"]),
+            mean_change(entry["difference"]),
         ]
         for entry in report["beside_predicted_attributes"]
     ]
@@ -197,16 +204,7 @@ def _localization(report: dict[str, Any]) -> list[str]:
     found = report["localization"]
     if not found:
         return []
-    columns = list(next(iter(found.values())))
-    lines = [["whole image", *(_box_cell(next(iter(found.values()))[c], True) for c in columns)]]
-    lines += [[title, *(_box_cell(boxes[c]) for c in columns)] for title, boxes in found.items()]
-    return ["## Localization: centre in box / IoU / area", markdown_table(["", *columns], lines)]
-
-
-def _box_cell(found: dict[str, float], whole: bool = False) -> str:
-    prefix = "whole_image_" if whole else ""
-    figures = found[f"{prefix}center_in_box"], found[f"{prefix}iou"], 1 if whole else found["area"]
-    return " / ".join(f"{figure:.3f}" for figure in figures)
+    return ["## Localization", markdown_table(*boxes_table(list(found.items())))]
 
 
 def _run_time(report: dict[str, Any]) -> list[str]:
@@ -243,7 +241,8 @@ def _how(report: dict[str, Any]) -> list[str]:
             f"gallery images (`{how['gallery_split']}`), {tried['number']:,} manipulations{drawn}.",
             f"Hit rule `{how['hit_rule']}`: {how['hit_rule_in_words']}; distance: "
             f"{how['distance']}.",
-            "95 % intervals: 1,000 bootstrap resamples of the query images, the same for all rows.",
+            f"95 % intervals: {report['num_resamples']:,} bootstrap resamples of the query images, "
+            "the same for all rows.",
         ]
     lines.append(f"Seed of training {report['seed']}.")
     lines += [f"Machine: {machine}." for machine in report["machines"]]
@@ -266,14 +265,3 @@ def _time_lines(report: dict[str, Any]) -> list[str]:
 
 def _mean_cell(found: dict[str, Any] | None) -> str:
     return "-" if found is None else with_interval(found, "mean")
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
-
-
-def _signed_interval(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return "-"
-    low, high = found["mean_interval"]
-    return f"{found['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"

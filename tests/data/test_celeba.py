@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import pytest
@@ -11,6 +10,7 @@ from published_fakes import (
     write_lines,
 )
 
+from fashionsearchnet.data.catalogue.report import read_report
 from fashionsearchnet.data.celeba import builder
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.preparation import PublishedOptions
@@ -85,7 +85,7 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
     assert sizes == {"query": 3, "gallery": 6, "validation": 2, "train": 7}
     together = {image: labels for images in stored.values() for image, labels in images.items()}
     assert together == {image: CASES[i % len(CASES)][1] for i, image in enumerate(IMAGES)}
-    content = json.loads((folder / report.REPORT_FILE).read_text())
+    content = read_report(folder)
     assert content["beside the paper"]["images"] == {"here": 18, "paper": 202_599}
     assert content["attributes"]["beard"]["missing"] == 3
     assert "mustache" in report.format_report(content)  # without an image

@@ -11,8 +11,8 @@ from published_fakes import (
     write_lines,
 )
 
+from fashionsearchnet.data.catalogue.report import read_report
 from fashionsearchnet.data.darn import asen, builder
-from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.preparation import PublishedOptions
 from fashionsearchnet.published import table_for
 
@@ -72,7 +72,7 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
         for i, image in enumerate(IMAGES)
         if i >= 2
     }
-    content = json.loads((folder / report.REPORT_FILE).read_text())
+    content = read_report(folder)
     assert content["dropped"] == {"missing file": 2}
     assert content["beside the paper"]["values"] == {"here": 36, "paper": 179}
 

@@ -5,6 +5,7 @@ import shutil
 import pytest
 from published_fakes import SIZES, draw_images, prepare_quietly, replace_line, stored_labels
 
+from fashionsearchnet.data.catalogue.report import DROPPED_FILE, read_report
 from fashionsearchnet.data.imaterialist import builder
 from fashionsearchnet.data.published import report
 from fashionsearchnet.published import table_for
@@ -87,10 +88,10 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
         assert names is not None
         assert [space.value_name(a, labels[a]) for a in range(3)] == [name or "-" for name in names]
         assert set(labels[3:]) == {-1}
-    content = json.loads((folder / report.REPORT_FILE).read_text())
+    content = read_report(folder)
     assert content["dropped"]["noisy labels"] == 18
     assert "18 images have clean labels; 16 are asked for" in report.format_report(content)
-    with open(folder / report.DROPPED_FILE, newline="") as file:
+    with open(folder / DROPPED_FILE, newline="") as file:
         reasons = {record["file"]: record["reason"] for record in csv.DictReader(file)}
     assert reasons["103"] == "2 values of category (jeans, dresses)"
     assert reasons["104"] == "2 values of gender (gender 1, gender 0)"
@@ -100,7 +101,7 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
 def test_missing_and_damaged_images_are_left_out(source, tmp_path):
     (source / "train" / "101.jpg").write_bytes(b"hello")
     folder = prepare_quietly(builder.DATASET, tmp_path, source_dir=str(source))
-    content = json.loads((folder / report.REPORT_FILE).read_text())
+    content = read_report(folder)
     assert content["beside the paper"]["images"] == {"here": 16, "paper": 250_000}
     assert content["dropped"] == {"noisy labels": 18, "missing file": 1, "not an image": 1}
 

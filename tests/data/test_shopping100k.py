@@ -13,6 +13,7 @@ from published_fakes import (
 )
 
 from fashionsearchnet.attributes import AttributeSpace, one_hot_blocks
+from fashionsearchnet.data.catalogue.report import read_report
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.preparation import select
 from fashionsearchnet.data.shopping100k import builder
@@ -77,7 +78,7 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
     }
     together = {image: labels for images in stored.values() for image, labels in images.items()}
     assert together == dict(zip(IMAGES, LABELS.tolist(), strict=True))
-    content = json.loads((folder / report.REPORT_FILE).read_text())
+    content = read_report(folder)
     assert content["beside the paper"]["images"] == {"here": 20, "paper": 101_021}
     assert content["beside the paper"]["values"] == {"here": 151, "paper": 151}
     text = report.format_report(content)
@@ -197,7 +198,7 @@ def test_splits_of_adde(original, original_splits, tmp_path):
         {"query": IMAGES[12 + image], "set": {SPACE.names[a]: SPACE.values[a][value]}}
         for image, a, value in QUERIES
     ]
-    text = report.format_report(json.loads((folder / report.REPORT_FILE).read_text()))
+    text = report.format_report(read_report(folder))
     assert "the queries among them" in text and "3 queries are listed" in text
 
 

@@ -2,7 +2,8 @@
 
 import collections
 import csv
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.data.catalogue import table as catalogue_table
 from fashionsearchnet.data.catalogue.selection import CatalogueOptions, Selection
+from fashionsearchnet.data.catalogue.table import Drop
 
 REPORT_FILE = "preparation_report.json"
 DROPPED_FILE = "dropped.csv"
@@ -23,14 +25,29 @@ def write_report(
 ) -> None:
     """Writes `preparation_report.json` and `dropped.csv` into a folder."""
     files.write_json(folder / REPORT_FILE, make_report(options, selection, indices))
+    write_drops(folder, selection.drops)
+
+
+def write_drops(folder: Path, drops: Sequence[Drop]) -> None:
+    """Writes `dropped.csv`: the rows that are not used, with their reasons."""
     with (
         files.replace_file(folder / DROPPED_FILE) as temporary,
         open(temporary, "w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
         writer.writerow(["line", "file", "kind", "reason"])
-        for drop in selection.drops:
-            writer.writerow([drop.row.line, drop.row.image, drop.kind, drop.reason])
+        writer.writerows([d.row.line, d.row.image, d.kind, d.reason] for d in drops)
+
+
+def read_report(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Returns the report in the folder of a prepared data set.
+
+    Raises:
+      FileNotFoundError: if there is none.
+      ValueError: if it is no JSON.
+    """
+    cure = "Prepare the data set again with --overwrite."
+    return files.read_json(Path(folder) / REPORT_FILE, "the report of a prepared data set", cure)
 
 
 def make_report(

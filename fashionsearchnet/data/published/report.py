@@ -1,7 +1,6 @@
 """What became of a published data set, its counts beside the paper's: as JSON, CSV and text."""
 
 import collections
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,9 @@ import numpy as np
 from fashionsearchnet import files
 from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.data.catalogue import table
+from fashionsearchnet.data.catalogue.report import REPORT_FILE, write_drops
 from fashionsearchnet.data.catalogue.selection import Selection
-from fashionsearchnet.data.catalogue.table import Drop
 
-REPORT_FILE = "preparation_report.json"
-DROPPED_FILE = "dropped.csv"
 _NUM_LISTED = 5  # values per attribute in the printed table
 
 
@@ -43,18 +40,7 @@ def write_report(
         "options": dict(options),
     }
     files.write_json(folder / REPORT_FILE, content)
-    write_drops(folder / DROPPED_FILE, selection.drops)
-
-
-def write_drops(path: Path, drops: Sequence[Drop]) -> None:
-    """Writes the rows that are not used, with their reasons, as CSV."""
-    with (
-        files.replace_file(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(["line", "file", "kind", "reason"])
-        writer.writerows([d.row.line, d.row.image, d.kind, d.reason] for d in drops)
+    write_drops(folder, selection.drops)
 
 
 def make_report(

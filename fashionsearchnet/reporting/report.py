@@ -1,0 +1,48 @@
+"""The files of a report."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from fashionsearchnet import files, scores
+from fashionsearchnet.evaluation import Evaluation
+from fashionsearchnet.reporting import curve
+from fashionsearchnet.reporting.summary import summarize
+from fashionsearchnet.reporting.text import group_word, markdown
+
+
+def report_name(query_split: str, num_changes: int) -> str:
+    """Returns what the report of an evaluation is called, without suffix."""
+    return query_split if num_changes == 1 else f"{query_split}_{num_changes}_changes"
+
+
+def write_report(
+    evaluation: Evaluation, folder: str | os.PathLike[str], name: str
+) -> dict[str, Path]:
+    """Writes `<name>.json`, `.md`, `.png` (curve) and `.npz` (outcomes) into `folder`.
+
+    Returns:
+      The paths by suffix: "json", "md", "png", "npz".
+    """
+    paths = {suffix: Path(folder) / f"{name}.{suffix}" for suffix in ("json", "md", "png", "npz")}
+    report = summarize(evaluation)
+    evaluation.outcomes.save(paths["npz"])
+    over = group_word(report, plural=True)
+    curve.draw_curves(_lines(report), report["headline_k"], report["dataset"], over, paths["png"])
+    files.write_text(paths["md"], markdown(report, paths["png"].name))
+    files.write_json(paths["json"], report)  # last: its presence says that all are there
+    return paths
+
+
+def _lines(report: dict[str, Any]) -> list[curve.Line]:
+    """Returns the lines of the plot; that of the system stands out."""
+    lines = []
+    for row in report["rows"]:
+        name, values = row["name"], row["curve"]
+        if name in scores.BASELINES:
+            lines.append(curve.baseline(name, values))
+        elif name == report["system"]["name"]:
+            lines.append(curve.Line(name, values, color="tab:red", width=2.4))
+        else:
+            lines.append(curve.Line(name, values))
+    return lines
