@@ -2,6 +2,7 @@
 # make test   runs the tests (between four and five minutes on 2 cores)
 # make serve  opens the search page on the demo's model (after make demo)
 # make check  lints and type-checks
+# make clean  removes .venv, builds and caches; data, runs, exports and indexes stay
 # Each sets up .venv first, once.
 
 PYTHON ?= python3
@@ -41,10 +42,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check fashionsearchnet tools tests setup.py
 	$(BIN)/mypy fashionsearchnet tools tests
 
-# A wheel-free editable install: the scripts in tools/ see the package as it stands.
+# An editable install: the scripts in tools/ see the package as it stands.
 $(STAMP): setup.py pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.13"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@

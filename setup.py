@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (ROOT / "fashionsearchnet/__init__.py").read_text())[1]
 
-# faiss-cpu searches; the rest of these is for those who serve or scale out.
+# For those who serve or scale out.
 EXTRAS = {
     "serving": [
         "fastapi>=0.115,<1",
@@ -39,7 +39,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.11",
+    python_requires=">=3.11,<3.14",  # TensorFlow 2.21 has wheels for these
     packages=find_packages(include=["fashionsearchnet", "fashionsearchnet.*"]),
     package_data={"fashionsearchnet": ["published/*.json", "data/*/*.json", "serving/page/*"]},
     install_requires=[

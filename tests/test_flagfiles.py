@@ -8,6 +8,8 @@ import pytest
 from absl import flags
 from evaluation_fakes import script
 
+from fashionsearchnet.reproduction.flagfiles import parse_flags
+
 ROOT = Path(__file__).parents[1]
 FLAGFILES = sorted(ROOT.glob("flags/**/*.flags"))
 
@@ -39,6 +41,8 @@ def test_each_flagfile_names_itself():
 @pytest.mark.parametrize("path", sorted(by_script()))
 def test_the_script_takes_its_flagfiles(path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
-    with script(Path(path).stem):
+    with script(Path(path).stem) as tool:
         for flagfile in by_script()[path]:
             flags.FLAGS([path, *REQUIRED, f"--flagfile={flagfile}"])
+            helped = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(tool.__name__)}
+            assert parse_flags([f"--flagfile={flagfile}"]).keys() <= helped  # --help teaches them

@@ -4,8 +4,8 @@ Activation maps: a row per image, a column per attribute, with the value that th
 classifier reads, the heat that speaks for it, its box, and the true box where the data set has it.
 
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg
-  python tools/explain.py --workdir=runs/demo/full --data_dir=data --query_id=garments-001000 \\
-      --query_id=garments-001001 --attributes=neckline,sleeve --output=maps.png
+  python tools/explain.py --workdir=runs/demo/full --data_dir=data --query_id=garments-008001 \\
+      --query_id=garments-008002 --attributes=neckline,sleeve --output=maps.png
 
 Retrieval sheet, as Figure 6 of the FashionSearchNet-v2 paper: a row per query, with the edit and
 the nearest gallery images. The edits are drawn at random from those that tools/evaluate.py tries,
@@ -13,7 +13,7 @@ or given:
 
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet --num_queries=8
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet \\
-      --query_id=garments-001000 --set=neckline=v-neck --query_id=garments-001001 --set=colour=red
+      --query_id=garments-008001 --set=neckline=v-neck --query_id=garments-008002 --set=colour=red
 
 With one --query_id every --set is part of one edit; one --set alone goes to every --query_id; else
 there must be as many of both, and they belong together in their order.

@@ -90,8 +90,8 @@ def main() -> None:
     )
     if not (folder / export.WARMUP_FILE).exists():
         print(
-            "without warm-up requests: install tensorflow-serving-api "
-            "(pip install 'fashionsearchnet[serving]') and export again to have them."
+            "without warm-up requests: pip install tensorflow-serving-api and export again to "
+            "have them."
         )
 
 

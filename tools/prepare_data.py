@@ -15,7 +15,7 @@ or keep the options in a file: `--flagfile=flags/catalogue/prepare.flags`.
 
 A data set of the paper, from the folder in which its files were extracted (docs/datasets.md):
 
-  python tools/prepare_data.py --dataset=celeba --source_dir=downloads/celeba --data_dir=data
+  python tools/prepare_data.py --dataset=celeba --source_dir=downloads/CelebA --data_dir=data
 
 It becomes <data_dir>/celeba/paper; --dataset=celeba/small gives another name, for other sizes.
 

@@ -46,7 +46,7 @@ flags.DEFINE_string(
 flags.DEFINE_list("variants", [], f"Rows, with commas: {', '.join(ROWS)}; all by default.")
 flags.DEFINE_list("seeds", ["0"], "Seeds of training, with commas; the first is the table's.")
 flags.DEFINE_list("seed_rows", [], "Rows that the further seeds train; all by default.")
-flags.DEFINE_list("num_changes", ["1"], "Attributes edited at once, each at least 1; with 1.")
+flags.DEFINE_list("num_changes", ["1"], "Attributes edited at once, with commas; 1 must be there.")
 flags.DEFINE_integer(
     "max_manipulations_per_attribute", None, "Evaluate so many of each, drawn; all by default.", 1
 )

@@ -2,7 +2,7 @@
 
 A query of the data set, or any image file; --set may be given more than once:
 
-  python tools/search.py --workdir=runs/demo/full --data_dir=data --query_id=000123 \\
+  python tools/search.py --workdir=runs/demo/full --data_dir=data --query_id=garments-008001 \\
       --set=neckline=v-neck --output=search.png
   python tools/search.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg \\
       --set=colour=blue --set=sleeve=long

@@ -3,7 +3,7 @@
 Ends by writing the memory (class means) and the training images' convolutional features, which
 stage 2 works on.
 
-  python tools/train_amnet_classification.py --flagfile=flags/garments/amnet_classification.flags \
+  python tools/train_amnet_classification.py --flagfile=flags/garments/amnet_classification.flags \\
       --data_dir=data --workdir=runs/garments/amnet_classification
 """
 
@@ -20,6 +20,7 @@ FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_augmentation()
 training_flags.define_network()
+flags.adopt_module_key_flags(training_flags)  # --help shows them too
 flags.DEFINE_integer("feature_dim", 4096, "Width of fc6 and fc7; 4096 goes with --width=1.", 1)
 flags.DEFINE_float("dropout_rate", 0.5, "On fc6, and on fc7 for the classifiers.", 0.0, 0.95)
 

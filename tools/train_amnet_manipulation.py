@@ -1,6 +1,6 @@
 """Stage 2 of AMNet: trains memory, fusion and fully connected layers on edits, by joint loss.
 
-  python tools/train_amnet_manipulation.py --flagfile=flags/garments/amnet_manipulation.flags \
+  python tools/train_amnet_manipulation.py --flagfile=flags/garments/amnet_manipulation.flags \\
       --data_dir=data --init_from=runs/garments/amnet_classification --workdir=runs/garments/amnet
 """
 
@@ -15,6 +15,7 @@ from fashionsearchnet.systems.amnet.stages import ManipulationStage
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_edits()
+flags.adopt_module_key_flags(training_flags)  # --help shows them too
 flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
 flags.DEFINE_float(
     "margin",

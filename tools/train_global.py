@@ -1,6 +1,6 @@
 """Stage 3 of FashionSearchNet-v2: learns how to merge the local representations (Eq. 7-8).
 
-  python tools/train_global.py --flagfile=flags/garments/global.flags --data_dir=data \
+  python tools/train_global.py --flagfile=flags/garments/global.flags --data_dir=data \\
       --init_from=runs/garments/rank_l --workdir=runs/garments/full --variant=full
 """
 
@@ -17,6 +17,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_r
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=2)
 training_flags.define_edits()
+flags.adopt_module_key_flags(training_flags)  # --help shows them too
 flags.DEFINE_string("init_from", None, "Workdir of a finished stage 2.", required=True)
 flags.DEFINE_enum(
     "variant",

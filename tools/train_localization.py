@@ -1,6 +1,6 @@
 """Stage 1 of FashionSearchNet-v2: trains the attribute activation maps by classification.
 
-  python tools/train_localization.py --flagfile=flags/garments/localization.flags \
+  python tools/train_localization.py --flagfile=flags/garments/localization.flags \\
       --data_dir=data --workdir=runs/garments/localization
 """
 
@@ -16,6 +16,7 @@ FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_augmentation()
 training_flags.define_network()
+flags.adopt_module_key_flags(training_flags)  # --help shows them too
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 Ends by writing the attribute memory (class means) and the training images' local representations,
 which stage 3 works on.
 
-  python tools/train_representations.py --flagfile=flags/garments/representations.flags \
-      --data_dir=data --init_from=runs/garments/localization --workdir=runs/garments/rank_l \
+  python tools/train_representations.py --flagfile=flags/garments/representations.flags \\
+      --data_dir=data --init_from=runs/garments/localization --workdir=runs/garments/rank_l \\
       --variant=rank_l
 """
 
@@ -21,8 +21,9 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationSt
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_augmentation()
+flags.adopt_module_key_flags(training_flags)  # --help shows them too
 flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
-flags.DEFINE_enum("variant", "full", list(VARIANTS), "Row of the paper's Table 1.")
+flags.DEFINE_enum("variant", "full", list(VARIANTS), "Row of the paper's Table 1, or ours.")
 flags.DEFINE_float("map_threshold", 0.2, "Share of a map's maximum; 0.2 in the paper.", 0.0, 1.0)
 flags.DEFINE_enum(
     "map_scaling", "max", regions.MAP_SCALINGS, "min_max stretches a map to 0..1 first."

@@ -240,6 +240,6 @@ def _make_transport(protocol: str, target: str, timeout: float) -> Transport:
     except ImportError as error:
         raise ValueError(
             f"protocol 'grpc' needs a package that is not installed ({error}): "
-            "pip install 'fashionsearchnet[serving]', or use 'rest', which needs none."
+            "pip install tensorflow-serving-api, or use 'rest', which needs none."
         ) from error
     return GrpcTransport(target, timeout)
