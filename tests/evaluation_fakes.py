@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import cv2
@@ -27,12 +28,13 @@ def script(name):
     path = Path(__file__).parents[1] / "tools" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"{name}_tool", path)
     assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         with flagsaver.flagsaver():
             yield module
     finally:
+        del sys.modules[spec.name]
         for flag in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, flag)
 

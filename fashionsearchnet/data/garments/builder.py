@@ -104,9 +104,7 @@ class Garments(tfds.core.GeneratorBasedBuilder):
             num_query=200,
             seed=2,
         ),
-        _large(
-            "large", SCATTERED, "garments lie anywhere in the picture, at 45 to 100 % of its size."
-        ),
+        _large("large", SCATTERED, "garments anywhere in the picture, at 45 to 100 % of its size."),
         _large("large_framed", FRAMED, "the garments of large, each filling its picture."),
     ]
 
