@@ -1,6 +1,7 @@
 """Writing files so that a kill or a full disk never costs what was there before."""
 
 import contextlib
+import hashlib
 import importlib.resources
 import json
 import os
@@ -70,6 +71,12 @@ def read_json(path: str | os.PathLike[str], what: str, cure: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} should hold {what}, but is not JSON ({error}). {cure}") from error
+
+
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_packaged_json(package: str, name: str) -> Any:

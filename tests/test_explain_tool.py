@@ -37,7 +37,8 @@ def tool():
 def run(tool, monkeypatch, tmp_path):
     """Runs the script with these arguments; returns the picture that it writes into the run."""
     monkeypatch.setattr(systems, "describe_system", lambda path: {"dataset": "fakes/tiny"})
-    monkeypatch.setattr(systems, "load_system", lambda path: FakeSystem())
+    for load in ("load_system", "load_complete_system"):
+        monkeypatch.setattr(systems, load, lambda path: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
 
     def call(*arguments):

@@ -143,7 +143,7 @@ def measure(ways: list[Way], edits: np.ndarray) -> tuple[list[float], list[np.nd
 
 
 def main() -> None:
-    system = systems.load_system(FLAGS.workdir)
+    system = systems.load_complete_system(FLAGS.workdir)
     if not getattr(system, "gallery_depends_on_edit", False):
         raise ValueError(
             f"--workdir={FLAGS.workdir}: the gallery of this system does not depend on the edit, "
@@ -154,7 +154,7 @@ def main() -> None:
     galleries = Galleries(system, dataset)
     ways = [galleries.stored(), galleries.indexed()]
     if FLAGS.beside:
-        other = systems.load_system(FLAGS.beside)
+        other = systems.load_complete_system(FLAGS.beside)
         if getattr(other, "gallery_depends_on_edit", False):
             raise ValueError(f"--beside={FLAGS.beside}: this gallery depends on the edit, too.")
         ways.append(Galleries(other, dataset).single("one index for all edits (--beside)"))

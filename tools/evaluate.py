@@ -109,7 +109,7 @@ def main() -> None:
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
-    system = systems.load_system(FLAGS.workdir)
+    system = systems.load_complete_system(FLAGS.workdir)
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for measured in evaluation.evaluate_each(
         system, dataset, how, beside, name=FLAGS.row_name, batch_size=FLAGS.batch_size

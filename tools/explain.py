@@ -135,8 +135,8 @@ def draw_maps(system: Any, trained: dict, path: Path) -> None:
         ids = dataset.image_ids(FLAGS.query_split)
         boxes += [None if true_boxes is None else true_boxes[ids.index(i)] for i in FLAGS.query_id]
     # After the first stage alone, what searches would read is not trained yet.
-    is_complete = trained.get("stage") != "localization"
-    logits = retrieval.image_features(system, queries)["logits"] if is_complete else None
+    has_heads = trained.get("stage") != "localization"
+    logits = retrieval.image_features(system, queries)["logits"] if has_heads else None
     explain.draw_attention_sheet(
         attention.attention_rows(system, queries, attributes, boxes, logits),
         [space.names[a] for a in attributes],
@@ -193,7 +193,8 @@ def draw_sheet(system: Any, trained: dict, path: Path) -> None:
 def main() -> None:
     check_flags()
     trained = systems.describe_system(FLAGS.workdir)
-    system = systems.load_system(FLAGS.workdir)
+    load = systems.load_complete_system if FLAGS.sheet else systems.load_system
+    system = load(FLAGS.workdir)
     name = "sheet.png" if FLAGS.sheet else "maps.png"
     path = Path(FLAGS.output or Path(FLAGS.workdir) / "explain" / name).expanduser()
     (draw_sheet if FLAGS.sheet else draw_maps)(system, trained, path)

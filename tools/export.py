@@ -71,7 +71,7 @@ def measure_change(system: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    system = systems.load_system(FLAGS.workdir)
+    system = systems.load_complete_system(FLAGS.workdir)
     details = {}
     if FLAGS.data_dir and FLAGS.precision != "float32":
         details = measure_change(system)

@@ -146,7 +146,7 @@ def attention_panels(system, query, image, edited) -> list[explain.Panel]:
 
 def main() -> None:
     trained = systems.describe_system(FLAGS.workdir)
-    system = systems.load_system(FLAGS.workdir)
+    system = systems.load_complete_system(FLAGS.workdir)
     manipulation = parse_manipulation(system.space, FLAGS.set)
     if FLAGS.output and not FLAGS.output.lower().endswith(".png"):
         raise ValueError(f"--output must end in .png; got {FLAGS.output!r}.")

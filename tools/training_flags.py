@@ -214,7 +214,8 @@ def save(model, stage: str, strategy: tf.distribute.Strategy) -> None:
     """Writes the finished stage's model and says where."""
     if not distribution.is_chief(strategy):
         return
-    systems.save_system(
-        FLAGS.workdir, model, stage, dataset=FLAGS.dataset, train_split=FLAGS.train_split
-    )
+    details = {"dataset": FLAGS.dataset, "train_split": FLAGS.train_split}
+    if "init_from" in FLAGS:  # so that a start that was made anew is noticed
+        details["starts_from"] = systems.weights_digest(FLAGS.init_from)
+    systems.save_system(FLAGS.workdir, model, stage, **details)
     print(f"{stage}: done; the model is in {FLAGS.workdir}")

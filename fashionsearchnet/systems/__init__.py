@@ -20,6 +20,7 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
     "fashionsearchnet_v2": FashionSearchNetV2,
 }
 
+_WEIGHTS = "model.weights.h5"
 _CURE = "Train it first (tools/train_*.py), or correct the path."
 
 
@@ -34,7 +35,7 @@ def save_system(workdir: str | os.PathLike[str], system: Any, stage: str, **deta
     """
     workdir = Path(workdir)
     system.space.save(workdir / "attribute_space.json")
-    with files.replace_file(workdir / "model.weights.h5") as temporary:
+    with files.replace_file(workdir / _WEIGHTS) as temporary:
         system.save_weights(temporary)
     # Last, since its presence says that the stage is complete.
     content = {"system": system.name, "stage": stage, **details, "arguments": system.arguments}
@@ -48,21 +49,48 @@ def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
       FileNotFoundError: if the run has not finished (or is none).
       ValueError: if the file is damaged.
     """
-    path = Path(workdir) / "model.json"
+    path = Path(workdir).expanduser() / "model.json"
     description = files.read_json(path, "a trained system", _CURE)
     if not isinstance(description, dict) or not {"system", "arguments"} <= description.keys():
         raise ValueError(f"{path} must hold the entries system and arguments. {_CURE}")
     return description
 
 
+def weights_digest(workdir: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a run's weights: what was made from them can name them by it.
+
+    Raises:
+      FileNotFoundError: if there are none.
+    """
+    return files.file_digest(_weights_file(workdir))
+
+
+def load_complete_system(workdir: str | os.PathLike[str]) -> Any:
+    """Returns the system of a run that is the last of its stages, to search with.
+
+    Raises:
+      FileNotFoundError: if there is none.
+      ValueError: if a file is damaged, the weights do not fit, or stages are missing: what a search
+        reads would be untrained in part.
+    """
+    system = load_system(workdir)
+    stage, last = describe_system(workdir).get("stage"), system.variant.last_stage
+    if stage != last:
+        raise ValueError(
+            f"{workdir} has been through stage {stage!r} only, but {system.variant.title} needs "
+            f"stage {last!r}. Train that with --init_from={workdir}, and name its --workdir here."
+        )
+    return system
+
+
 def load_system(workdir: str | os.PathLike[str]) -> Any:
-    """Returns the system that a finished run holds: a Keras model with the contract.
+    """Returns the system that a finished run holds, after any of its stages.
 
     Raises:
       FileNotFoundError: if there is none.
       ValueError: if a file is damaged or the weights do not fit.
     """
-    workdir = Path(workdir)
+    workdir = Path(workdir).expanduser()
     description = describe_system(workdir)
     space = AttributeSpace.load(workdir / "attribute_space.json")
     build = SYSTEMS[check_choice(f"system of {workdir}", description["system"], SYSTEMS)]
@@ -73,9 +101,7 @@ def load_system(workdir: str | os.PathLike[str]) -> Any:
             f"{workdir / 'model.json'} holds arguments that this version does not know ({error}); "
             "use the version that versions.json beside it names."
         ) from error
-    weights = workdir / "model.weights.h5"
-    if not weights.is_file():
-        raise FileNotFoundError(f"{weights} does not exist. {_CURE}")
+    weights = _weights_file(workdir)
     try:
         system.load_weights(weights)
     except (ValueError, OSError, KeyError) as error:
@@ -85,3 +111,11 @@ def load_system(workdir: str | os.PathLike[str]) -> Any:
             f"({reason}); it is damaged or of another run."
         ) from error
     return system
+
+
+def _weights_file(workdir: str | os.PathLike[str]) -> Path:
+    """Returns the path of a run's weights, or raises a FileNotFoundError."""
+    path = Path(workdir).expanduser() / _WEIGHTS
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist. {_CURE}")
+    return path

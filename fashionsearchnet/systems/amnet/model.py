@@ -19,9 +19,10 @@ _CONV5_FILTERS = 384  # as FashionSearchNet-v2's, so that a comparison changes t
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """The system's row in the paper's table; there is only one."""
+    """The system's row in the paper's table, and the stage that completes it; there is one."""
 
     title: str
+    last_stage: str
 
 
 class AMNet(keras.Model):
@@ -30,7 +31,7 @@ class AMNet(keras.Model):
     Images are float32 `[batch, image_size, image_size, 3]`, RGB in 0..255 less `channel_means`.
     """
 
-    variant = Variant("AMNet")
+    variant = Variant("AMNet", last_stage="manipulation")
 
     def __init__(
         self,
