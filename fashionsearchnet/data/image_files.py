@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
+from fashionsearchnet.checks import check_range
+
 KNOWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".JPG", ".JPEG", ".PNG")
 _JPEG_OPTIONS = (  # colour is often an attribute: it keeps its full resolution
     *(cv2.IMWRITE_JPEG_QUALITY, 95),
@@ -36,11 +38,19 @@ class ImageLimits:
       min_side: images whose shorter side, as stored, has fewer pixels are refused.
       max_pixels: images with more pixels are refused, before they are decoded.
       max_side: images with a longer side than this, in pixels, are scaled down to it.
+
+    Raises:
+      ValueError: for limits that no image can keep.
     """
 
     min_side: int = 16
     max_pixels: int = 50_000_000
     max_side: int = 512
+
+    def __post_init__(self) -> None:
+        check_range("min_side", self.min_side, 1)
+        check_range("max_side", self.max_side, self.min_side)
+        check_range("max_pixels", self.max_pixels, self.min_side**2)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,6 +105,7 @@ def test_both_layouts_are_read(original, source):
         ("attr", 1, "Young Male", "40 names; got '18' and 2 names"),
         ("attr", 1, " ".join(COLUMNS).replace("Goatee", "Goat"), "no column Goatee, which beard"),
         ("attr", 0, "image_id,Young", "must begin with a line that says the number"),
+        ("attr", 0, "²", "must begin with a line that says the number"),
         ("partition", 18, "000019.jpg 0", "partition.txt has 1 images that .*attr_celeba.txt has"),
         ("partition", 3, "000004.jpg 3", "line 4: the partition must be .*between 0 and 2"),
     ],
@@ -127,6 +128,6 @@ def test_another_folder(source):
 def test_lost_images(source, tmp_path):
     (source / "img_align_celeba" / IMAGES[0]).unlink()
     with pytest.raises(
-        OSError, match=r"1 of 18 images are missing or damaged.*line 3, missing file"
+        OSError, match=r"1 of 18 images are missing or damaged.*first: 000001.jpg, missing file"
     ):
         prepare_quietly(builder.DATASET, tmp_path, source_dir=str(source))

@@ -99,6 +99,20 @@ def test_more_values_than_published(source):
         read(source)
 
 
+@pytest.mark.parametrize(("cell", "found"), [("7", "7 only"), ("-1", "missing labels only")])
+def test_a_column_without_two_values(source, cell, found):
+    rows = [line.split(",") for line in (source / "labels.csv").read_text().splitlines()[1:]]
+    rows = [",".join([*cells[:3], cell, *cells[4:]]) for cells in rows]
+    write_lines(source / "labels.csv", [f"image,{','.join(NAMES)}", *rows])
+    with pytest.raises(ValueError, match=f"labels.csv: color holds {found}, .*at least two"):
+        read(source)
+
+
+def test_a_digit_that_is_no_number_is_a_name(source):
+    replace_line(source / "labels.csv", 5, "1_0.jpg,²,8,8,8,8,8,8,8,8")
+    assert read(source).space.values[0] == ("8", "9", "10", "11", "²")
+
+
 def test_another_folder(tmp_path):
     (tmp_path / "Attributes").mkdir()
     with pytest.raises(

@@ -203,3 +203,16 @@ def test_find_file(tmp_path):
     for name in ("b.png", "sub", ".", "x" * 5000):
         with pytest.raises(ImageProblem, match="missing file"):
             image_files.find_file(folder, name)
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"min_side": 0}, "min_side must be at least 1"),
+        ({"min_side": 32, "max_side": 16}, "max_side must be at least 32"),
+        ({"min_side": 32, "max_pixels": 1_000}, "max_pixels must be at least 1024"),
+    ],
+)
+def test_limits_that_no_image_can_keep(limits, message):
+    with pytest.raises(ValueError, match=message):
+        ImageLimits(**limits)

@@ -118,7 +118,7 @@ def test_the_names_and_numbers_of_the_authors_page(original, source):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"imageId": "101"}, r"train.json line 3 repeats '101' of line 2"),
+        ({"imageId": "101"}, r"train.json annotation 3 repeats '101' of annotation 2"),
         ({"imageId": "7"}, "annotates 1 images that its list 'images' has not, such as '7'"),
         ({"labelId": ["229"]}, "annotation 3: labels must lie between 1 and 228; got '229'"),
         ({"labelId": 5}, "annotation 3: labelId must be a list; got 5"),
@@ -138,6 +138,18 @@ def test_a_spoiled_json_file(source):
         read(source)
     (source / "train.json").write_text('{"images": [')
     with pytest.raises(ValueError, match=r"train.json is not JSON"):
+        read(source)
+
+
+def test_a_spoiled_list_of_images(source):
+    content = json.loads((source / "train.json").read_text())
+    twice = content | {"images": content["images"] + content["images"][4:5]}
+    (source / "train.json").write_text(json.dumps(twice))
+    with pytest.raises(ValueError, match=r"train.json image 37 repeats '104' of image 5"):
+        read(source)
+    nameless = content | {"images": [{"url": "http://x/100"}]}
+    (source / "train.json").write_text(json.dumps(nameless))
+    with pytest.raises(ValueError, match=r"train.json image 1 has no imageId or image_id"):
         read(source)
 
 
@@ -163,3 +175,9 @@ def test_another_folder(source):
         read(source)
     with pytest.raises(ValueError, match="num_images must be at least 1"):
         read(source, num_images=0)
+
+
+def test_images_for_the_splits_alone(source):
+    with pytest.raises(ValueError, match=r"num_images must be more than the 11 of .*; got 11\."):
+        read(source, num_images=11)
+    assert read(source, num_images=12).limit == 12

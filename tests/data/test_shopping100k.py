@@ -131,7 +131,8 @@ def test_another_folder(tmp_path):
 def test_lost_images(source, tmp_path):
     (source / "Images" / IMAGES[7]).write_bytes(b"hello")
     with pytest.raises(
-        OSError, match=r"1 of 20 images are missing or damaged \(at most 1%.*line 8"
+        OSError,
+        match=r"1 of 20 images are missing or damaged \(at most 1%.*first: .*0000007_1.jpg, not an",
     ):
         prepare_quietly(builder.DATASET, tmp_path / "data", source_dir=str(source))
     shutil.rmtree(source / "Images")

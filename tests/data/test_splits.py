@@ -42,6 +42,7 @@ def test_last_size_leaves_earlier_splits_alone():
     [
         (32, SIZES, 0, r"need 32 examples .* there are 32.*query 1 .*gallery 6 .*validation 2"),
         (3, SIZES, 0, r"there are 3\. Ask for smaller splits\."),
+        (0, SIZES, 0, r"there are 0\. Ask for smaller splits\."),
         (10, {"query": -1}, 0, "'query' must be at least 0"),
         (10, {"train": 3}, 0, "gets the rest"),
         (10, {"query": 3}, -1, "seed must be between"),

@@ -51,12 +51,7 @@ def prepare(
         if existing is not None:
             return existing
     selection = select(options, show_progress)
-    sizes = {
-        "query": options.num_queries,
-        "gallery": options.num_gallery,
-        "validation": options.num_validation,
-    }
-    indices = splits.split_indices(len(selection.rows), sizes, options.split_seed)
+    indices = splits.split_indices(len(selection.rows), options.split_sizes, options.split_seed)
     config = prepared.PreparedConfig(
         name=options.name,
         selection=selection,

@@ -1,8 +1,8 @@
 """Which rows of a catalogue are used: options, checks of table and images, attribute space.
 
-Order of operations: read the table; unite rows of one file name; check every image; unite
-identical files (by the hash of their bytes); drop rows without any label; drop rare values with
-their rows (counted once, over the images left by then).
+Order of operations: read the table; unite rows of one file name; refuse a table with too few rows
+for the splits; check every image; unite identical files (by the hash of their bytes); drop rows
+without any label; drop rare values with their rows (counted once, over the images left by then).
 """
 
 import collections
@@ -18,7 +18,7 @@ import tqdm
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data import image_files
+from fashionsearchnet.data import image_files, splits
 from fashionsearchnet.data.catalogue import table as catalogue_table
 from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
 from fashionsearchnet.data.image_files import CheckedImage, ImageLimits, ImageProblem
@@ -71,9 +71,16 @@ class CatalogueOptions:
         check_range("min_count", self.min_count, 1)
         for name in ("num_queries", "num_gallery", "num_validation"):
             check_range(name, getattr(self, name), 1)
-        check_range("min_side", self.limits.min_side, 1)
-        check_range("max_side", self.limits.max_side, self.limits.min_side)
-        check_range("max_pixels", self.limits.max_pixels, self.limits.min_side**2)
+        check_range("split_seed", self.split_seed, 0, splits.MAX_SEED)
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """The number of images of each split but `train`, which gets the rest."""
+        return {
+            "query": self.num_queries,
+            "gallery": self.num_gallery,
+            "validation": self.num_validation,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what the data set depends on, for JSON; the table as the hash of its bytes."""
@@ -116,7 +123,8 @@ def select(options: CatalogueOptions, show_progress: bool = True) -> Selection:
 
     Raises:
       FileNotFoundError, NotADirectoryError: if the table or the image folder does not exist.
-      ValueError: if the table cannot be read, or too little of it can be used.
+      ValueError: if the table cannot be read, has too few rows for the splits (said before any
+        image is read), or too little of it can be used.
     """
     folder = Path(options.images_dir).expanduser()
     if not folder.is_dir():
@@ -132,6 +140,7 @@ def select(options: CatalogueOptions, show_progress: bool = True) -> Selection:
     )
     keys = [str(Path(row.image)) for row in rows]
     rows, repeated, contradictions = catalogue_table.unite_rows(rows, keys, names, "repeated row")
+    splits.check_sizes(len(rows), options.split_sizes)
     rows, paths, images, unusable = _check_images(rows, folder, options.limits, show_progress)
     by_line = {r.line: (p, i) for r, p, i in zip(rows, paths, images, strict=True)}
     digests = [image.digest for image in images]

@@ -9,6 +9,7 @@ groups.json, with what is the paper's and what is ours.
 """
 
 import functools
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Returns the images, the names of the columns, and int8 `[images, columns]` of -1 and 1."""
     lines = files.read_lines(path)
     columns = lines[1].split() if len(lines) > 1 else []
-    if not lines[0].isdigit() or len(columns) != _NUM_COLUMNS:
+    if not lines[0].isdecimal() or len(columns) != _NUM_COLUMNS:
         raise ValueError(
             f"{path} must begin with a line that says the number of images and a line of "
             f"{_NUM_COLUMNS} names; got {lines[0][:40]!r} and {len(columns)} names."
@@ -96,7 +97,7 @@ def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
         raise ValueError(
             f"{path} says that it has {lines[0]} images but has {len(images)} rows; get it again."
         )
-    files.check_unique(path, images, first_line=3)
+    files.check_unique(path, images, itertools.count(3))
     return images, columns, np.array(signs, np.int8)
 
 

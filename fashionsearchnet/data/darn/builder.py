@@ -69,14 +69,7 @@ def _read_rows(path: Path) -> list[Row]:
     rows, unusable = table.read_table(path, "image", list(_NUM_VALUES), missing_cells=missing)
     if unusable:
         raise ValueError(f"{path} line {unusable[0].row.line}: {unusable[0].reason}.")
-    lines: dict[str, int] = {}
-    for row in rows:
-        if row.image in lines:
-            raise ValueError(
-                f"{path} line {row.line} repeats {row.image!r} of line {lines[row.image]}; each "
-                "image must have one row."
-            )
-        lines[row.image] = row.line
+    files.check_unique(path, [row.image for row in rows], [row.line for row in rows])
     return rows
 
 
@@ -84,7 +77,7 @@ def _attribute_space(path: Path, rows: list[Row]) -> AttributeSpace:
     """Returns the values that occur, numbers in their order.
 
     Raises:
-      ValueError: if an attribute has more values than were published.
+      ValueError: if an attribute has more values than were published, or fewer than two.
     """
     values = {}
     for name, counts in table.count_values(rows, list(_NUM_VALUES)).items():
@@ -93,8 +86,19 @@ def _attribute_space(path: Path, rows: list[Row]) -> AttributeSpace:
                 f"{path}: {name} has {len(counts)} values, such as {', '.join(list(counts)[:5])}; "
                 f"DARN has {_NUM_VALUES[name]}. Is that another column?"
             )
-        values[name] = sorted(counts, key=lambda v: (not v.isdigit(), int(v) if v.isdigit() else 0))
+        if len(counts) < 2:
+            raise ValueError(
+                f"{path}: {name} holds {', '.join(counts) or 'missing labels'} only, where DARN "
+                f"has {_NUM_VALUES[name]} values; each of the nine columns must hold at least "
+                "two. Is the file complete?"
+            )
+        values[name] = sorted(counts, key=_number_or_name)
     return AttributeSpace.from_dict(values)
+
+
+def _number_or_name(value: str) -> tuple[bool, int]:
+    """Returns what sorts numbers by size, and names behind them in their order."""
+    return (False, int(value)) if value.isdecimal() else (True, 0)
 
 
 DATASET = PublishedDataset(

@@ -47,6 +47,12 @@ class IMaterialistOptions(PublishedOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("num_images", self.num_images, 1)
+        taken = sum(self.split_sizes.values())
+        if self.num_images <= taken:
+            raise ValueError(
+                f"num_images must be more than the {taken} of query, gallery and validation, or "
+                f"none is left to train on; got {self.num_images}. Take more, or smaller splits."
+            )
 
 
 class IMaterialist(PreparedBuilder):
@@ -141,18 +147,19 @@ def _read_annotations(path: Path, meanings: dict[str, Meaning]) -> list[tuple[st
     annotations = []
     bar = tqdm.tqdm(content["annotations"], "Reading labels", unit=" images", delay=_DELAY)
     for number, entry in enumerate(bar, 1):
-        image = str(_get(path, number, entry, "imageId", "image_id"))
-        labels = _get(path, number, entry, "labelId", "label_id")
+        where = f"{path} annotation {number}"
+        image = str(_get(where, entry, "imageId", "image_id"))
+        labels = _get(where, entry, "labelId", "label_id")
         if not isinstance(labels, list):
-            raise ValueError(f"{path} annotation {number}: labelId must be a list; got {labels!r}.")
-        annotations.append((image, [_meaning(path, number, label, meanings) for label in labels]))
+            raise ValueError(f"{where}: labelId must be a list; got {labels!r}.")
+        annotations.append((image, [_meaning(where, label, meanings) for label in labels]))
     names = [image for image, _ in annotations]
-    files.check_unique(path, names)
+    files.check_unique(path, names, place="annotation")
     listed = [
-        str(_get(path, number, entry, "imageId", "image_id"))
+        str(_get(f"{path} image {number}", entry, "imageId", "image_id"))
         for number, entry in enumerate(content["images"], 1)
     ]
-    files.check_unique(path, listed)
+    files.check_unique(path, listed, place="image")
     unknown = set(names) - set(listed)
     if unknown:
         raise ValueError(
@@ -162,21 +169,20 @@ def _read_annotations(path: Path, meanings: dict[str, Meaning]) -> list[tuple[st
     return annotations
 
 
-def _get(path: Path, number: int, entry: Any, *names: str) -> Any:
-    """Returns the first of an entry's members that exists."""
+def _get(where: str, entry: Any, *names: str) -> Any:
+    """Returns the first of an entry's members that exists; `where` it stands is for messages."""
     for name in names:
         if isinstance(entry, dict) and name in entry:
             return entry[name]
-    raise ValueError(f"{path} entry {number} has no {' or '.join(names)}; got {str(entry)[:60]}.")
+    raise ValueError(f"{where} has no {' or '.join(names)}; got {str(entry)[:60]}.")
 
 
-def _meaning(path: Path, number: int, label: Any, meanings: dict[str, Meaning]) -> Meaning:
+def _meaning(where: str, label: Any, meanings: dict[str, Meaning]) -> Meaning:
     try:
         return meanings[str(label)]
     except KeyError as error:
         raise ValueError(
-            f"{path} annotation {number}: labels must lie between 1 and {_NUM_LABELS}; "
-            f"got {str(label)!r}."
+            f"{where}: labels must lie between 1 and {_NUM_LABELS}; got {str(label)!r}."
         ) from error
 
 

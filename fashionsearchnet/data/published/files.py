@@ -1,5 +1,6 @@
 """Reads the files of published data sets, and says what is wrong with a folder or a line."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -102,22 +103,25 @@ def parse_integer(path: Path, line: int, text: str, low: int, high: int, what: s
     return number
 
 
-def check_unique(path: Path, names: Iterable[str], first_line: int = 1) -> None:
-    """Raises a ValueError naming both lines if a name occurs twice in a file.
+def check_unique(
+    path: Path, names: Iterable[str], numbers: Iterable[int] | None = None, place: str = "line"
+) -> None:
+    """Raises a ValueError naming both places if an image occurs twice in a file.
 
     Args:
       path: the file, for the message.
-      names: one per line.
-      first_line: the line of the first name.
+      names: of the images.
+      numbers: where each stands; None for 1, 2, 3 and so on.
+      place: what is numbered, such as 'line'.
     """
-    lines: dict[str, int] = {}
-    for line, name in enumerate(names, first_line):
-        if name in lines:
+    found: dict[str, int] = {}
+    for number, name in zip(numbers or itertools.count(1), names, strict=False):
+        if name in found:
             raise ValueError(
-                f"{path} line {line} repeats {name!r} of line {lines[name]}; each image must have "
-                "one row."
+                f"{path} {place} {number} repeats {name!r} of {place} {found[name]}; each image "
+                "must be there once: remove one of them."
             )
-        lines[name] = line
+        found[name] = number
 
 
 def check_same_images(

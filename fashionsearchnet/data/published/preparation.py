@@ -59,6 +59,16 @@ class PublishedOptions:
             )
         for name in ("num_queries", "num_gallery", "num_validation"):
             check_range(name, getattr(self, name), 1)
+        check_range("split_seed", self.split_seed, 0, splits.MAX_SEED)
+
+    @property
+    def split_sizes(self) -> dict[str, int]:
+        """The number of images of each split that is drawn by seed."""
+        return {
+            "query": self.num_queries,
+            "gallery": self.num_gallery,
+            "validation": self.num_validation,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what the data set depends on, for JSON."""
@@ -131,8 +141,9 @@ def prepare(
       show_progress: whether to show bars while images are checked and stored.
 
     Raises:
-      ValueError: for files that are not as published, too few images for the splits, or a data
-        set of the same name made with other options, unless `overwrite` is set.
+      ValueError: for files that are not as published, too few images for the splits (said before
+        any image is read, if the labels tell), or a data set of the same name made with other
+        options, unless `overwrite` is set.
       OSError: if the folder is not the one of this data set, too many images are missing or
         damaged, a file cannot be read or written, or the disk is full.
     """
@@ -143,6 +154,7 @@ def prepare(
         if existing is not None:
             return existing
     source = dataset.read(options)
+    _check_sizes(source, options)
     selection = select(source, options, show_progress)
     indices = _split(source, selection, options)
     config = prepared.PreparedConfig(
@@ -262,10 +274,20 @@ def _check_lost(source: Source, lost: Sequence[Drop], num_checked: int) -> None:
     allowed = f"at most {source.max_lost:.0%} may be" if source.max_lost < 1 else "none can be used"
     present = list_folder(source.images_dir) if source.images_dir.is_dir() else "no such folder"
     raise OSError(
-        f"{len(lost)} of {num_checked} images are missing or damaged ({allowed}); the first: line "
-        f"{lost[0].row.line}, {lost[0].reason}. {source.images_dir}: {present}. Extract the images "
-        "again so that their names are as in the labels (docs/datasets.md)."
+        f"{len(lost)} of {num_checked} images are missing or damaged ({allowed}); the first: "
+        f"{lost[0].row.image}, {lost[0].reason}. {source.images_dir}: {present}. Extract the "
+        "images again so that their names are as in the labels (docs/datasets.md)."
     )
+
+
+def _check_sizes(source: Source, options: PublishedOptions) -> None:
+    """Raises a ValueError if there were too few images for the splits even if all were usable."""
+    if source.fixed_splits is None:
+        labelled, _ = table.drop_unlabelled(source.rows)
+        splits.check_sizes(len(labelled), options.split_sizes)
+    else:
+        cut = {"validation": options.num_validation}
+        splits.check_sizes(len(source.fixed_splits["train"]), cut)
 
 
 def _split(
@@ -273,12 +295,7 @@ def _split(
 ) -> dict[str, np.ndarray]:
     """Returns the rows of each split: by seed, or as published with a validation split cut off."""
     if source.fixed_splits is None:
-        sizes = {
-            "query": options.num_queries,
-            "gallery": options.num_gallery,
-            "validation": options.num_validation,
-        }
-        return splits.split_indices(len(selection.rows), sizes, options.split_seed)
+        return splits.split_indices(len(selection.rows), options.split_sizes, options.split_seed)
     position = {row.image: index for index, row in enumerate(selection.rows)}
     indices = {
         split: np.array([position[name] for name in names], np.int64)

@@ -228,7 +228,8 @@ def test_a_killed_replacement_is_finished(prepared):
         ({"num_queries": 0}, ValueError, "num_queries must be at least 1"),
         ({"min_count": 0}, ValueError, "min_count must be at least 1"),
         ({"min_count": 30}, ValueError, "fewer than two values left.*Dropped.*identical file 2"),
-        ({"num_gallery": 18_000}, ValueError, "there are 40. Ask for smaller splits"),
+        ({"num_gallery": 33}, ValueError, "there are 40. Ask for smaller splits"),
+        ({"split_seed": -1}, ValueError, "split_seed must be between 0 and 4294967295; got -1"),
         ({"attributes": ("size",)}, ValueError, "'size' is missing.*columns: image, colour"),
         ({"image_column": "kind"}, ValueError, "asked for twice"),
         ({"image_column": "price"}, ValueError, "none of the .*missing file 4.*: line 2"),
@@ -241,6 +242,13 @@ def test_refusals_leave_nothing_behind(prepared, tmp_path, change, error, messag
         options = catalogue.CatalogueOptions(**(prepared[0] | change))
         catalogue.prepare(options, tmp_path / "data", show_progress=False)
     assert not (tmp_path / "data").exists()
+
+
+def test_too_few_rows_are_told_before_an_image_is_read(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_files, "find_file", None)  # must not be needed
+    options = catalogue.CatalogueOptions(**(prepared[0] | {"num_gallery": 43}))
+    with pytest.raises(ValueError, match=r"need 50 examples .* there are 50\. Ask for smaller"):
+        catalogue.prepare(options, tmp_path / "data", show_progress=False)
 
 
 def test_a_folder_that_cannot_be_made(prepared, tmp_path):
