@@ -38,6 +38,13 @@ def test_each_flagfile_names_itself():
         assert command_of(path)[1] == str(path.relative_to(ROOT))
 
 
+@pytest.mark.parametrize("name", ["shopping100k", "darn", "imaterialist", "celeba"])
+def test_every_stage_trains_on_the_same_images_as_the_paper(name):
+    stages = [path for path in FLAGFILES if path.parent.name == name and path.stem != "prepare"]
+    splits = {parse_flags([f"--flagfile={path}"]).get("train_split") for path in stages}
+    assert len(stages) == 6 and splits == {"train+validation"}
+
+
 @pytest.mark.parametrize("path", sorted(by_script()))
 def test_the_script_takes_its_flagfiles(path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
