@@ -66,7 +66,7 @@ def measure_change(
     k = settings.headline_k
     hits, reduced_hits = (outcomes.row().success(k) for outcomes in (before, after))
     grouping = before.grouping(settings.num_resamples, settings.seed)
-    found = scores.summarize(reduced_hits - hits, grouping)
+    found = scores.top_k_difference(after.row(), before.row(), k, grouping)
     return {
         "k": k,
         "float32": scores.summarize(hits, grouping)["mean"],

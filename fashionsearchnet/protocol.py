@@ -18,7 +18,6 @@ import numpy as np
 from fashionsearchnet.arrays import differs_from_previous
 from fashionsearchnet.attributes import KEEP, MISSING, apply_manipulation
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.metrics import random_hit_rate
 
 HIT_RULES = {
     "identical": "all attributes agree, and what the target lacks the image must lack too",
@@ -207,12 +206,6 @@ def enumerate_manipulations(
         num_available=tuple(available.tolist()),
         num_added=int(((known == MISSING) & (edits != KEEP)).any(axis=1).sum()),
     )
-
-
-def chance(manipulations: Manipulations, gallery: Gallery, hit_rule: str, k: int) -> np.ndarray:
-    """Returns float64 `[M]`: how likely a random order of the gallery has a hit in its first K."""
-    number = gallery.num_relevant(manipulations.targets, hit_rule)
-    return random_hit_rate(number, len(gallery), k)
 
 
 def _differs(target: np.ndarray, label: np.ndarray, hit_rule: str) -> np.ndarray:

@@ -7,8 +7,8 @@ pair by pair later: much sharper than comparing their two intervals.
 
 import dataclasses
 import functools
+import io
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -95,8 +95,6 @@ class Grouping:
 def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
     """Returns the means of per-manipulation values and their 95 % bootstrap intervals.
 
-    The difference of two rows is `summarize(values - other_values, grouping)`.
-
     Args:
       values: float `[M]`.
       grouping: of the same manipulations.
@@ -123,6 +121,18 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
         "queries": float(np.mean(values)),
         "queries_interval": _interval(sampled_queries),
     }
+
+
+def top_k_difference(row: Row, other: Row, k: int, grouping: Grouping) -> dict[str, Any]:
+    """Returns Top-K of a row minus that of another, paired, as `summarize` does.
+
+    Args:
+      row: the first one.
+      other: the second one, of the same manipulations.
+      k: K.
+      grouping: of those manipulations.
+    """
+    return summarize(row.success(k) - other.success(k), grouping)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,8 +198,11 @@ class Outcomes:
                 f"{path} does not exist: it should hold the outcomes of an evaluation. "
                 "Point to a report that tools/evaluate.py wrote."
             )
+        data = path.read_bytes()
+        # A damaged byte makes zipfile, zlib or NumPy's reader of headers raise almost anything:
+        # zlib.error, NotImplementedError, tokenize.TokenError, SystemError and more were seen.
         try:
-            with np.load(path, allow_pickle=False) as content:
+            with np.load(io.BytesIO(data), allow_pickle=False) as content:
                 stored = {key: content[key] for key in content.files}
             rows = zip(stored["row_names"], stored["ranks"], stored["ndcg"], strict=True)
             return cls(
@@ -201,7 +214,7 @@ class Outcomes:
                 top_k=tuple(map(int, stored["top_k"])),
                 rows=tuple(MeasuredRow(str(name), ranks, ndcg) for name, ranks, ndcg in rows),
             )
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:
             raise ValueError(
                 f"{path} does not hold the outcomes of an evaluation ({error}). "
                 "Run tools/evaluate.py again."
@@ -212,7 +225,8 @@ class Outcomes:
         if self.protocol != other.protocol:
             raise ValueError(
                 f"{this} and {that} were measured by different protocols:\n  {self.protocol}\n"
-                f"  {other.protocol}\nEvaluate both with the same data, splits, rules and seed."
+                f"  {other.protocol}\nEvaluate both by the same version of the tools, with the "
+                "same data, splits, rules and seed."
             )
         for key in ("query", "group", "edits"):
             if not np.array_equal(getattr(self, key), getattr(other, key)):
@@ -247,8 +261,7 @@ def paired_difference(
     """
     a, b = Outcomes.load(report_a), Outcomes.load(report_b)
     a.check_comparable(b, str(report_a), str(report_b))
-    difference = a.row(row_a).success(k) - b.row(row_b).success(k)
-    return summarize(difference, a.grouping(num_resamples, seed))
+    return top_k_difference(a.row(row_a), b.row(row_b), k, a.grouping(num_resamples, seed))
 
 
 def curve(row: Row, grouping: Grouping, top_k: Sequence[int]) -> list[float]:

@@ -37,6 +37,22 @@ def test_summary_by_hand():
     assert summary == scores.summarize(stored.row().success(5), stored.grouping(200))
 
 
+def test_intervals_are_the_middle_95_percent_of_a_bootstrap_over_queries():
+    generator = np.random.default_rng(1)
+    query = np.repeat(np.arange(0, 60, 2), 4)  # 30 images, numbered with gaps
+    group, values = generator.integers(0, 3, len(query)), generator.random(len(query))
+    grouping = scores.Grouping(group, 3, query, num_resamples=200, seed=4)
+    summary = scores.summarize(values, grouping)
+    resampled = []
+    for weights in grouping.weights:
+        drawn = np.repeat(np.arange(len(query)), np.repeat(weights, 4).astype(int))
+        per_group = [values[drawn][group[drawn] == g].mean() for g in range(3)]
+        resampled.append([*per_group, np.mean(per_group), values[drawn].mean()])
+    expected = np.percentile(resampled, [2.5, 97.5], axis=0).T
+    found = [summary["mean_interval"], summary["queries_interval"]]
+    np.testing.assert_allclose([*summary["per_group_interval"], *found], expected)
+
+
 def test_curve_is_the_mean_of_top_k():
     stored = outcomes([1, 9, 2, 3])
     assert scores.curve(stored.row(), stored.grouping(), (1, 2, 3, 9)) == [0.25, 0.5, 0.75, 1.0]
@@ -98,3 +114,23 @@ def test_missing_and_damaged_files(tmp_path):
     (tmp_path / "cut.npz").write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="does not hold the outcomes"):
         scores.Outcomes.load(tmp_path / "cut.npz")
+    with open(tmp_path / "array.npz", "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match="does not hold the outcomes"):
+        scores.Outcomes.load(tmp_path / "array.npz")
+
+
+def test_a_flipped_byte_is_harmless_or_said_to_be_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    outcomes([1, 9, 2, 3]).save(path)
+    data, num_damaged = path.read_bytes(), 0
+    positions = range(0, len(data), 7)
+    for position in positions:
+        flipped = data[position] ^ (1 << position % 8)
+        path.write_bytes(data[:position] + bytes([flipped]) + data[position + 1 :])
+        try:
+            assert scores.Outcomes.load(path).row().ranks.tolist() == [1, 9, 2, 3]
+        except ValueError as error:
+            assert "does not hold the outcomes" in str(error)
+            num_damaged += 1
+    assert num_damaged > len(positions) / 2

@@ -25,7 +25,7 @@ flags.DEFINE_multi_string(
     "report", None, "Report (.md, .json or .npz) of a run; repeatable, in order.", required=True
 )
 flags.DEFINE_multi_string("label", [], "Names of the rows, in the order of --report.")
-flags.DEFINE_integer("k", 20, "K of the Top-K accuracy; one of the reports' --top_k.", 1)
+flags.DEFINE_integer("k", 20, "K of the Top-K accuracy; among the --top_k of each report.", 1)
 flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap over query images.", 1)
 flags.DEFINE_integer("seed", 0, "Of the bootstrap of the differences.", 0)
 
@@ -40,7 +40,10 @@ def read_report(path: str) -> dict[str, Any]:
 def accuracy_row(name: str, row: dict[str, Any], num_columns: int) -> list[str]:
     """Returns a row of the table of accuracies: so many groups, mean and queries."""
     if str(FLAGS.k) not in row["top_k"]:
-        raise ValueError(f"--k must be one of {', '.join(row['top_k'])}; got {FLAGS.k}.")
+        raise ValueError(
+            f"--k must be among the --top_k of each report; row {name!r} has "
+            f"{', '.join(row['top_k'])}, not {FLAGS.k}."
+        )
     found = row["top_k"][str(FLAGS.k)]
     shown = [tables.figure_text(value) for value in found["per_group"][:num_columns]]
     return [name, *shown, tables.with_interval(found, "mean"), tables.figure_text(found["queries"])]
@@ -75,8 +78,7 @@ def difference_table(names: list[str], outcomes: list[scores.Outcomes], columns:
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
     lines = []
     for (lower, before), (higher, after) in itertools.pairwise(zip(names, outcomes, strict=True)):
-        change = after.row().success(FLAGS.k) - before.row().success(FLAGS.k)
-        found = scores.summarize(change, grouping)
+        found = scores.top_k_difference(after.row(), before.row(), FLAGS.k, grouping)
         pairs = zip(found["per_group"], found["per_group_interval"], strict=True)
         cells = [tables.change_with_interval(*pair) for pair in pairs][: len(columns)]
         lines.append([f"{higher} - {lower}", *cells, tables.mean_change(found)])
@@ -84,6 +86,11 @@ def difference_table(names: list[str], outcomes: list[scores.Outcomes], columns:
 
 
 def main() -> None:
+    if len(FLAGS.label) > len(FLAGS.report):
+        raise ValueError(
+            f"--label names the rows of --report in order, but there are {len(FLAGS.label)} labels "
+            f"for {len(FLAGS.report)} reports. Remove a --label or add its --report."
+        )
     reports = [read_report(path) for path in FLAGS.report]
     outcomes = [scores.Outcomes.load(path) for path in FLAGS.report]
     for path, other in zip(FLAGS.report[1:], outcomes[1:], strict=True):

@@ -78,7 +78,7 @@ def _differences(evaluation: Evaluation, grouping: scores.Grouping) -> list[dict
             "row": own.name,
             "other": other.name,
             "k": k,
-            **scores.summarize(own.success(k) - other.success(k), grouping),
+            **scores.top_k_difference(own, other, k, grouping),
         }
         for other in evaluation.rows[:-1]
     ]
