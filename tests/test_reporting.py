@@ -13,14 +13,20 @@ from fashionsearchnet.evaluation import Settings, evaluate
 SETTINGS = Settings(top_k=(1, 3, 20), headline_k=20, num_resamples=50, seed=5)
 
 
+def write_report(measured, folder, name):
+    report = reporting.summarize(measured)
+    return reporting.write_report(report, measured.outcomes, folder, name)
+
+
 @pytest.fixture(scope="module")
 def measured():
     return evaluate(FakeSystem(noise=0.5), FakeDataset(), SETTINGS)
 
 
 def test_report_files_hold_what_was_measured(measured, tmp_path):
-    paths = reporting.write_report(measured, tmp_path / "evaluation", "query")
+    paths = write_report(measured, tmp_path / "evaluation", "query")
     report = json.loads(paths["json"].read_text())
+    assert report == reporting.summarize(measured)
     assert sorted(p.name for p in (tmp_path / "evaluation").iterdir()) == [
         "query.json", "query.md", "query.npz", "query.png",
     ]  # fmt: skip
@@ -44,6 +50,20 @@ def test_report_files_hold_what_was_measured(measured, tmp_path):
     assert picture.shape[0] > 300 and picture.std() > 5
 
 
+def test_a_kill_while_a_report_is_rewritten_leaves_no_figures_of_the_former_one(
+    measured, tmp_path, monkeypatch
+):
+    paths = write_report(measured, tmp_path, "query")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reporting.curve, "draw_curves", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(measured, tmp_path, "query")
+    assert paths["npz"].exists() and not paths["json"].exists()
+
+
 def test_markdown_states_the_protocol_and_has_even_tables(measured):
     text = reporting.markdown(reporting.summarize(measured), "query.png")
     for expected in (
@@ -55,6 +75,7 @@ def test_markdown_states_the_protocol_and_has_even_tables(measured):
         "![Top-K accuracy over K](query.png)",
         "Seed 5; 50 bootstrap resamples.",
         "log2(rank + 1)",
+        "none of them a query",
         "noise=0.5",
         "## Localisation",
     ):
@@ -160,7 +181,7 @@ def test_runs_are_compared_by_sets_of_attributes(
     measured_pairs, max_columns, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(reporting.text, "_MAX_COLUMNS", max_columns)
-    paths = reporting.write_report(measured_pairs, tmp_path, "query_2_changes")
+    paths = write_report(measured_pairs, tmp_path, "query_2_changes")
     with script("compare") as tool:
         report = f"--report={paths['md']}"
         flags.FLAGS(["compare.py", report, report, "--label=first", "--label=second"])
@@ -171,3 +192,16 @@ def test_runs_are_compared_by_sets_of_attributes(
     assert "| chance |" in text and "| second - first | +0.000 [+0.000, +0.000] |" in text
     for block in [part.splitlines() for part in text.split("\n\n")]:
         assert len({line.count("|") for line in block if line}) <= 1
+
+
+def compare(*arguments):
+    """Runs tools/compare.py."""
+    with script("compare") as tool:
+        flags.FLAGS(["compare.py", *arguments])
+        tool.main()
+
+
+def test_a_label_without_a_report_is_refused(measured, tmp_path):
+    report = f"--report={write_report(measured, tmp_path, 'query')['md']}"
+    with pytest.raises(ValueError, match=r"--label names .* there are 2 labels for 1 reports"):
+        compare(report, "--label=first", "--label=second")

@@ -114,9 +114,10 @@ def main() -> None:
     for measured in evaluation.evaluate_each(
         system, dataset, how, beside, name=FLAGS.row_name, batch_size=FLAGS.batch_size
     ):
+        report = reporting.summarize(measured)
         name = report_name(measured.settings.num_changes)
-        paths = reporting.write_report(measured, folder, name)
-        print(reporting.screen_text(reporting.summarize(measured)))
+        paths = reporting.write_report(report, measured.outcomes, folder, name)
+        print(reporting.screen_text(report))
         print("written: " + ", ".join(str(path) for path in paths.values()), flush=True)
 
 

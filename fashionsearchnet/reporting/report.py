@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fashionsearchnet import files, scores
-from fashionsearchnet.evaluation import Evaluation
 from fashionsearchnet.reporting import curve
-from fashionsearchnet.reporting.summary import summarize
 from fashionsearchnet.reporting.text import group_word, markdown
 
 
@@ -17,20 +15,31 @@ def report_name(query_split: str, num_changes: int) -> str:
 
 
 def write_report(
-    evaluation: Evaluation, folder: str | os.PathLike[str], name: str
+    report: dict[str, Any],
+    outcomes: scores.Outcomes,
+    folder: str | os.PathLike[str],
+    name: str,
 ) -> dict[str, Path]:
     """Writes `<name>.json`, `.md`, `.png` (curve) and `.npz` (outcomes) into `folder`.
+
+    A kill in between leaves no `.json`, so that files of two evaluations are never taken for one.
+
+    Args:
+      report: of `summarize`.
+      outcomes: of the same evaluation.
+      folder: made if it is not there.
+      name: of the files, without suffix.
 
     Returns:
       The paths by suffix: "json", "md", "png", "npz".
     """
     paths = {suffix: Path(folder) / f"{name}.{suffix}" for suffix in ("json", "md", "png", "npz")}
-    report = summarize(evaluation)
-    evaluation.outcomes.save(paths["npz"])
+    paths["json"].unlink(missing_ok=True)  # its presence says that all are there
+    outcomes.save(paths["npz"])
     over = group_word(report, plural=True)
     curve.draw_curves(_lines(report), report["headline_k"], report["dataset"], over, paths["png"])
     files.write_text(paths["md"], markdown(report, paths["png"].name))
-    files.write_json(paths["json"], report)  # last: its presence says that all are there
+    files.write_json(paths["json"], report)
     return paths
 
 
