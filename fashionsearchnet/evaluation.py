@@ -2,7 +2,8 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class Settings:
     Attributes:
       query_split: split of the query images; TFDS slicing such as `validation[:30%]` works.
       gallery_split: split of the gallery images, without the queries.
+      queries_in_gallery: every query is a gallery image too, as in ADDE's splits; it is then left
+        out of its own ranking.
       hit_rule: one of `protocol.HIT_RULES`.
       add_missing: also give values to attributes that a query lacks.
       num_changes: how many attributes change at once; the paper's figures are for 1.
@@ -37,6 +40,7 @@ class Settings:
 
     query_split: str = "query"
     gallery_split: str = "gallery"
+    queries_in_gallery: bool = False
     hit_rule: str = "identical"
     add_missing: bool = False
     num_changes: int = 1
@@ -79,9 +83,10 @@ def evaluate(
     beside: Iterable[tuple[str, scores.Outcomes]] = (),
     name: str = "",
     batch_size: int = 64,
+    weights: str = "",
 ) -> Evaluation:
     """Returns the measured system beside the three baselines; see `evaluate_each`."""
-    return next(evaluate_each(system, dataset, [settings], beside, name, batch_size))
+    return next(evaluate_each(system, dataset, [settings], beside, name, batch_size, weights))
 
 
 def evaluate_each(
@@ -91,6 +96,7 @@ def evaluate_each(
     beside: Iterable[tuple[str, scores.Outcomes]] = (),
     name: str = "",
     batch_size: int = 64,
+    weights: str = "",
 ) -> Iterator[Evaluation]:
     """Yields an evaluation for each of some settings; every image is seen once for all of them.
 
@@ -98,54 +104,51 @@ def evaluate_each(
       system: a trained system.
       dataset: of `pipeline.open_dataset`.
       settings: how to measure, such as with one and with two changes; all on the same splits.
-      beside: stored outcomes of other runs on the same manipulations, each with a text that says
-        where it is from; their systems get a row.
+      beside: stored outcomes of other runs on the same manipulations, with NDCG for the same Ks or
+        more, each with a text that says where it is from; their systems get a row.
       name: of the system's row; '' for the system's own name.
       batch_size: images per step of the feature extraction.
+      weights: SHA-256 of the system's weights in hexadecimal, for the report; '' if not known.
 
     Raises:
-      ValueError: if data and system have different attributes, the splits overlap, no
-        manipulation exists, or `beside` was measured on others.
+      ValueError: if data and system have different attributes, the splits differ or overlap (or,
+        with `queries_in_gallery`, a query is not in the gallery), no manipulation exists, or
+        `beside` was measured on others. All but the system's own faults are found before the
+        images are looked at.
     """
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
-    beside = list(beside)
-    (splits,) = {(how.query_split, how.gallery_split) for how in settings}
-    query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
-    _check_disjoint(query_ids, gallery_ids, splits)
-    query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
-    gallery = protocol.Gallery(gallery_labels)
-    # All manipulations before the long work: what cannot be measured is said at once.
-    listed = [_manipulations(query_labels, gallery, how) for how in settings]
     name = name or system_name(system)
+    splits, images = _common_images(dataset, settings)
+    # All plans before the long work: what cannot be measured or compared is said at once.
+    beside = list(beside)
+    plans = [_plan(dataset, images, how, beside, name) for how in settings]
     query_features, gallery_features = (
         extract_features(system, dataset, split, batch_size) for split in splits
     )
-    fit = localization(system, dataset, splits, query_features, gallery_features)
+    found = {splits[0]: query_features, splits[1]: gallery_features}
+    if images.own is not None:  # no image counts twice
+        found = {splits[1]: gallery_features}
+    fit = localization(system, dataset, found)
     rows = methods(system, query_features, gallery_features, name)
-    for how, manipulations in zip(settings, listed, strict=True):
-        measured = [rank_method(method, manipulations, gallery, how) for method in rows]
-        outcomes = scores.Outcomes(
-            protocol=_protocol_text(dataset, how, query_ids, gallery_ids),
-            query=manipulations.query,
-            group=manipulations.group,
-            edits=manipulations.edits,
-            group_names=manipulations.group_names(system.space.names),
-            top_k=how.top_k,
-            rows=(measured[-1], *measured[:-1]),
-        )
-        others = _rows_beside(outcomes, beside, [row.name for row in measured])
-        chance = chance_row(manipulations, gallery, how)
+    for how, (manipulations, outcomes, others) in zip(settings, plans, strict=True):
+        own = None if images.own is None else images.own[manipulations.query]
+        measured = [rank_method(row, manipulations, images.gallery, how, own) for row in rows]
         yield Evaluation(
             space=system.space,
             settings=how,
             dataset=dataset.name,
-            num_queries=len(query_ids),
-            num_gallery=len(gallery_ids),
+            num_queries=len(images.query_labels),
+            num_gallery=len(images.gallery),
             manipulations=manipulations,
-            rows=(chance, *measured[:-1], *others, measured[-1]),
-            outcomes=outcomes,
+            rows=(
+                chance_row(manipulations, images.gallery, how, own),
+                *measured[:-1],
+                *others,
+                measured[-1],
+            ),
+            outcomes=dataclasses.replace(outcomes, rows=(measured[-1], *measured[:-1])),
             localization=fit,
-            system=describe_system(system, name),
+            system=describe_system(system, name, weights),
             versions=runs.versions(),
         )
 
@@ -155,9 +158,19 @@ def rank_method(
     manipulations: protocol.Manipulations,
     gallery: protocol.Gallery,
     settings: Settings,
+    own: np.ndarray | None = None,
 ) -> scores.MeasuredRow:
-    """Returns the rank of the first hit and the NDCG of every manipulation."""
-    number, longest = len(manipulations), min(max(settings.top_k), len(gallery))
+    """Returns the rank of the first hit and the NDCG of every manipulation.
+
+    Args:
+      method: what is measured.
+      manipulations: M of them.
+      gallery: the labels of what is ranked.
+      settings: how to measure.
+      own: int `[M]`, the gallery position of each manipulation's query image, which is left out of
+        its ranking; None if no query is in the gallery.
+    """
+    number, longest = len(manipulations), min(max(settings.top_k), _num_ranked(gallery, own))
     ranks = np.empty(number, np.int32)
     ndcg = np.empty((number, len(settings.top_k)), np.float32)
     with tqdm(total=number, desc=f"ranks of {method.name}", unit="edit", unit_scale=True) as bar:
@@ -170,6 +183,8 @@ def rank_method(
                 embeddings = method.embed(manipulations.query[rows], manipulations.edits[rows])
                 distinct, place = _without_repetition(embeddings)
                 distances = index.squared_distances(distinct)[place]
+                if own is not None:  # behind all others; no hit, since its labels were edited
+                    distances[np.arange(len(rows)), own[rows]] = np.inf
                 hits = gallery.relevant(targets, settings.hit_rule)
                 ranks[rows] = metrics.first_hit_ranks(distances, hits)
                 found = gallery.labels[nearest(distances, longest)]  # [B, longest, A]
@@ -188,31 +203,38 @@ def _without_repetition(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows[is_new], np.cumsum(is_new) - 1
 
 
+def _num_ranked(gallery: protocol.Gallery, own: np.ndarray | None) -> int:
+    """Returns how many gallery images each ranking holds."""
+    return len(gallery) if own is None else len(gallery) - 1
+
+
 def chance_row(
-    manipulations: protocol.Manipulations, gallery: protocol.Gallery, settings: Settings
+    manipulations: protocol.Manipulations,
+    gallery: protocol.Gallery,
+    settings: Settings,
+    own: np.ndarray | None = None,
 ) -> scores.ChanceRow:
-    """Returns the row of a random order of the gallery, by formula."""
-    targets = manipulations.targets
+    """Returns the row of a random order of the gallery, by formula; `own` as in `rank_method`."""
+    targets, num_ranked = manipulations.targets, _num_ranked(gallery, own)
     gain = gallery.mean_gain(targets, settings.hit_rule)
+    if own is not None:
+        share = protocol.relevance(targets, gallery.labels[own], settings.hit_rule)
+        gain = (gain * len(gallery) - (2.0**share - 1.0)) / num_ranked
     return scores.ChanceRow(
         num_relevant=gallery.num_relevant(targets, settings.hit_rule),
-        num_items=len(gallery),
+        num_items=num_ranked,
         ndcg=np.repeat(gain[:, None], len(settings.top_k), axis=1),
     )
 
 
 def localization(
-    system: Any,
-    dataset: Any,
-    splits: tuple[str, str],
-    query_features: Features,
-    gallery_features: Features,
+    system: Any, dataset: Any, features: Mapping[str, Features]
 ) -> dict[str, Any] | None:
-    """Returns how well the boxes of the queries and the gallery fit, or None without boxes."""
-    if not dataset.has_boxes or "boxes" not in query_features:
+    """Returns how well the boxes fit in the splits whose features are given; None without boxes."""
+    if not dataset.has_boxes or not all("boxes" in found for found in features.values()):
         return None
-    boxes = np.concatenate([query_features["boxes"], gallery_features["boxes"]])
-    truth = np.concatenate([dataset.boxes(split, system.image_size) for split in splits])
+    boxes = np.concatenate([found["boxes"] for found in features.values()])
+    truth = np.concatenate([dataset.boxes(split, system.image_size) for split in features])
     return score_boxes(dataset.space, boxes, truth)
 
 
@@ -255,10 +277,76 @@ def score_boxes(space: AttributeSpace, boxes: np.ndarray, truth: np.ndarray) -> 
     return result
 
 
-def describe_system(system: Any, name: str) -> dict[str, Any]:
-    """Returns the name of the system's row, its class and its arguments."""
+def describe_system(system: Any, name: str, weights: str = "") -> dict[str, Any]:
+    """Returns the name of the system's row, its class, its arguments and its weights if known."""
     arguments = dict(getattr(system, "arguments", {}))
-    return {"name": name, "class": type(system).__name__, "arguments": arguments}
+    described = {"name": name, "class": type(system).__name__, "arguments": arguments}
+    return described | ({"weights": weights} if weights else {})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    """The queries and the gallery of some evaluations.
+
+    Attributes:
+      query_labels: int32 `[queries, A]`.
+      gallery: with its labels.
+      own: int `[queries]`, the position of each in the gallery; None if none is in it.
+      digest: text that is equal only for the same images with the same labels.
+    """
+
+    query_labels: np.ndarray
+    gallery: protocol.Gallery
+    own: np.ndarray | None
+    digest: str
+
+
+def _common_images(dataset: Any, settings: Sequence[Settings]) -> tuple[tuple[str, str], _Images]:
+    """Returns the query split and the gallery split that all settings name, and their images."""
+    named = {(how.query_split, how.gallery_split, how.queries_in_gallery) for how in settings}
+    if len(named) != 1:
+        raise ValueError(
+            "all settings must have the same query_split, gallery_split and queries_in_gallery, "
+            f"since they share a pass over the images; got {sorted(named)}. Evaluate each such "
+            "group by a call of its own."
+        )
+    ((query_split, gallery_split, queries_in_gallery),) = named
+    splits = query_split, gallery_split
+    query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
+    query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
+    content = [query_ids, query_labels.tolist(), gallery_ids, gallery_labels.tolist()]
+    own = None
+    if queries_in_gallery:
+        own = _own_positions(query_ids, gallery_ids, splits)
+    else:
+        _check_disjoint(query_ids, gallery_ids, splits)
+    return splits, _Images(
+        query_labels=query_labels,
+        gallery=protocol.Gallery(gallery_labels),
+        own=own,
+        digest=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16],
+    )
+
+
+def _plan(
+    dataset: Any,
+    images: _Images,
+    settings: Settings,
+    beside: Sequence[tuple[str, scores.Outcomes]],
+    name: str,
+) -> tuple[protocol.Manipulations, scores.Outcomes, list[scores.MeasuredRow]]:
+    """Returns what is to be measured, its outcomes without a row yet, and the rows of others."""
+    manipulations = _manipulations(images.query_labels, images.gallery, settings)
+    outcomes = scores.Outcomes(
+        protocol=_protocol_text(dataset, settings, images.digest),
+        query=manipulations.query,
+        group=manipulations.group,
+        edits=manipulations.edits,
+        group_names=manipulations.group_names(dataset.space.names),
+        top_k=settings.top_k,
+        rows=(),
+    )
+    return manipulations, outcomes, _rows_beside(outcomes, beside, name)
 
 
 def _manipulations(
@@ -277,22 +365,35 @@ def _manipulations(
 
 
 def _rows_beside(
-    outcomes: scores.Outcomes,
-    beside: Iterable[tuple[str, scores.Outcomes]],
-    taken: Sequence[str],
+    outcomes: scores.Outcomes, beside: Sequence[tuple[str, scores.Outcomes]], name: str
 ) -> list[scores.MeasuredRow]:
-    """Returns the system's row of each stored outcome, under a name not yet taken."""
+    """Returns the system's row of each stored outcome, under a name not yet taken.
+
+    Args:
+      outcomes: what is to be measured.
+      beside: the stored outcomes, each with where it is from.
+      name: of the row of the system that is to be measured.
+    """
     rows: list[scores.MeasuredRow] = []
-    names = {"chance", *taken}
+    names = {*scores.BASELINES, name}
     for source, other in beside:
         outcomes.check_comparable(other, "this evaluation", source)
+        lacking = sorted({*outcomes.top_k} - {*other.top_k})
+        if lacking:
+            raise ValueError(
+                f"{source} has no NDCG for top_k {_listed(lacking)}; it was measured with top_k "
+                f"{_listed(other.top_k)}. Choose among these, or evaluate that run again."
+            )
         row = other.row()
-        name = row.name
-        if name in names:
-            name = f"{row.name} ({source})"
-        names.add(name)
-        rows.append(dataclasses.replace(row, name=name))
+        new_name = f"{row.name} ({source})" if row.name in names else row.name
+        names.add(new_name)
+        columns = [other.top_k.index(k) for k in outcomes.top_k]
+        rows.append(scores.MeasuredRow(new_name, row.ranks, row.ndcg[:, columns]))
     return rows
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _check_disjoint(
@@ -304,20 +405,41 @@ def _check_disjoint(
         raise ValueError(
             f"{len(shared)} images are both in query split {splits[0]!r} and in gallery "
             f"split {splits[1]!r} (such as {min(shared)!r}); they must be disjoint. "
-            "To cut one split use slices such as 'validation[:30%]' and 'validation[30%:]'."
+            "To cut one split use slices such as 'validation[:30%]' and 'validation[30%:]'; where "
+            "all queries belong to the gallery, as in ADDE's splits, set queries_in_gallery."
         )
 
 
-def _protocol_text(
-    dataset: Any, settings: Settings, query_ids: Sequence[str], gallery_ids: Sequence[str]
-) -> str:
-    """Returns a text that is equal only if data, splits and rules are."""
-    digest = hashlib.sha256("\n".join([*query_ids, "", *gallery_ids]).encode()).hexdigest()[:16]
+def _own_positions(
+    query_ids: Sequence[str], gallery_ids: Sequence[str], splits: tuple[str, str]
+) -> np.ndarray:
+    """Returns int `[queries]`: the position of each query image in the gallery.
+
+    Raises:
+      ValueError: if one is not there.
+    """
+    position = {image_id: i for i, image_id in enumerate(gallery_ids)}
+    absent = [image_id for image_id in query_ids if image_id not in position]
+    if absent:
+        raise ValueError(
+            f"queries_in_gallery needs every query in the gallery, but {len(absent)} images of "
+            f"query split {splits[0]!r} are not in gallery split {splits[1]!r} (such as "
+            f"{min(absent)!r}). Leave it off where the two are disjoint."
+        )
+    return np.array([position[image_id] for image_id in query_ids])
+
+
+def _protocol_text(dataset: Any, settings: Settings, digest: str) -> str:
+    """Returns a text that is equal only if data, labels, splits and rules are.
+
+    The Ks are not in it: ranks serve any K.
+    """
     most = settings.max_manipulations_per_attribute or "all"
     return (
-        f"data set {dataset.name} (attributes {dataset.space.fingerprint}, images {digest}), "
-        f"query split {settings.query_split}, gallery split {settings.gallery_split}, hit rule "
-        f"{settings.hit_rule}, add missing {settings.add_missing}, attributes changed at once "
-        f"{settings.num_changes}, manipulations of each set of attributes {most}, "
-        f"top-k {','.join(map(str, settings.top_k))}, seed {settings.seed}"
+        f"data set {dataset.name} (attributes {dataset.space.fingerprint}, "
+        f"images and labels {digest}), "
+        f"query split {settings.query_split}, gallery split {settings.gallery_split}, "
+        f"queries in gallery {settings.queries_in_gallery}, hit rule {settings.hit_rule}, "
+        f"add missing {settings.add_missing}, attributes changed at once {settings.num_changes}, "
+        f"manipulations of each set of attributes {most}, seed {settings.seed}"
     )

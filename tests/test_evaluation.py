@@ -1,12 +1,15 @@
 import dataclasses
+import hashlib
+import json
 
 import numpy as np
 import pytest
 from absl import flags
 from evaluation_fakes import BOX, SPACE, EditDependentSystem, FakeDataset, FakeSystem, script
 
-from fashionsearchnet import evaluation, protocol
+from fashionsearchnet import evaluation, protocol, reporting, systems
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data import pipeline
 from fashionsearchnet.evaluation import Settings, evaluate, evaluate_each
 
 SMALL = Settings(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
@@ -30,10 +33,8 @@ def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
     assert (measured.num_queries, measured.num_gallery) == (12, 60)
 
 
-@pytest.mark.parametrize("num_changes", [1, 2])
-def test_ranks_and_ndcg_equal_a_slow_evaluation(num_changes):
-    dataset, system = FakeDataset(seed=3), FakeSystem(noise=0.6)
-    how = dataclasses.replace(SMALL, num_changes=num_changes)
+def assert_equals_slow_evaluation(system, dataset, how, own=None):
+    """Compares with a sort per manipulation; `own` are the places of the queries in the gallery."""
     measured = evaluate(system, dataset, how, batch_size=64)
     queries, gallery = (
         evaluation.extract_features(system, dataset, s)["embedding"] for s in ("query", "gallery")
@@ -47,12 +48,69 @@ def test_ranks_and_ndcg_equal_a_slow_evaluation(num_changes):
             start, size = SPACE.offsets[attribute], SPACE.num_values[attribute]
             query[start : start + size] = np.eye(size)[manipulations.edits[m, attribute]]
         order = np.argsort(np.linalg.norm(gallery - query, axis=1), kind="stable")
-        match = labels[order] == manipulations.targets[m]
+        if own is not None:
+            order = order[order != own[manipulations.query[m]]]
+        target = manipulations.targets[m]
+        counted = target >= (0 if how.hit_rule == "labelled" else -1)
+        match = labels[order][:, counted] == target[counted]
         assert row.ranks[m] == 1 + np.argmax(match.all(axis=1))
         gains = 2 ** match.mean(axis=1) - 1
-        discounts = 1 / np.log2(np.arange(2, 62))
-        expected = [gains[:k] @ discounts[:k] / discounts[:k].sum() for k in (1, 3, 20)]
+        discounts = 1 / np.log2(np.arange(2, len(order) + 2))
+        expected = [gains[:k] @ discounts[:k] / discounts[:k].sum() for k in how.top_k]
         np.testing.assert_allclose(row.ndcg[m], expected, rtol=1e-5)
+    return measured
+
+
+@pytest.mark.parametrize("num_changes", [1, 2])
+@pytest.mark.parametrize("hit_rule", list(protocol.HIT_RULES))
+def test_ranks_and_ndcg_equal_a_slow_evaluation(num_changes, hit_rule):
+    how = dataclasses.replace(SMALL, num_changes=num_changes, hit_rule=hit_rule)
+    assert_equals_slow_evaluation(FakeSystem(noise=0.6), FakeDataset(seed=3), how)
+
+
+class QueriesInGallery(FakeDataset):
+    """The queries are every fifth gallery image, as ADDE's splits have it."""
+
+    own = np.arange(55, -1, -5)
+
+    def labels(self, split):
+        labels = super().labels("gallery")
+        return labels[self.own] if split == "query" else labels
+
+    def image_ids(self, split):
+        names = [f"image{i}" for i in range(60)]
+        return [names[i] for i in self.own] if split == "query" else names
+
+
+@pytest.mark.parametrize("hit_rule", list(protocol.HIT_RULES))
+def test_a_query_in_the_gallery_is_left_out_of_its_own_ranking(hit_rule):
+    dataset = QueriesInGallery()
+    how = dataclasses.replace(
+        SMALL, hit_rule=hit_rule, add_missing=True, queries_in_gallery=True, top_k=(1, 3, 59)
+    )
+    measured = assert_equals_slow_evaluation(FakeSystem(noise=0.6), dataset, how, dataset.own)
+    assert measured.localization["size"]["images"] == 60  # the queries count once
+    assert "queries in gallery True" in measured.outcomes.protocol
+    report = reporting.summarize(measured)
+    assert report["protocol"]["queries_in_gallery"]
+    assert "the queries among them, each left out" in reporting.markdown(report, "curve.png")
+    # Chance: a random order of the gallery without the query.
+    manipulations, chance = measured.manipulations, measured.rows[0]
+    for query, place in enumerate(dataset.own):
+        members = np.flatnonzero(manipulations.query == query)
+        rest = protocol.Gallery(np.delete(dataset.labels("gallery"), place, axis=0))
+        cut = dataclasses.replace(manipulations, targets=manipulations.targets[members])
+        expected = evaluation.chance_row(cut, rest, how)
+        np.testing.assert_allclose(chance.success(3)[members], expected.success(3))
+        np.testing.assert_allclose(chance.ndcg[members], expected.ndcg)
+
+
+def test_queries_in_the_gallery_must_be_announced_and_be_there():
+    with pytest.raises(ValueError, match=r"12 images are both .* set queries_in_gallery"):
+        evaluate(FakeSystem(), QueriesInGallery(), SMALL)
+    how = dataclasses.replace(SMALL, queries_in_gallery=True)
+    with pytest.raises(ValueError, match=r"needs every query in the gallery, but 12 images"):
+        evaluate(FakeSystem(), FakeDataset(), how)
 
 
 def test_chance_is_what_random_orders_give():
@@ -74,12 +132,21 @@ def test_chance_is_what_random_orders_give():
 
 def test_labelled_rule_and_added_values_and_the_draw_reach_the_manipulations():
     how = dataclasses.replace(
-        SMALL, hit_rule="labelled", add_missing=True, max_manipulations_per_attribute=5
+        SMALL, hit_rule="labelled", add_missing=True, max_manipulations_per_attribute=5, seed=7
     )
     measured = evaluate(FakeSystem(), FakeDataset(), how)
-    assert np.bincount(measured.manipulations.group).tolist() == [5, 5, 5]
-    everything = evaluate(FakeSystem(), FakeDataset(), dataclasses.replace(SMALL, add_missing=True))
-    assert everything.manipulations.num_added > 0
+    query, gallery = (FakeDataset().labels(split) for split in ("query", "gallery"))
+    expected, plain = (
+        protocol.enumerate_manipulations(
+            query, protocol.Gallery(gallery), rule, add_missing=adds, max_per_group=5, seed=7
+        )
+        for rule, adds in (("labelled", True), ("identical", False))
+    )
+    assert np.bincount(expected.group).tolist() == np.bincount(plain.group).tolist() == [5, 5, 5]
+    assert expected.num_added > 0
+    for field in ("query", "edits", "targets"):
+        found = getattr(measured.manipulations, field)
+        np.testing.assert_array_equal(found, getattr(expected, field))
 
 
 @pytest.mark.parametrize("num_changes", [1, 2, 3])
@@ -124,6 +191,18 @@ def test_what_cannot_be_measured_is_said_before_the_images_are_looked_at():
         )
 
 
+def test_settings_on_different_splits_are_refused():
+    how = [SMALL, dataclasses.replace(SMALL, query_split="query[:5]")]
+    with pytest.raises(ValueError, match="all settings must have the same query_split"):
+        list(evaluate_each(FakeSystem(), FakeDataset(), how))
+
+
+def test_reports_name_the_weights_that_were_measured():
+    with_weights = evaluate(FakeSystem(), FakeDataset(), SMALL, weights="c0ffee")
+    assert reporting.summarize(with_weights)["system"]["weights"] == "c0ffee"
+    assert "weights" not in evaluate(FakeSystem(), FakeDataset(), SMALL).system
+
+
 def test_another_run_beside():
     dataset = FakeDataset()
     first = evaluate(FakeSystem(noise=0.9, name="blurred"), dataset, SMALL)
@@ -133,10 +212,34 @@ def test_another_run_beside():
     np.testing.assert_array_equal(rows_of(second)["blurred"].ranks, rows_of(first)["blurred"].ranks)
     same = evaluate(FakeSystem(noise=0.9, name="blurred"), dataset, SMALL, source)
     assert [row.name for row in same.rows][-2:] == ["blurred (first.json)", "blurred"]
-    with pytest.raises(ValueError, match="different protocols"):
-        evaluate(FakeSystem(), dataset, dataclasses.replace(SMALL, num_changes=2), source)
-    with pytest.raises(ValueError, match=r"this evaluation and first.json .* different protocols"):
-        evaluate(FakeSystem(), FakeDataset(seed=9, num_queries=11), SMALL, source)
+
+
+def test_a_run_beside_may_have_more_top_k_but_not_lack_any():
+    dataset = FakeDataset()
+    first = evaluate(FakeSystem(noise=0.9, name="blurred"), dataset, SMALL)
+    source = [("first.json", first.outcomes)]
+    how = dataclasses.replace(SMALL, top_k=(3, 20))
+    row = rows_of(evaluate(FakeSystem(), dataset, how, source))["blurred"]
+    np.testing.assert_array_equal(row.ndcg, rows_of(first)["blurred"].ndcg[:, 1:])
+    dataset.images = None  # said before the images are looked at
+    with pytest.raises(ValueError, match=r"first.json has no NDCG for top_k 5; .* top_k 1, 3, 20"):
+        evaluate(FakeSystem(), dataset, dataclasses.replace(SMALL, top_k=(1, 3, 5)), source)
+
+
+def test_a_run_beside_that_cannot_be_compared_is_refused_before_the_images_are_looked_at():
+    first = evaluate(FakeSystem(noise=0.9, name="blurred"), FakeDataset(), SMALL)
+    source = [("first.json", first.outcomes)]
+    relabelled = FakeDataset()
+    relabelled.labels("gallery")[7, 0] += 1
+    relabelled.labels("gallery")[7, 0] %= 3
+    for dataset, how in (
+        (FakeDataset(), dataclasses.replace(SMALL, num_changes=2)),
+        (FakeDataset(seed=9, num_queries=11), SMALL),
+        (relabelled, SMALL),
+    ):
+        dataset.images = None
+        with pytest.raises(ValueError, match=r"and first.json .* different protocols"):
+            evaluate(FakeSystem(), dataset, how, source)
 
 
 def test_splits_that_overlap_are_refused():
@@ -160,6 +263,33 @@ def test_one_name_is_not_given_to_two_reports():
     with script("evaluate") as tool:
         flags.FLAGS(["evaluate.py", "--workdir=run", "--num_changes=1,2", "--name=both"])
         with pytest.raises(ValueError, match="--name and --beside are for one report"):
+            tool.main()
+
+
+def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
+    summarized, summarize = [], reporting.summarize
+
+    def counted(measured):
+        summarized.append(measured)
+        return summarize(measured)
+
+    monkeypatch.setattr(reporting, "summarize", counted)
+    (tmp_path / "model.weights.h5").write_bytes(b"weights")
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--dataset=fakes/tiny"])
+        tool.main()
+    assert len(summarized) == 1
+    written = json.loads((tmp_path / "evaluation" / "query.json").read_text())
+    assert written["system"]["weights"] == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_a_run_that_does_not_say_its_data_set_needs_the_flag(tmp_path):
+    (tmp_path / "model.json").write_text('{"system": "fake", "arguments": {}}')
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}"])
+        with pytest.raises(ValueError, match=r"does not say on which data set .* by --dataset"):
             tool.main()
 
 

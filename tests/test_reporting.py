@@ -205,3 +205,14 @@ def test_a_label_without_a_report_is_refused(measured, tmp_path):
     report = f"--report={write_report(measured, tmp_path, 'query')['md']}"
     with pytest.raises(ValueError, match=r"--label names .* there are 2 labels for 1 reports"):
         compare(report, "--label=first", "--label=second")
+
+
+def test_reports_with_other_top_k_are_compared_at_a_k_that_both_have(measured, tmp_path, capsys):
+    how = dataclasses.replace(SETTINGS, top_k=(3, 10), headline_k=10)
+    other = evaluate(FakeSystem(noise=0.9, name="blurred"), FakeDataset(), how)
+    pairs = ((measured, "query"), (other, "other"))
+    both = [f"--report={write_report(one, tmp_path, name)['md']}" for one, name in pairs]
+    compare(*both, "--k=3")
+    assert "| blurred - fake | -0." in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"--k must be .* row 'blurred' has 3, 10, not 20"):
+        compare(*both)

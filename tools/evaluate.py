@@ -14,7 +14,8 @@ images:
 
 Writes <name>.json, .md, .png (curve over K) and .npz (the rank of every manipulation) into
 <workdir>/evaluation. With --beside=<report of another run> that run's system gets a row of its own
-and a paired difference; both must have been measured on the same manipulations.
+and a paired difference; both must have been measured on the same manipulations, and that one with
+these --top_k or more.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -37,6 +38,12 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("query_split", "query", "Split of the queries; slices work.")
 flags.DEFINE_string("gallery_split", "gallery", "Split of the gallery; slices work.")
+flags.DEFINE_bool(
+    "queries_in_gallery",
+    False,
+    "For splits whose queries are gallery images too, such as those of shopping100k/adde: each "
+    "query is left out of its own ranking.",
+)
 flags.DEFINE_enum(
     "hit_rule",
     "identical",
@@ -84,6 +91,7 @@ def settings(num_changes: int) -> evaluation.Settings:
     return evaluation.Settings(
         query_split=FLAGS.query_split,
         gallery_split=FLAGS.gallery_split,
+        queries_in_gallery=FLAGS.queries_in_gallery,
         hit_rule=FLAGS.hit_rule,
         add_missing=FLAGS.add_missing,
         num_changes=num_changes,
@@ -101,18 +109,34 @@ def report_name(num_changes: int) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
 
 
+def open_dataset() -> pipeline.Dataset:
+    """Returns the data set of --dataset, or else the one that the run was trained on."""
+    name = FLAGS.dataset or systems.describe_system(FLAGS.workdir).get("dataset")
+    if not name:
+        raise ValueError(
+            f"model.json in --workdir={FLAGS.workdir} does not say on which data set the run was "
+            "trained; name one by --dataset."
+        )
+    return pipeline.open_dataset(FLAGS.data_dir, name)
+
+
 def main() -> None:
     numbers = sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1)))
     if len(numbers) > 1 and (FLAGS.name or FLAGS.beside):
         raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     how = [settings(number) for number in numbers]
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
-    trained = systems.describe_system(FLAGS.workdir)
-    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
+    dataset = open_dataset()
     system = systems.load_complete_system(FLAGS.workdir)
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for measured in evaluation.evaluate_each(
-        system, dataset, how, beside, name=FLAGS.row_name, batch_size=FLAGS.batch_size
+        system,
+        dataset,
+        how,
+        beside,
+        name=FLAGS.row_name,
+        batch_size=FLAGS.batch_size,
+        weights=systems.weights_digest(FLAGS.workdir),
     ):
         report = reporting.summarize(measured)
         name = report_name(measured.settings.num_changes)

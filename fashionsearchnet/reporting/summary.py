@@ -30,6 +30,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
         "protocol": {
             "query_split": settings.query_split,
             "gallery_split": settings.gallery_split,
+            "queries_in_gallery": settings.queries_in_gallery,
             "num_queries": evaluation.num_queries,
             "num_gallery": evaluation.num_gallery,
             "hit_rule": settings.hit_rule,

@@ -187,9 +187,12 @@ def _localization_table(report: dict[str, Any]) -> Table:
 def _protocol_lines(report: dict[str, Any]) -> str:
     """Returns everything needed to measure the same again, as a Markdown list."""
     how = report["protocol"]
+    relation = "none of them a query"
+    if how["queries_in_gallery"]:
+        relation = "the queries among them, each left out of its own ranking"
     lines = [
         f"Queries: {how['num_queries']:,} images of split `{how['query_split']}`; gallery: "
-        f"{how['num_gallery']:,} images of split `{how['gallery_split']}`, none of them a query.",
+        f"{how['num_gallery']:,} images of split `{how['gallery_split']}`, {relation}.",
         _manipulation_line(report),
         f"Hit: one of the K nearest by Euclidean distance has the target's attributes; "
         f"`{how['hit_rule']}`: {how['hit_rule_in_words']}.",
