@@ -267,6 +267,7 @@ def test_one_name_is_not_given_to_two_reports():
 
 
 def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
     summarized, summarize = [], reporting.summarize
@@ -278,19 +279,11 @@ def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch)
     monkeypatch.setattr(reporting, "summarize", counted)
     (tmp_path / "model.weights.h5").write_bytes(b"weights")
     with script("evaluate") as tool:
-        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--dataset=fakes/tiny"])
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}"])
         tool.main()
     assert len(summarized) == 1
     written = json.loads((tmp_path / "evaluation" / "query.json").read_text())
     assert written["system"]["weights"] == hashlib.sha256(b"weights").hexdigest()
-
-
-def test_a_run_that_does_not_say_its_data_set_needs_the_flag(tmp_path):
-    (tmp_path / "model.json").write_text('{"system": "fake", "arguments": {}}')
-    with script("evaluate") as tool:
-        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}"])
-        with pytest.raises(ValueError, match=r"does not say on which data set .* by --dataset"):
-            tool.main()
 
 
 def test_settings_are_checked():

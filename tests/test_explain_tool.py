@@ -10,6 +10,8 @@ from evaluation_fakes import FakeDataset, FakeSystem, script
 from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 
+TRAINED = {"dataset": "fakes/tiny", "stage": "global"}  # of a run's model.json
+
 
 class Blind:
     """A system that cannot say where it looks."""
@@ -36,7 +38,7 @@ def tool():
 @pytest.fixture
 def run(tool, monkeypatch, tmp_path):
     """Runs the script with these arguments; returns the picture that it writes into the run."""
-    monkeypatch.setattr(systems, "describe_system", lambda path: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "describe_system", lambda path: TRAINED)
     for load in ("load_system", "load_complete_system"):
         monkeypatch.setattr(systems, load, lambda path: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
@@ -61,8 +63,8 @@ def test_maps_of_the_data_set_and_of_files(run, tmp_path):
 
 
 def test_maps_after_the_first_stage_alone(run, monkeypatch):
-    description = {"dataset": "fakes/tiny", "stage": "localization"}
-    monkeypatch.setattr(systems, "describe_system", lambda path: description)
+    after_the_first = {**TRAINED, "stage": "localization"}
+    monkeypatch.setattr(systems, "describe_system", lambda path: after_the_first)
     monkeypatch.setattr(systems, "load_system", lambda path: Located())
     run("--query_id=query3")
 

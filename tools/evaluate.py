@@ -109,24 +109,14 @@ def report_name(num_changes: int) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
 
 
-def open_dataset() -> pipeline.Dataset:
-    """Returns the data set of --dataset, or else the one that the run was trained on."""
-    name = FLAGS.dataset or systems.describe_system(FLAGS.workdir).get("dataset")
-    if not name:
-        raise ValueError(
-            f"model.json in --workdir={FLAGS.workdir} does not say on which data set the run was "
-            "trained; name one by --dataset."
-        )
-    return pipeline.open_dataset(FLAGS.data_dir, name)
-
-
 def main() -> None:
     numbers = sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1)))
     if len(numbers) > 1 and (FLAGS.name or FLAGS.beside):
         raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     how = [settings(number) for number in numbers]
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
-    dataset = open_dataset()
+    trained = systems.describe_system(FLAGS.workdir)
+    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system = systems.load_complete_system(FLAGS.workdir)
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for measured in evaluation.evaluate_each(

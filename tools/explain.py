@@ -135,7 +135,7 @@ def draw_maps(system: Any, trained: dict, path: Path) -> None:
         ids = dataset.image_ids(FLAGS.query_split)
         boxes += [None if true_boxes is None else true_boxes[ids.index(i)] for i in FLAGS.query_id]
     # After the first stage alone, what searches would read is not trained yet.
-    has_heads = trained.get("stage") != "localization"
+    has_heads = trained["stage"] != "localization"
     logits = retrieval.image_features(system, queries)["logits"] if has_heads else None
     explain.draw_attention_sheet(
         attention.attention_rows(system, queries, attributes, boxes, logits),

@@ -21,25 +21,29 @@ SYSTEMS: dict[str, Callable[..., Any]] = {
 }
 
 _WEIGHTS = "model.weights.h5"
+_ENTRIES = {"system", "stage", "dataset", "arguments"}  # of model.json
 _CURE = "Train it first (tools/train_*.py), or correct the path."
 
 
-def save_system(workdir: str | os.PathLike[str], system: Any, stage: str, **details: Any) -> None:
+def save_system(
+    workdir: str | os.PathLike[str], system: Any, stage: str, dataset: str, **details: Any
+) -> None:
     """Writes a trained system into its run's folder.
 
     Args:
       workdir: the folder.
       system: to be saved; its `name` is its key in SYSTEMS.
       stage: the name of the stage that it has been through.
-      **details: further entries of model.json, such as the data set.
+      dataset: that it was trained on.
+      **details: further entries of model.json.
     """
     workdir = Path(workdir)
     system.space.save(workdir / "attribute_space.json")
     with files.replace_file(workdir / _WEIGHTS) as temporary:
         system.save_weights(temporary)
     # Last, since its presence says that the stage is complete.
-    content = {"system": system.name, "stage": stage, **details, "arguments": system.arguments}
-    files.write_json(workdir / "model.json", content)
+    content = {"system": system.name, "stage": stage, "dataset": dataset, **details}
+    files.write_json(workdir / "model.json", content | {"arguments": system.arguments})
 
 
 def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -51,8 +55,8 @@ def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(workdir).expanduser() / "model.json"
     description = files.read_json(path, "a trained system", _CURE)
-    if not isinstance(description, dict) or not {"system", "arguments"} <= description.keys():
-        raise ValueError(f"{path} must hold the entries system and arguments. {_CURE}")
+    if not isinstance(description, dict) or not description.keys() >= _ENTRIES:
+        raise ValueError(f"{path} must hold the entries {', '.join(sorted(_ENTRIES))}. {_CURE}")
     return description
 
 
@@ -74,7 +78,7 @@ def load_complete_system(workdir: str | os.PathLike[str]) -> Any:
         reads would be untrained in part.
     """
     system = load_system(workdir)
-    stage, last = describe_system(workdir).get("stage"), system.variant.last_stage
+    stage, last = describe_system(workdir)["stage"], system.variant.last_stage
     if stage != last:
         raise ValueError(
             f"{workdir} has been through stage {stage!r} only, but {system.variant.title} needs "

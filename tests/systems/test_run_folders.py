@@ -32,17 +32,17 @@ def build(variant):
 def test_only_the_last_stage_is_searched_with(variant, title, stages, tmp_path):
     model = build(variant)
     for stage in stages[:-1]:
-        systems.save_system(tmp_path, model, stage)
+        systems.save_system(tmp_path, model, stage, "fakes")
         assert systems.load_system(tmp_path).arguments == model.arguments
         message = f"has been through stage '{stage}' only, but {title} needs stage '{stages[-1]}'"
         with pytest.raises(ValueError, match=message):
             systems.load_complete_system(tmp_path)
-    systems.save_system(tmp_path, model, stages[-1])
+    systems.save_system(tmp_path, model, stages[-1], "fakes")
     assert systems.load_complete_system(tmp_path).arguments == model.arguments
 
 
 def test_weights_have_a_name_of_their_own(tmp_path):
-    systems.save_system(tmp_path, build("rank_l"), "representations")
+    systems.save_system(tmp_path, build("rank_l"), "representations", "fakes")
     content = (tmp_path / "model.weights.h5").read_bytes()
     assert systems.weights_digest(tmp_path) == hashlib.sha256(content).hexdigest()
     with pytest.raises(FileNotFoundError, match=r"does not exist\. Train it first"):
