@@ -45,13 +45,19 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes the run's files."""
+    """Returns whether this process writes the run's files: in a cluster exactly one does.
+
+    It is the task of type chief, or the first worker of a cluster without one.
+    """
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.task_type or resolver.task_id == 0
+    if resolver is None or not resolver.task_type:
+        return True
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)
 
 
 def num_replicas() -> int:
-    """Returns the number of replicas that share a step; call it inside the step."""
+    """Returns the number of replicas that share a step; call it in the step or the scope."""
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
@@ -74,6 +80,13 @@ def gather(tensor: tf.Tensor) -> tf.Tensor:
     if num_replicas() == 1:
         return tensor
     return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+
+
+def mean(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Returns the means of tensors over all replicas; call it inside the step."""
+    if num_replicas() == 1:
+        return tensors
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, tensors)
 
 
 def replica_seed(seed: tf.Tensor) -> tf.Tensor:

@@ -25,6 +25,11 @@ from fashionsearchnet.checks import check_choice, check_range
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 SCHEDULES = ("constant", "cosine")
 
+_CALM = (
+    "Lower the learning rate, switch batch normalisation on or set gradient_clip_norm, and train "
+    "again in another workdir: a run that has begun keeps its settings."
+)
+
 
 class Stage(Protocol):
     """What the loop needs to know of a stage: its data, its variables and its loss.
@@ -71,7 +76,8 @@ class OptimizerSettings:
       weight_decay: decoupled, on kernels only.
       schedule: 'constant', or 'cosine' down to zero at the last step.
       warmup_steps: linear from zero, at the start of a cosine.
-      gradient_clip_norm: bounds the norm of all gradients together; 0 for no bound.
+      gradient_clip_norm: bounds the norm of all gradients together, those of the global batch
+        however many replicas share it; 0 for no bound.
     """
 
     learning_rate: float = 0.01
@@ -82,7 +88,11 @@ class OptimizerSettings:
     gradient_clip_norm: float = 0.0
 
     def build(self, num_steps: int, variables: Sequence[keras.Variable]) -> keras.Optimizer:
-        """Returns the optimizer of these variables with its slots created."""
+        """Returns the optimizer of these variables with its slots created.
+
+        With several replicas it must be built in the strategy's scope, and clips rightly only if
+        each replica hands it the mean of all replicas' gradients.
+        """
         check_choice("schedule", self.schedule, SCHEDULES)
         check_range("learning_rate", self.learning_rate, 0.0)
         rate: float | keras.optimizers.schedules.LearningRateSchedule = self.learning_rate
@@ -98,7 +108,8 @@ class OptimizerSettings:
             rate,
             momentum=self.momentum,
             weight_decay=self.weight_decay or None,
-            global_clipnorm=self.gradient_clip_norm or None,
+            # Keras clips first and sums over the replicas then.
+            global_clipnorm=self.gradient_clip_norm / distribution.num_replicas() or None,
         )
         optimizer.exclude_from_weight_decay(var_list=[v for v in variables if v.name != "kernel"])
         if keras.mixed_precision.dtype_policy().name == "mixed_float16":
@@ -108,7 +119,7 @@ class OptimizerSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Schedule:
+class RunLength:
     """How long a run is, and how often it tells and saves.
 
     Attributes:
@@ -129,7 +140,7 @@ def train(
     *,
     workdir: str | os.PathLike[str],
     optimizer: OptimizerSettings,
-    schedule: Schedule,
+    length: RunLength,
     strategy: tf.distribute.Strategy,
 ) -> None:
     """Trains a stage from its last checkpoint, or from where its model stands, to the last step.
@@ -138,9 +149,10 @@ def train(
 
     Raises:
       ValueError: if a checkpoint does not fit the model, or the batch cannot be shared evenly.
-      FloatingPointError: if the loss is not finite; the last checkpoint is from before that.
+      FloatingPointError: if the loss is not finite, or the weights are too large for any use when
+        they are to be saved. They are not saved then: a last checkpoint is from before that.
     """
-    check_range("num_steps", schedule.num_steps, 1)
+    check_range("num_steps", length.num_steps, 1)
     replicas = strategy.num_replicas_in_sync
     if stage.global_batch_size % replicas:
         raise ValueError(
@@ -148,17 +160,17 @@ def train(
         )
     workdir = Path(workdir)
     with strategy.scope():
-        built = optimizer.build(schedule.num_steps, stage.trainable_variables())
+        built = optimizer.build(length.num_steps, stage.trainable_variables())
         step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
     checkpoints = _Checkpoints(workdir, stage.model, built, step, strategy)
     first_step = checkpoints.restore()
-    if first_step >= schedule.num_steps:
+    if first_step >= length.num_steps:
         return
     log = _MetricsLog(workdir, first_step, distribution.is_chief(strategy))
     batches = iter(_distribute(stage, first_step, strategy))
     train_step = _make_train_step(stage, built, strategy)
     bar = tqdm(
-        total=schedule.num_steps,
+        total=length.num_steps,
         initial=first_step,
         desc=stage.name,
         unit="step",
@@ -166,15 +178,16 @@ def train(
         disable=not distribution.is_chief(strategy),
     )
     with bar:
-        for number in range(first_step + 1, schedule.num_steps + 1):
-            seed = tf.constant([schedule.seed, number], tf.int32)
+        for number in range(first_step + 1, length.num_steps + 1):
+            seed = tf.constant([length.seed, number], tf.int32)
             log.add(train_step(next(batches), seed), stage.global_batch_size)
             bar.update()
-            last = number == schedule.num_steps
-            if last or number % schedule.log_every == 0:
+            last = number == length.num_steps
+            if last or number % length.log_every == 0:
                 bar.set_postfix(log.flush(number, stage.name), refresh=False)
-            if last or number % schedule.checkpoint_every == 0:
+            if last or number % length.checkpoint_every == 0:
                 log.check_finite(number)
+                _check_weights(stage.model, number)
                 step.assign(number)
                 checkpoints.save(number)
 
@@ -184,6 +197,8 @@ def _make_train_step(stage: Stage, optimizer: keras.Optimizer, strategy: tf.dist
     variables = list(stage.trainable_variables())
     factors = [stage.learning_rate_multipliers().get(v.path, 1.0) for v in variables]
     scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    # Keras clips, and looks for an overflow of scaled losses, before it sums over the replicas.
+    needs_all = scales_loss or optimizer.global_clipnorm is not None
 
     def replica_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
@@ -192,6 +207,8 @@ def _make_train_step(stage: Stage, optimizer: keras.Optimizer, strategy: tf.dist
         gradients = tape.gradient(scaled, [v.value for v in variables])
         # The gradient of a gather is sparse; SGD's momentum would forget the rows left out.
         gradients = [tf.convert_to_tensor(g) * f for g, f in zip(gradients, factors, strict=True)]
+        if needs_all:
+            gradients = distribution.mean(gradients)
         optimizer.apply(gradients, variables)
         return {"loss": loss, **logged}
 
@@ -204,6 +221,18 @@ def _make_train_step(stage: Stage, optimizer: keras.Optimizer, strategy: tf.dist
         }
 
     return train_step
+
+
+def _check_weights(model: keras.Model, number: int) -> None:
+    """Raises a FloatingPointError if a variable is not finite, or so large that its norm is not.
+
+    A loss is computed before the update, so it does not see what the last update did.
+    """
+    for variable in model.variables:
+        if not math.isfinite(float(tf.norm(tf.cast(variable.value, tf.float32)))):
+            raise FloatingPointError(
+                f"{variable.path} is infinite, NaN or huge after step {number}. {_CALM}"
+            )
 
 
 def _distribute(stage: Stage, first_step: int, strategy: tf.distribute.Strategy):
@@ -285,9 +314,7 @@ class _MetricsLog:
         if bad:
             raise FloatingPointError(
                 f"{', '.join(bad)} became infinite or NaN in steps "
-                f"{number - self._count + 1} to {number}. Lower the learning rate, switch batch "
-                "normalisation on or set gradient_clip_norm; then start again from the last "
-                "checkpoint."
+                f"{number - self._count + 1} to {number}. {_CALM}"
             )
 
     def flush(self, number: int, stage_name: str) -> dict[str, str]:

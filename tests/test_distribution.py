@@ -1,3 +1,7 @@
+import json
+import types
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,6 +21,28 @@ def test_strategies_by_name(mirrored):
     assert all(distribution.is_chief(s) for s in (mirrored, tf.distribute.get_strategy()))
     with pytest.raises(ValueError, match=r"distribution must be one of .*did you mean mirrored"):
         distribution.get_strategy("mirored")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "chief"),
+    [
+        ({"worker": 2}, ("worker", 0)),
+        ({"chief": 1, "worker": 2}, ("chief", 0)),
+        ({"worker": 2, "evaluator": 1}, ("worker", 0)),
+    ],
+)
+def test_a_cluster_has_one_chief(tasks, chief, monkeypatch):
+    cluster = {kind: [f"{kind}{i}:2222" for i in range(n)] for kind, n in tasks.items()}
+    chiefs = []
+    for kind, number in tasks.items():
+        for index in range(number):
+            task = {"type": kind, "index": index}
+            monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+            resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+            strategy: Any = types.SimpleNamespace(cluster_resolver=resolver)
+            if distribution.is_chief(strategy):
+                chiefs.append((kind, index))
+    assert chiefs == [chief]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The loop on a stage of a few numbers: what it writes, and that nothing can make it forget."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -61,7 +62,7 @@ class RegressionStage:
     def loss(self, batch, seed):
         x, y = batch
         noise = tf.random.stateless_normal([], seed) * 0.01
-        error = self.model(x)[:, 0] - y + noise
+        error = tf.cast(self.model(x)[:, 0], tf.float32) - y + noise
         return tf.reduce_sum(tf.square(error)) / BATCH, {"noise": noise}
 
 
@@ -91,19 +92,19 @@ def run(
     strategy=None,
     delay=0.0,
     settings=SETTINGS,
+    checkpoint_every=3,
+    targets=None,
 ) -> np.ndarray:
     """Trains to `num_steps`, or is stopped after `stop_at`; returns all weights."""
     keras.utils.set_random_seed(3)
     strategy = strategy or distribution.get_strategy("one_device")
     with strategy.scope():
-        stage: Any = RegressionStage(delay=delay)
-    schedule = training.Schedule(num_steps, log_every=2, checkpoint_every=3, seed=7)
+        stage: Any = RegressionStage(targets, delay)
+    length = training.RunLength(num_steps, log_every=2, checkpoint_every=checkpoint_every, seed=7)
     if stop_at is not None:
         stage = StoppingStage(stage, stop_at)
     try:
-        training.train(
-            stage, workdir=workdir, optimizer=settings, schedule=schedule, strategy=strategy
-        )
+        training.train(stage, workdir=workdir, optimizer=settings, length=length, strategy=strategy)
     except (StopIteration, tf.errors.OutOfRangeError):
         assert stop_at is not None
     return np.concatenate([np.ravel(w) for w in stage.model.get_weights()])
@@ -169,6 +170,32 @@ def test_mirrored_replicas_give_the_weights_of_one_device(tmp_path):
     np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
 
 
+def test_replicas_clip_the_gradients_of_the_whole_batch(tmp_path):
+    clipped = dataclasses.replace(SETTINGS, gradient_clip_norm=0.5)
+    one = run(tmp_path / "one", 8, settings=clipped)
+    two = run(tmp_path / "two", 8, settings=clipped, strategy=distribution.get_strategy("mirrored"))
+    np.testing.assert_allclose(two, one, rtol=1e-5, atol=1e-6)
+    assert np.abs(run(tmp_path / "unclipped", 8) - one).max() > 0.1
+
+
+def test_all_replicas_skip_a_step_that_overflows_on_one(tmp_path):
+    """Scaled losses of float16 overflow at first; the scale falls until they do not."""
+    targets = np.zeros(NUM, np.float32)
+    targets[0] = 1000.0  # in one replica's share of a batch
+    keras.mixed_precision.set_dtype_policy("mixed_float16")
+    try:
+        for last in (0, BATCH - 1):  # of the first replica, of the second
+            weights = run(
+                tmp_path / str(last),
+                12,
+                targets=np.roll(targets, last),
+                strategy=distribution.get_strategy("mirrored"),
+            )
+            assert np.isfinite(weights).all()
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+
+
 def test_two_workers_give_the_weights_of_one_device(tmp_path):
     """Two processes on loopback; both end with the weights of a single one."""
     script = (
@@ -207,6 +234,25 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_spares_the_checkpoint(tmp_p
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == checkpoints
 
 
+def test_weights_that_the_last_update_broke_are_not_saved(tmp_path):
+    """The loss of that step, from before its update, is finite."""
+    explosive = training.OptimizerSettings(learning_rate=1e38)
+    with pytest.raises(FloatingPointError, match=r"is infinite, NaN or huge after step 1\. Lower"):
+        run(tmp_path, 1, settings=explosive)
+    assert not list(tmp_path.glob("checkpoints/*.index"))
+
+
+def test_every_checkpoint_of_a_run_that_explodes_is_sane(tmp_path):
+    explosive = training.OptimizerSettings(learning_rate=1e8)
+    with pytest.raises(FloatingPointError, match="train again in another workdir"):
+        run(tmp_path, 30, settings=explosive, checkpoint_every=1)
+    saved = tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
+    for name, _ in tf.train.list_variables(saved):
+        value = tf.train.load_variable(saved, name)
+        if isinstance(value, np.ndarray) and value.dtype == np.float32:
+            assert np.isfinite(np.linalg.norm(value)), name
+
+
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     run(tmp_path, 3)
     stage = RegressionStage()
@@ -216,7 +262,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
             stage,
             workdir=tmp_path,
             optimizer=SETTINGS,
-            schedule=training.Schedule(5),
+            length=training.RunLength(5),
             strategy=distribution.get_strategy("one_device"),
         )
 
@@ -229,7 +275,7 @@ def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path):
             stage,
             workdir=tmp_path,
             optimizer=SETTINGS,
-            schedule=training.Schedule(5),
+            length=training.RunLength(5),
             strategy=distribution.get_strategy("mirrored"),
         )
 

@@ -175,7 +175,7 @@ def train(stage: training.Stage, dataset: pipeline.Dataset, strategy) -> None:
         stage,
         workdir=FLAGS.workdir,
         optimizer=_optimizer(),
-        schedule=_schedule(dataset.num_examples(FLAGS.train_split)),
+        length=_run_length(dataset.num_examples(FLAGS.train_split)),
         strategy=strategy,
     )
 
@@ -192,9 +192,9 @@ def _optimizer() -> training.OptimizerSettings:
     )
 
 
-def _schedule(num_examples: int) -> training.Schedule:
+def _run_length(num_examples: int) -> training.RunLength:
     """Returns how long to train: `--num_epochs` over `num_examples`, in steps."""
-    return training.Schedule(
+    return training.RunLength(
         num_steps=max(1, round(FLAGS.num_epochs * num_examples / FLAGS.batch_size)),
         log_every=FLAGS.log_every,
         checkpoint_every=FLAGS.checkpoint_every,

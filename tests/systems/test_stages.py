@@ -125,7 +125,7 @@ def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None):
         stage,
         workdir=workdir,
         optimizer=training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4),
-        schedule=training.Schedule(num_steps, log_every=log_every, checkpoint_every=3),
+        length=training.RunLength(num_steps, log_every=log_every, checkpoint_every=3),
         strategy=strategy or distribution.get_strategy("one_device"),
     )
 
