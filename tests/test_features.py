@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from fakes import FakeDataset
 
-from fashionsearchnet.features import extract_features
+from fashionsearchnet.features import extract_features, load_stored, store
 
 
 class Brightness:
@@ -39,3 +39,51 @@ def test_a_split_or_a_batch_without_images():
         extract_features(Brightness(), dataset, "query")
     with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
         extract_features(Brightness(), dataset, "train", 0)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Features of the images of the fake data set, in a file."""
+    features = np.random.default_rng(0).normal(size=(64, 3, 2)).astype(np.float32)
+    path = tmp_path / "features.npy"
+    store(path, np.split(features, [5, 40]), FakeDataset(), "train")
+    return path, features
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_stored_features_are_those_that_came_in_batches(stored, tmp_path, mapped):
+    path, features = stored
+    found = load_stored(path, FakeDataset(), "train", "train_it", mapped=mapped)
+    np.testing.assert_array_equal(found, features)
+    assert isinstance(found, np.memmap) == mapped
+    np.save(tmp_path / "whole.npy", features)
+    assert path.read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def relabelled() -> FakeDataset:
+    """The same images, one with another label."""
+    dataset = FakeDataset()
+    labels = dataset.labels("train")
+    labels[3, 0] = (labels[3, 0] + 1) % 3
+    return dataset
+
+
+def renamed() -> FakeDataset:
+    """As many images with the same labels, under other names."""
+    dataset = FakeDataset()
+    dataset.image_ids = lambda split: [f"other-{i}" for i in range(64)]
+    return dataset
+
+
+@pytest.mark.parametrize("dataset", [relabelled(), renamed(), FakeDataset(seed=1)])
+def test_stored_features_of_other_images_or_labels_are_refused(stored, dataset):
+    with pytest.raises(ValueError, match=r"'train' of fake/1.0.0 as it was then, .*--train_split"):
+        load_stored(stored[0], dataset, "train", "train_it")
+
+
+def test_stored_features_of_unknown_images_pass_by_their_number(stored):
+    path, features = stored
+    path.with_suffix(".json").unlink()
+    np.testing.assert_array_equal(load_stored(path, relabelled(), "train", "train_it"), features)
+    with pytest.raises(ValueError, match=r"holds 64 images, but split 'query' .* has 12"):
+        load_stored(path, relabelled(), "query", "train_it")

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet import files
 from fashionsearchnet.data.pipeline import Dataset
-from fashionsearchnet.features import extract_features, load_stored
+from fashionsearchnet.features import feature_batches, load_stored, store
 from fashionsearchnet.systems.amnet.memory import class_means
 from fashionsearchnet.systems.amnet.model import AMNet
 
@@ -20,28 +19,29 @@ _BATCH_SIZE = 256
 def fill_memory(
     model: AMNet, dataset: Dataset, split: str, workdir: str | os.PathLike[str]
 ) -> None:
-    """Sets the memory to the class means of a split and stores the split's features for stage 2.
+    """Stores the features of a split for stage 2 and sets the memory to the split's class means.
 
     The origin of the model's features moves to the mean of the images: what all prototypes share
-    would otherwise drown what tells them apart.
+    would otherwise drown what tells them apart. Convolutional features go to the disk batch by
+    batch: those of all images can be larger than memory.
     """
     convolutions = types.SimpleNamespace(
         image_size=model.image_size,
         channel_means=model.channel_means,
         image_features=lambda images: {"convolved": model.convolve(images)},
     )
-    convolved = extract_features(convolutions, dataset, split)["convolved"]
+    batches = feature_batches(convolutions, dataset, split)
+    store(Path(workdir) / _FILE, (batch["convolved"] for batch in batches), dataset, split)
+    convolved = load_convolved(workdir, dataset, split)
     signature = [tf.TensorSpec([None, model.convolved_dim], tf.float32)]
     represent = tf.function(model.represent, input_signature=signature)
-    batches = (
+    embeddings = (
         represent(convolved[start : start + _BATCH_SIZE])["embedding"].numpy()
         for start in range(0, len(convolved), _BATCH_SIZE)
     )
-    means, mean = class_means(model.space, batches, dataset.labels(split))
+    means, mean = class_means(model.space, embeddings, dataset.labels(split))
     model.move_origin(mean)
     model.memory.memory.assign(means - mean)
-    with files.replace_file(Path(workdir) / _FILE) as temporary:
-        np.save(temporary, convolved)
 
 
 def load_convolved(workdir: str | os.PathLike[str], dataset: Dataset, split: str) -> np.ndarray:

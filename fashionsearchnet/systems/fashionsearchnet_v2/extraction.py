@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fashionsearchnet import files
 from fashionsearchnet.data.pipeline import Dataset
-from fashionsearchnet.features import extract_features, load_stored
+from fashionsearchnet.features import extract_features, load_stored, store
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
@@ -24,8 +23,7 @@ def fill_memory(
     """
     representations = extract_features(model, dataset, split)["embedding"]
     model.memory.memory.assign(class_means(model.space, representations, dataset.labels(split)))
-    with files.replace_file(Path(workdir) / _FILE) as temporary:
-        np.save(temporary, representations)
+    store(Path(workdir) / _FILE, [representations], dataset, split)
 
 
 def load_representations(
