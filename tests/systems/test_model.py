@@ -242,6 +242,11 @@ def test_the_attention_explains_the_boxes(space, images):
         ({"variant": "ful"}, r"variant must be one of without_rank, .*did you mean full"),
         ({"map_scaling": "softmax"}, "map_scaling must be one of max, min_max"),
         ({"map_threshold": 1.5}, "map_threshold must be between"),
+        ({"map_threshold": 1.0}, "map_threshold must be between 0.0 and 0.999"),
+        (
+            {"image_size": 520, "first_stride": 2},
+            "--image_size=520 with --first_stride=2 gives maps of 63 cells",
+        ),
         ({"dropout_rate": 1.0}, "dropout_rate must be between"),
         ({"backbone": "vgg"}, "backbone must be one of"),
         ({"image_size": 20}, "image_size must be at least 25"),

@@ -26,6 +26,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
 
+MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
 _CONV5_FILTERS = 384  # [Ak21] Sec. 4.1
 _CONV6_FILTERS = 512  # and conv7
 
@@ -71,10 +72,13 @@ class FashionSearchNetV2(keras.Model):
           representation_dim: width D of fc10.
           dropout_rate: on the fully connected layers while they train.
           global_dim: width r of the global representation.
+
+        Raises:
+          ValueError: if an argument is out of its range, or the maps are too wide to find regions.
         """
         super().__init__(name="fashionsearchnet_v2")
         check_choice("map_scaling", map_scaling, regions.MAP_SCALINGS)
-        check_range("map_threshold", map_threshold, 0.0, 1.0)
+        check_range("map_threshold", map_threshold, 0.0, MAX_MAP_THRESHOLD)
         check_range("dropout_rate", dropout_rate, 0.0, 0.95)
         self.space = space
         self.variant = get_variant(variant)
@@ -106,6 +110,7 @@ class FashionSearchNetV2(keras.Model):
             normalization=normalization,
         )
         self.trunk = self._backbone.model
+        self._check_maps(first_stride)
         self.conv5 = ConvolutionBlock(
             round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
         )
@@ -129,6 +134,16 @@ class FashionSearchNetV2(keras.Model):
         self.global_representation = merge
         self._merge = merge if self.variant.global_ranking else Concatenation()
         self._build_parts(representation_dim)
+
+    def _check_maps(self, first_stride: int) -> None:
+        """Raises a ValueError if regions cannot be found on maps as wide as the trunk's."""
+        cells = self.trunk.output_shape[2]
+        if cells > regions.MAX_WIDTH:
+            raise ValueError(
+                f"--image_size={self.image_size} with --first_stride={first_stride} gives maps of "
+                f"{cells} cells a side; regions are found on at most {regions.MAX_WIDTH}. Use a "
+                "smaller image or a larger stride."
+            )
 
     def _build_parts(self, representation_dim: int) -> None:
         """Creates every variable now, so that weights load into any fresh instance."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from fashionsearchnet.checks import check_choice
 
 MAP_SCALINGS = ("max", "min_max")
-_MAX_WIDTH = 62  # bits of a non-negative int64, with one to spare for the shift to the left
+MAX_WIDTH = 62  # bits of a non-negative int64, with one to spare for the shift to the left
 
 
 def threshold_maps(maps: tf.Tensor, threshold: float, scaling: str = "max") -> tf.Tensor:
@@ -20,7 +20,7 @@ def threshold_maps(maps: tf.Tensor, threshold: float, scaling: str = "max") -> t
 
     Args:
       maps: float32 `[..., height, width]`.
-      threshold: a share of the maximum; 0.2 in [Ak21].
+      threshold: a share of the maximum, less than 1; 0.2 in [Ak21].
       scaling: 'max' compares the map with `threshold * max`, as in [Ak21]; 'min_max' first
         stretches it to [0, 1]. Where the maximum is not positive (or a map to be stretched is
         flat), every cell counts.
@@ -43,8 +43,8 @@ def largest_regions(mask: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
       maps: float32, the same shape.
     """
     width = mask.shape[-1]
-    if width is None or width > _MAX_WIDTH:
-        raise ValueError(f"maps must have a known width of at most {_MAX_WIDTH}; got {width}.")
+    if width is None or width > MAX_WIDTH:
+        raise ValueError(f"maps must have a known width of at most {MAX_WIDTH}; got {width}.")
     rows = _pack(mask)  # [num, height], one bit per cell
     zeros = tf.zeros_like(rows)
 
