@@ -26,12 +26,12 @@ def start_run(
       OSError: if it cannot be written.
     """
     workdir = Path(workdir).expanduser()
-    known, before = workdir / "attribute_space.json", workdir / "flags.txt"
+    known = workdir / "attribute_space.json"
     if has_begun(workdir):
         AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
-        _check_same_flags(workdir, before.read_text(encoding="utf-8"), flags)
+        check_same_flags(workdir, flags)
     space.save(known)
-    files.write_text(before, flags)
+    files.write_text(workdir / "flags.txt", flags)
     files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
     return workdir
 
@@ -41,8 +41,9 @@ def has_begun(workdir: Path) -> bool:
     return any(workdir.glob("checkpoints/*.index")) or (workdir / "model.json").exists()
 
 
-def _check_same_flags(workdir: Path, before: str, now: str) -> None:
-    """Raises a ValueError that names the flags in which two flagfiles differ."""
+def check_same_flags(workdir: Path, now: str) -> None:
+    """Raises a ValueError that names the flags in which a run's flagfile differs from `now`."""
+    before = (workdir / "flags.txt").read_text(encoding="utf-8")
 
     def settings(text: str) -> set[str]:
         lines = (line.strip() for line in text.splitlines())

@@ -26,9 +26,9 @@ flags.DEFINE_float("dropout_rate", 0.5, "On fc6, and on fc7 for the classifiers.
 
 
 def main() -> None:
-    dataset, strategy = training_flags.start()
     if training_flags.is_finished():
         return
+    dataset, strategy = training_flags.start()
     with strategy.scope():
         model = AMNet(
             dataset.space,

@@ -15,8 +15,8 @@ from fashionsearchnet.systems.amnet.stages import ManipulationStage
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_edits()
+training_flags.define_folder("init_from", "Workdir of a finished stage 1.")
 flags.adopt_module_key_flags(training_flags)  # --help shows them too
-flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
 flags.DEFINE_float(
     "margin",
     10.0,
@@ -28,9 +28,9 @@ flags.DEFINE_float("triplet_weight", 1.0, "Of the ranking loss; the classificati
 
 
 def main() -> None:
-    dataset, strategy = training_flags.start()
     if training_flags.is_finished():
         return
+    dataset, strategy = training_flags.start()
     with strategy.scope():
         model = training_flags.load_start("amnet", dataset)
     convolved = load_convolved(FLAGS.init_from, dataset, FLAGS.train_split)

@@ -17,8 +17,8 @@ from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_r
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=2)
 training_flags.define_edits()
+training_flags.define_folder("init_from", "Workdir of a finished stage 2.")
 flags.adopt_module_key_flags(training_flags)  # --help shows them too
-flags.DEFINE_string("init_from", None, "Workdir of a finished stage 2.", required=True)
 flags.DEFINE_enum(
     "variant",
     "full",
@@ -53,9 +53,9 @@ def build_model(dataset, strategy) -> FashionSearchNetV2:
 
 
 def main() -> None:
-    dataset, strategy = training_flags.start()
     if training_flags.is_finished():
         return
+    dataset, strategy = training_flags.start()
     model = build_model(dataset, strategy)
     stage = GlobalStage(
         model,

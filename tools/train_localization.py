@@ -20,9 +20,9 @@ flags.adopt_module_key_flags(training_flags)  # --help shows them too
 
 
 def main() -> None:
-    dataset, strategy = training_flags.start()
     if training_flags.is_finished():
         return
+    dataset, strategy = training_flags.start()
     with strategy.scope():
         model = FashionSearchNetV2(dataset.space, **training_flags.network_arguments(dataset))
     training_flags.load_pretrained_weights(model)

@@ -16,15 +16,18 @@ import training_flags
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
+from fashionsearchnet.systems.fashionsearchnet_v2.model import MAX_MAP_THRESHOLD
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_augmentation()
+training_flags.define_folder("init_from", "Workdir of a finished stage 1.")
 flags.adopt_module_key_flags(training_flags)  # --help shows them too
-flags.DEFINE_string("init_from", None, "Workdir of a finished stage 1.", required=True)
 flags.DEFINE_enum("variant", "full", list(VARIANTS), "Row of the paper's Table 1, or ours.")
-flags.DEFINE_float("map_threshold", 0.2, "Share of a map's maximum; 0.2 in the paper.", 0.0, 1.0)
+flags.DEFINE_float(
+    "map_threshold", 0.2, "Share of a map's maximum; 0.2 in the paper.", 0.0, MAX_MAP_THRESHOLD
+)
 flags.DEFINE_enum(
     "map_scaling", "max", regions.MAP_SCALINGS, "min_max stretches a map to 0..1 first."
 )
@@ -57,9 +60,9 @@ def build_model(dataset, strategy) -> FashionSearchNetV2:
 
 
 def main() -> None:
-    dataset, strategy = training_flags.start()
     if training_flags.is_finished():
         return
+    dataset, strategy = training_flags.start()
     model = build_model(dataset, strategy)
     stage = RepresentationStage(
         model,

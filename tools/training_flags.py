@@ -1,5 +1,6 @@
 """The flags that the training scripts share, and the objects made of them."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,29 @@ from fashionsearchnet.data import pipeline, sampling
 FLAGS = flags.FLAGS
 
 
+class _FolderParser(flags.ArgumentParser):
+    """Takes a folder, `~` for the user's own included, whichever shell handed it over."""
+
+    syntactic_help = "a folder"
+
+    def parse(self, argument: str) -> str:
+        return os.path.expanduser(argument)
+
+
+def define_folder(name: str, help_text: str) -> None:
+    """Defines a required flag that names a folder."""
+    flags.DEFINE(
+        _FolderParser(), name, None, help_text, serializer=flags.ArgumentSerializer(), required=True
+    )
+
+
 def define(*, num_epochs: float, batch_size: int = 64) -> None:
     """Defines the shared flags, with a stage's own defaults."""
     flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
     flags.DEFINE_string(
         "dataset", "garments/small", "Data set below --data_dir; see tools/prepare_data.py."
     )
-    flags.DEFINE_string(
-        "workdir", None, "Folder of this run. Run the same command again to resume.", required=True
-    )
+    define_folder("workdir", "Folder of this run. Run the same command again to resume.")
     flags.DEFINE_string(
         "train_split", "train", "Split to train on; 'train+validation' once all is chosen."
     )
@@ -152,21 +167,36 @@ def edit_stage_arguments() -> dict[str, Any]:
     }
 
 
+def is_finished() -> bool:
+    """Returns whether this run is complete, and says so.
+
+    Raises:
+      ValueError: if it is, but with other flags than it is asked for now.
+    """
+    if not Path(FLAGS.workdir, "model.json").exists():
+        return False
+    runs.check_same_flags(Path(FLAGS.workdir), _settings())
+    print(f"{FLAGS.workdir} is finished; use another --workdir to train again.")
+    return True
+
+
 def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
-    """Opens the data set, makes the run's folder and sets precision and seeds."""
+    """Returns the data set and the strategy, with all set that must be before a model is built."""
     # A strategy of several workers must come before anything else of TensorFlow.
     strategy = distribution.get_strategy(FLAGS.distribution)
-    FLAGS["workdir"].value = str(Path(FLAGS.workdir).expanduser())
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
+    if distribution.is_chief(strategy):
+        runs.start_run(FLAGS.workdir, space=dataset.space, flags=_settings(), seed=FLAGS.seed)
     keras.mixed_precision.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
-    if distribution.is_chief(strategy):
-        # Only our own flags: absl's and TensorFlow's say nothing about the run.
-        modules = FLAGS.flags_by_module_dict()
-        own = [flag for name in (sys.argv[0], __name__) for flag in modules.get(name, [])]
-        text = "".join(f"{flag.serialize()}\n" for flag in own if flag.value is not None)
-        runs.start_run(FLAGS.workdir, space=dataset.space, flags=text, seed=FLAGS.seed)
     return dataset, strategy
+
+
+def _settings() -> str:
+    """Returns the flags as a flagfile: our own, since absl's and TensorFlow's say nothing of it."""
+    modules = FLAGS.flags_by_module_dict()
+    own = [flag for name in (sys.argv[0], __name__) for flag in modules.get(name, [])]
+    return "".join(f"{flag.serialize()}\n" for flag in own if flag.value is not None)
 
 
 def train(stage: training.Stage, dataset: pipeline.Dataset, strategy) -> None:
@@ -200,14 +230,6 @@ def _run_length(num_examples: int) -> training.RunLength:
         checkpoint_every=FLAGS.checkpoint_every,
         seed=FLAGS.seed,
     )
-
-
-def is_finished() -> bool:
-    """Returns whether this run is complete, and says so."""
-    if not Path(FLAGS.workdir, "model.json").exists():
-        return False
-    print(f"{FLAGS.workdir} is finished; use another --workdir to train again.")
-    return True
 
 
 def save(model, stage: str, strategy: tf.distribute.Strategy) -> None:

@@ -1,0 +1,69 @@
+"""What the training scripts do before they train, on a fake data set."""
+
+from pathlib import Path
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from evaluation_fakes import script
+from fakes import FakeDataset
+
+from fashionsearchnet.data import pipeline
+
+
+@pytest.fixture
+def start(monkeypatch):
+    """Parses a command line of the first stage and starts it, unless it is finished."""
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+    with script("train_localization") as tool:
+        monkeypatch.setattr("sys.argv", [tool.__name__])
+
+        def call(workdir, *arguments) -> bool:
+            with flagsaver.flagsaver():
+                flags.FLAGS([tool.__name__, f"--workdir={workdir}", *arguments])
+                if tool.training_flags.is_finished():
+                    return False
+                tool.training_flags.start()
+                return True
+
+        yield call
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_finished_run_is_left_as_it_is(start, tmp_path):
+    assert start(tmp_path, "--log_every=7")
+    (tmp_path / "model.json").write_text("{}")
+    (tmp_path / "versions.json").write_text('{"keras": "of then"}')
+    before = contents(tmp_path)
+    assert "--log_every=7" in before["flags.txt"]
+    assert not start(tmp_path, "--log_every=9")
+    assert contents(tmp_path) == before
+
+
+def test_a_finished_run_is_not_taken_for_one_with_other_settings(start, tmp_path):
+    assert start(tmp_path, "--width=0.5")
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"there --width=0.5, now --width=0.25"):
+        start(tmp_path, "--width=0.25")
+
+
+def test_a_home_folder_is_found(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert start("~/runs/first")
+    settings = (tmp_path / "runs" / "first" / "flags.txt").read_text()
+    assert f"--workdir={tmp_path}/runs/first\n" in settings
+
+
+@pytest.mark.parametrize(
+    "name", ["train_representations", "train_global", "train_amnet_manipulation"]
+)
+def test_the_run_to_start_from_may_be_in_the_home_folder(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    with script(name) as tool:
+        flags.FLAGS([name, "--workdir=w", "--init_from=~/runs/first"])
+        assert flags.FLAGS.init_from == "/home/someone/runs/first"
+        # --help teaches it.
+        assert "init_from" in {f.name for f in flags.FLAGS.get_key_flags_for_module(tool.__name__)}
