@@ -51,7 +51,7 @@ def representations(variant="full", **model_arguments):
     return RepresentationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
 
 
-def global_ranking(variant="full", **model_arguments):
+def global_ranking(variant="full", memory_rate_multiplier=1.0, **model_arguments):
     """Stored representations are noisy one-hot blocks, as a trained second stage gives."""
     model = build_model(variant, **model_arguments)
     values = FakeDataset().labels("train")
@@ -59,7 +59,13 @@ def global_ranking(variant="full", **model_arguments):
     noise = rng.normal(size=(*values.shape, 8)).astype(np.float32)
     stored = noise + 2 * (values[..., None] == np.arange(8))
     model.memory.memory.assign(class_means(SPACE, stored, values))
-    return GlobalStage(model, stored, values, global_batch_size=BATCH)
+    return GlobalStage(
+        model,
+        stored,
+        values,
+        global_batch_size=BATCH,
+        memory_rate_multiplier=memory_rate_multiplier,
+    )
 
 
 def batch_ranking(variant="ours", **model_arguments):
@@ -117,6 +123,8 @@ RATE = {
     "representations": 0.02,
     "global": 0.05,
 }
+# Without batch normalisation the stages that read images bear less.
+PLAIN_RATE = {**RATE, **dict.fromkeys(("classification", "localization", "representations"), 1e-3)}
 
 
 def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None):
@@ -185,17 +193,21 @@ def test_a_resumed_run_equals_a_straight_one(build, tmp_path):
 @pytest.mark.parametrize("build", ALL)
 def test_two_replicas_give_the_weights_of_one(build, tmp_path):
     """Without batch statistics and dropout, which are each replica's own."""
-    mirrored = distribution.get_strategy("mirrored")
 
-    def trained(strategy, name):
+    def movement(name):
+        strategy = distribution.get_strategy(name)
         with strategy.scope():
             stage = build(normalization="none", dropout_rate=0.0)
-        train(stage, tmp_path / name, 4, strategy, rate=1e-4)
-        return weights(stage.model)
+        own = [variable.path for variable in stage.trainable_variables()]
+        before = weights(stage.model)
+        train(stage, tmp_path / name, 4, strategy, rate=PLAIN_RATE[stage.name])
+        after = weights(stage.model)
+        return {path: after[path] - before[path] for path in own}
 
-    one = trained(distribution.get_strategy("one_device"), "one")
-    for path, value in trained(mirrored, "two").items():
-        np.testing.assert_allclose(value, one[path], rtol=1e-3, atol=1e-4, err_msg=path)
+    one, two = movement("one_device"), movement("mirrored")
+    for path, moved in one.items():
+        apart = np.linalg.norm(two[path] - moved)
+        assert apart < 1e-2 * np.linalg.norm(moved), path
 
 
 # The others share the second stage of one of these.
@@ -251,8 +263,7 @@ def test_a_fixed_memory_stays_and_an_updatable_one_moves(tmp_path):
 def test_a_memory_with_a_higher_rate_moves_further(tmp_path):
     moved = []
     for multiplier in (1.0, 100.0):
-        stage = global_ranking()
-        stage._memory_rate_multiplier = multiplier
+        stage = global_ranking(memory_rate_multiplier=multiplier)
         before = stage.model.memory.memory.numpy()
         train(stage, tmp_path / str(multiplier), 1)
         moved.append(np.abs(stage.model.memory.memory.numpy() - before).mean())
