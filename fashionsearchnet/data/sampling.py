@@ -1,12 +1,14 @@
 """Triplets for the global stage: an image, an edit of it, and who has the edited combination."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.distribution import replica_rows
 
 NEGATIVES = {
     "random": "any image that lacks the target, as in [Ak21]",
@@ -31,6 +33,10 @@ class EditTriplets:
     manipulation: np.ndarray
     positive: np.ndarray
     negative: np.ndarray
+
+    def __getitem__(self, rows: slice) -> "EditTriplets":
+        """Returns some rows of the batch."""
+        return EditTriplets(**{name: array[rows] for name, array in vars(self).items()})
 
 
 class EditSampler:
@@ -182,3 +188,35 @@ class EditSampler:
         while True:
             yield self.sample(np.random.default_rng((seed, step)), batch_size)
             step += 1
+
+    def examples(
+        self,
+        load: Callable[[EditTriplets], dict[str, np.ndarray]],
+        *,
+        seed: int,
+        first_step: int,
+        global_batch_size: int,
+        context: tf.distribute.InputContext | None,
+    ) -> tf.data.Dataset:
+        """Returns endless batches of what `load` makes of triplets, for a stage of training.
+
+        Args:
+          load: is given the triplets of one replica's share of a step; its arrays must have the
+            same shapes and dtypes at each call.
+          seed: see `batches`, as is `first_step`.
+          first_step: the step to start at.
+          global_batch_size: triplets per step, over all replicas.
+          context: of the input pipeline among several; batches are per replica then.
+        """
+        shares = replica_rows(global_batch_size, context)
+
+        def loaded() -> Iterator[dict[str, np.ndarray]]:
+            for triplets in self.batches(seed, first_step, global_batch_size):
+                for rows in shares:
+                    yield load(triplets[rows])
+
+        signature = {
+            name: tf.TensorSpec(array.shape, array.dtype) for name, array in next(loaded()).items()
+        }
+        examples = tf.data.Dataset.from_generator(loaded, output_signature=signature)
+        return examples.prefetch(tf.data.AUTOTUNE)

@@ -1,7 +1,7 @@
 """The two stages: classification of images, then manipulation with the memory."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import apply_manipulation
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.sampling import EditSampler
-from fashionsearchnet.distribution import replica_rows, replica_seed
+from fashionsearchnet.data.sampling import EditSampler, EditTriplets
+from fashionsearchnet.distribution import replica_seed
 from fashionsearchnet.image_stage import ImageStage, classification
 from fashionsearchnet.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
@@ -88,29 +88,23 @@ class ManipulationStage:
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
-        pieces = replica_rows(self.global_batch_size, context)
+        def load(triplets: EditTriplets) -> dict[str, np.ndarray]:
+            anchor_values = self._values[triplets.anchor]
+            return {
+                "anchor": self._convolved[triplets.anchor],
+                "positive": self._convolved[triplets.positive],
+                "negative": self._convolved[triplets.negative],
+                "manipulation": triplets.manipulation,
+                "target": apply_manipulation(anchor_values, triplets.manipulation),
+            }
 
-        def batches() -> Iterator[dict[str, np.ndarray]]:
-            for t in self._sampler.batches(self._seed, first_step, self.global_batch_size):
-                target = apply_manipulation(self._values[t.anchor], t.manipulation)
-                for rows in pieces:
-                    yield {
-                        "anchor": self._convolved[t.anchor[rows]],
-                        "positive": self._convolved[t.positive[rows]],
-                        "negative": self._convolved[t.negative[rows]],
-                        "manipulation": t.manipulation[rows],
-                        "target": target[rows],
-                    }
-
-        size = pieces[0].stop - pieces[0].start
-        images = tf.TensorSpec([size, self.model.convolved_dim], tf.float32)
-        values = tf.TensorSpec([size, self.model.space.num_attributes], tf.int32)
-        signature = {
-            **dict.fromkeys(("anchor", "positive", "negative"), images),
-            **dict.fromkeys(("manipulation", "target"), values),
-        }
-        examples = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        return examples.prefetch(tf.data.AUTOTUNE)
+        return self._sampler.examples(
+            load,
+            seed=self._seed,
+            first_step=first_step,
+            global_batch_size=self.global_batch_size,
+            context=context,
+        )
 
     def trainable_variables(self) -> Sequence[keras.Variable]:
         model = self.model

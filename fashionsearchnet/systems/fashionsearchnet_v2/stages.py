@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.sampling import EditSampler
-from fashionsearchnet.distribution import gather, num_replicas, replica_rows, replica_seed
+from fashionsearchnet.distribution import gather, num_replicas, replica_seed
 from fashionsearchnet.image_stage import ImageStage
 from fashionsearchnet.losses import (
     batch_ranking_loss,
@@ -164,24 +164,13 @@ class GlobalStage:
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
-        pieces = replica_rows(self.global_batch_size, context)
-
-        def batches():
-            for t in self._sampler.batches(self._seed, first_step, self.global_batch_size):
-                for rows in pieces:
-                    yield {
-                        "anchor": t.anchor[rows],
-                        "manipulation": t.manipulation[rows],
-                        "positive": t.positive[rows],
-                        "negative": t.negative[rows],
-                    }
-
-        size = pieces[0].stop - pieces[0].start
-        row = tf.TensorSpec([size], tf.int32)
-        edit = tf.TensorSpec([size, self.model.space.num_attributes], tf.int32)
-        signature = {"anchor": row, "manipulation": edit, "positive": row, "negative": row}
-        examples = tf.data.Dataset.from_generator(batches, output_signature=signature)
-        return examples.prefetch(tf.data.AUTOTUNE)
+        return self._sampler.examples(
+            lambda triplets: dict(vars(triplets)),
+            seed=self._seed,
+            first_step=first_step,
+            global_batch_size=self.global_batch_size,
+            context=context,
+        )
 
     def trainable_variables(self) -> Sequence[keras.Variable]:
         variables = list(self.model.global_representation.trainable_variables)
