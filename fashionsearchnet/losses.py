@@ -75,7 +75,7 @@ def batch_ranking_loss(
 
     Returns:
       losses: float32 `[batch]`.
-      first: bool `[batch]`, whether the query's own candidate is the nearest.
+      first: bool `[batch]`, whether no candidate that is left is nearer than the query's own.
     """
     dots = tf.matmul(queries, candidates, transpose_b=True)
     # |q|^2 is the same for all candidates of a query and cancels.
