@@ -7,9 +7,7 @@ from pathlib import Path
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
-
-# What may differ between two starts of one run: it does not change what comes out.
-_FREE_FLAGS = ("checkpoint_every", "data_dir", "distribution", "log_every", "workdir")
+from fashionsearchnet.flagfiles import differences, parse_flags, read_flagfile
 
 _PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -43,17 +41,11 @@ def has_begun(workdir: Path) -> bool:
 
 def check_same_flags(workdir: Path, now: str) -> None:
     """Raises a ValueError that names the flags in which a run's flagfile differs from `now`."""
-    before = (workdir / "flags.txt").read_text(encoding="utf-8")
-
-    def settings(text: str) -> set[str]:
-        lines = (line.strip() for line in text.splitlines())
-        return {line for line in lines if line.lstrip("-").split("=")[0] not in _FREE_FLAGS}
-
-    was, wanted = sorted(settings(before) - settings(now)), sorted(settings(now) - settings(before))
-    if was or wanted:
+    there = read_flagfile(workdir / "flags.txt")
+    found = differences(parse_flags(now.splitlines()), there, given=there)
+    if found:
         raise ValueError(
-            f"workdir {workdir} holds a run with other settings: "
-            f"there {' '.join(was) or '(none)'}, now {' '.join(wanted) or '(none)'}. Use its flags "
+            f"workdir {workdir} holds a run with other settings: {'; '.join(found)}. Use its flags "
             f"(--flagfile={workdir / 'flags.txt'}) to go on with it, or another --workdir."
         )
 

@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 from evaluation_fakes import script
 
-from fashionsearchnet.reproduction.flagfiles import parse_flags
+from fashionsearchnet.flagfiles import parse_flags
 
 ROOT = Path(__file__).parents[1]
 FLAGFILES = sorted(ROOT.glob("flags/**/*.flags"))

@@ -11,7 +11,7 @@ ROOT = Path(fashionsearchnet.__file__).parent
 
 # From the bottom up. A module may import those of its own line and of the lines below it.
 LAYERS = [
-    ("arrays", "checks", "files"),
+    ("arrays", "checks", "files", "flagfiles"),
     ("attributes", "metrics", "published"),
     ("runs", "distribution"),
     ("losses", "layers", "backbones"),

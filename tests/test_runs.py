@@ -41,10 +41,30 @@ def test_a_run_goes_on_with_flags_that_do_not_change_it(tmp_path, space):
     assert "log_every=9" in (tmp_path / "flags.txt").read_text()
 
 
+def test_a_run_goes_on_where_it_was_moved_to_together_with_its_start(tmp_path, space):
+    def flags_in(folder):
+        return f"--init_from={folder}/rank_l\n--workdir={folder}/full\n--num_epochs=2.0\n"
+
+    runs.start_run(tmp_path, space=space, flags=flags_in("runs"), seed=1)
+    begin(tmp_path)
+    runs.start_run(tmp_path, space=space, flags=flags_in("/moved/runs"), seed=1)
+    other = flags_in("/moved/runs").replace("/rank_l", "/others/rank_l")
+    with pytest.raises(ValueError, match="--init_from is /moved/runs/rank_l there"):
+        runs.start_run(tmp_path, space=space, flags=other, seed=1)
+
+
+@pytest.mark.parametrize(("before", "now"), [("--flip\n", ""), ("", "--flip\n")])
+def test_a_flag_that_one_side_lacks_is_another_setting(before, now, tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags=before, seed=1)
+    begin(tmp_path)
+    with pytest.raises(ValueError, match=r"--flip is .*not given"):
+        runs.start_run(tmp_path, space=space, flags=now, seed=1)
+
+
 def test_a_run_with_other_settings_is_refused_and_keeps_its_flags(tmp_path, space):
     runs.start_run(tmp_path, space=space, flags="--variant=rank\n", seed=0)
     begin(tmp_path)
-    with pytest.raises(ValueError, match=r"there --variant=rank, now --variant=full"):
+    with pytest.raises(ValueError, match=r"--variant is rank there, full now\. Use its flags"):
         runs.start_run(tmp_path, space=space, flags="--variant=full\n", seed=0)
     assert (tmp_path / "flags.txt").read_text() == "--variant=rank\n"
 

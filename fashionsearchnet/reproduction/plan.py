@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from fashionsearchnet.flagfiles import parse_flags
 from fashionsearchnet.reporting import report_name
-from fashionsearchnet.reproduction.flagfiles import parse_flags
 from fashionsearchnet.reproduction.rows import Row, second_stage_of
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
 

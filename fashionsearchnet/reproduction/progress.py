@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fashionsearchnet import files, runs
-from fashionsearchnet.reproduction.flagfiles import differences, read_flagfile
+from fashionsearchnet.flagfiles import differences, read_flagfile
 from fashionsearchnet.reproduction.hardware import describe_hardware
 from fashionsearchnet.reproduction.plan import Step
 
@@ -67,7 +67,7 @@ class Progress:
             wanted, record = step.flags(), self.records.get(step.name)
             found: list[str] = []
             if record:
-                found = differences(wanted, record.flags, is_complete=True)
+                found = differences(wanted, record.flags, given=record.flags)
             flags_file = step.folder / "flags.txt"
             if step.is_training and flags_file.exists():
                 found += differences(wanted, read_flagfile(flags_file))

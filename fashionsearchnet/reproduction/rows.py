@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.reproduction.flagfiles import parse_flags, read_flagfile
+from fashionsearchnet.flagfiles import parse_flags, read_flagfile
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     PAPER_VARIANTS,
     VARIANTS,

@@ -3,8 +3,8 @@
 import pytest
 from reproduction_fakes import FakeRunner, plan_of, write_run
 
+from fashionsearchnet.flagfiles import differences, parse_flags
 from fashionsearchnet.reproduction.execution import run_plan
-from fashionsearchnet.reproduction.flagfiles import differences, parse_flags
 from fashionsearchnet.reproduction.progress import Progress
 
 

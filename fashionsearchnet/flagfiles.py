@@ -1,10 +1,12 @@
 """What flagfiles and command lines say, so that two can be compared without starting one."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-# What may differ between two commands of one run: it does not change what comes out.
+# What may differ between two commands of one run: where things lie, how often it writes, and on
+# which devices. Several devices do change what comes out, since each has batch statistics and
+# dropout of its own; but a run may go on on another machine, whose number of GPUs no flag tells.
 _FREE = ("checkpoint_every", "data_dir", "distribution", "log_every", "output", "workdir")
 
 
@@ -46,33 +48,50 @@ def parse_flags(lines: Iterable[str]) -> dict[str, str]:
 
 
 def differences(
-    wanted: Mapping[str, str], there: Mapping[str, str], *, is_complete: bool = False
+    wanted: Mapping[str, str], there: Mapping[str, str], given: Collection[str] = ()
 ) -> list[str]:
     """Returns a text for each flag of `wanted` that `there` has otherwise or not at all.
 
-    Flags that do not change the result are left out; so are the folders above a run that is
-    started from, since all runs may be moved together.
-
     Args:
       wanted: flags that a command gives.
-      there: flags that something was made with.
-      is_complete: whether `there`, too, are flags that were given, and not all that there are: then
-        those that `wanted` does not give are differences as well.
+      there: flags that something was made with; it may have others too, such as the defaults.
+      given: names of the flags that were given there: that `wanted` leaves one of them out is a
+        difference as well.
     """
-    names = [*wanted, *(name for name in there if is_complete and name not in wanted)]
     return [
         f"--{name} is {there.get(name, 'not given')} there, {wanted.get(name, 'not given')} now"
-        for name in names
-        if name not in _FREE and _plain(name, wanted.get(name)) != _plain(name, there.get(name))
+        for name in differing(dict.fromkeys((*wanted, *given)), wanted, there)
     ]
 
 
-def _plain(name: str, value: str | None) -> str | float | None:
-    """Returns a value such that equal meanings are equal."""
-    if value is None:
-        return None
+def differing(
+    names: Iterable[str], wanted: Mapping[str, str], there: Mapping[str, str]
+) -> list[str]:
+    """Returns which of these flags do not mean the same, or are given on one side only.
+
+    Flags that may differ between two commands of one run are left out. What a run starts from is
+    compared by its place beside the run, since all runs may be moved together.
+    """
+    return [name for name in names if name not in _FREE and not _agree(name, wanted, there)]
+
+
+def _agree(name: str, wanted: Mapping[str, str], there: Mapping[str, str]) -> bool:
+    """Returns whether a flag means the same on both sides."""
+    if wanted.get(name) == there.get(name):
+        return True
+    if name not in wanted or name not in there:
+        return False
     if name == "init_from":
-        return Path(value).name
+        return _start_beside_run(wanted) == _start_beside_run(there)
+    return _plain(wanted[name]) == _plain(there[name])
+
+
+def _start_beside_run(values: Mapping[str, str]) -> str:
+    return os.path.relpath(values["init_from"], values.get("workdir", "."))
+
+
+def _plain(value: str) -> str | float:
+    """Returns a value such that equal numbers are equal."""
     try:
         return float(value)
     except ValueError:
