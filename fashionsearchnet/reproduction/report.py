@@ -18,28 +18,6 @@ K = 20  # of Table 1
 CURVE_K = tuple(range(1, 51))  # of Figure 5
 ORIENTATION = "shopping100k"  # stands beside data sets that have no published figures
 
-# The order of Table 1 that the paper argues for: what each row adds to the one before it. AMNet
-# stands beside w/o Rank.
-ADDED = {
-    "without_rank": "",
-    "rank": "ranking loss",
-    "rank_l": "localization",
-    "rank_lg": "global representation",
-    "full": "updatable memory",
-}
-# Steps whose sign the paper leaves open, and ours.
-OTHER_STEPS = (
-    ("full", "full_ff", "feature fusion"),
-    ("full", "full_unedited", "negatives with the values before the edit"),
-    ("full", "full_memory_1", "memory at the common learning rate"),
-    ("full", "full_memory_100", "memory at 100 times the learning rate"),
-    ("full", "full_edit_weights", "one set of lambda per edit"),
-    ("full", "full_normalized", "representations of equal length"),
-    ("full_normalized", "full_normalized_triplets", "and in the triplets of regions too"),
-    ("full", "ours", "all of ours together"),
-    ("ours", "ours_3_changes", "edits of up to three attributes while training"),
-)
-
 
 def make_report(plan: Plan, progress: Progress, states: Sequence[StepState]) -> dict[str, Any]:
     """Returns the report of what is measured so far.
@@ -72,7 +50,7 @@ def make_report(plan: Plan, progress: Progress, states: Sequence[StepState]) -> 
             for run in plan.runs
             if run.seed == seed
         ],
-        "steps": _steps(measured, plan, seed, paper, grouping),
+        "gains": _gains(measured, plan, seed, paper, grouping),
         "beside_predicted_attributes": _beside_predicted(first, grouping),
         "seeds": _seeds(measured, grouping),
         "edits": [_edits(plan, number, seed) for number in plan.settings.num_changes if number > 1],
@@ -148,25 +126,24 @@ def _baselines(first: Mapping[str, Measured]) -> dict[str, Any] | None:
     }
 
 
-def _steps(
+def _gains(
     measured: Sequence[Measured],
     plan: Plan,
     seed: int,
     paper: published.PublishedTable | None,
     grouping: scores.Grouping | None,
 ) -> list[dict[str, Any]]:
-    """Returns what each step of the ablation adds here and in the paper."""
+    """Returns what each row adds to the one that it is compared with, here and in the paper."""
     keys = {run.row.key for run in plan.runs}
     seeds = list(dict.fromkeys(run.seed for run in plan.runs))
-    steps = []
-    claimed = claimed_steps(keys)
-    others = [step for step in OTHER_STEPS if {*step[:2]} <= keys]
-    for lower, higher, what in (*claimed, *others):
+    gains = []
+    claimed = claimed_gains(keys)
+    for lower, higher, what in (*claimed, *_other_gains(keys)):
         found = {s: _difference(of_seed(measured, s), lower, higher, grouping) for s in seeds}
         is_claimed = (lower, higher, what) in claimed
         titles = ROWS[lower].title, ROWS[higher].title
         means = [paper.rows[title][1] for title in titles if paper and title in paper.rows]
-        steps.append(
+        gains.append(
             {
                 "lower": titles[0],
                 "higher": titles[1],
@@ -177,25 +154,43 @@ def _steps(
                 "verdict": verdict(found[seed]) if is_claimed else None,
             }
         )
-    return steps
+    return gains
 
 
-def claimed_steps(keys: Collection[str]) -> list[tuple[str, str, str]]:
-    """Returns the steps of the paper's order between those of its rows that are chosen.
+def claimed_gains(keys: Collection[str]) -> list[tuple[str, str, str]]:
+    """Returns the gains that the paper argues for, between those of its rows that are chosen.
 
     Each is the lower row, the higher row, and what the higher one adds; where rows between the two
-    are not chosen, all that they add.
+    are not chosen, all that they add. AMNet stands beside w/o Rank.
     """
-    order = list(ADDED)
+    order = _claimed_order()
     chosen = [key for key in order if key in keys]
-    steps = [
-        (lower, higher, ", ".join(ADDED[key] for key in _between(order, lower, higher)))
+    gains = [
+        (lower, higher, ", ".join(ROWS[key].adds for key in _between(order, lower, higher)))
         for lower, higher in itertools.pairwise(chosen)
     ]
     above = [key for key in chosen if key != "without_rank"]
     if "amnet" in keys and above:
-        steps.insert(0, ("amnet", above[0], "a representation per attribute"))
-    return steps
+        gains.insert(0, ("amnet", above[0], "a representation per attribute"))
+    return gains
+
+
+def _other_gains(keys: Collection[str]) -> list[tuple[str, str, str]]:
+    """Returns the gains between chosen rows whose sign the paper leaves open, and ours."""
+    others = [row for row in ROWS.values() if row.compared_with and row.key not in _claimed_order()]
+    return [
+        (row.compared_with, row.key, row.adds)
+        for row in others
+        if {row.compared_with, row.key} <= set(keys)
+    ]
+
+
+def _claimed_order() -> list[str]:
+    """Returns the order of Table 1 that the paper argues for: the way up to `full`."""
+    order = ["full"]
+    while below := ROWS[order[0]].compared_with:
+        order.insert(0, below)
+    return order
 
 
 def _between(order: Sequence[str], lower: str, higher: str) -> Sequence[str]:
@@ -204,7 +199,7 @@ def _between(order: Sequence[str], lower: str, higher: str) -> Sequence[str]:
 
 
 def verdict(difference: Mapping[str, Any] | None) -> str:
-    """Returns whether a step upwards is there, by the 95 % interval of its paired difference."""
+    """Returns whether a gain is there, by the 95 % interval of its paired difference."""
     if difference is None:
         return "not measured"
     low, high = difference["mean_interval"]

@@ -20,35 +20,88 @@ class Row:
     Attributes:
       key: its name on the command line, and of its run's folder.
       title: its name in the tables; for a row of Table 1 as printed there.
+      color: of its curve, whatever other rows there are.
       variant: of FashionSearchNet-v2; '' for AMNet.
       overrides: flags of the last stage on top of the flagfile.
+      compared_with: key of the row that it adds something to; '' for none.
+      adds: what that is, in words.
       is_published: whether Table 1 has it.
     """
 
     key: str
     title: str
+    color: str
     variant: str = ""
     overrides: tuple[str, ...] = ()
+    compared_with: str = ""
+    adds: str = ""
     is_published: bool = False
 
 
-def _all_rows() -> dict[str, Row]:
-    titles = {name: VARIANTS[name].title for name in VARIANTS}
-    rows = [Row("amnet", "AMNet", is_published=True)]
-    rows += [Row(name, titles[name], name, is_published=True) for name in PAPER_VARIANTS]
-    rows += [
-        Row("full_unedited", "Full, unedited negatives", "full", ("--negatives=unedited",)),
-        Row("full_memory_1", "Full, memory's rate x1", "full", ("--memory_rate_multiplier=1",)),
-        Row(
-            "full_memory_100", "Full, memory's rate x100", "full", ("--memory_rate_multiplier=100",)
-        ),
-    ]
-    rows += [Row(name, titles[name], name) for name in VARIANTS if name not in PAPER_VARIANTS]
-    rows.append(Row("ours_3_changes", "Ours, up to 3 changes", "ours", ("--num_changes=3",)))
-    return {row.key: row for row in rows}
+def _plain(name: str, color: str, compared_with: str = "", adds: str = "") -> Row:
+    """Returns the row of a variant as it is."""
+    is_published = name in PAPER_VARIANTS
+    title = VARIANTS[name].title
+    return Row(name, title, color, name, (), compared_with, adds, is_published)
 
 
-ROWS = _all_rows()
+def _changed(key: str, title: str, color: str, variant: str, flag: str, adds: str) -> Row:
+    """Returns a row of ours: a variant with one flag of its last stage changed."""
+    return Row(key, title, color, variant, (flag,), variant, adds)
+
+
+# In the order of the table.
+_ROWS = (
+    Row("amnet", "AMNet", "C0", is_published=True),
+    _plain("without_rank", "C1"),
+    _plain("rank", "C2", "without_rank", "ranking loss"),
+    _plain("rank_l", "C3", "rank", "localization"),
+    _plain("rank_lg", "C4", "rank_l", "global representation"),
+    _plain("full", "C5", "rank_lg", "updatable memory"),
+    _plain("full_ff", "C6", "full", "feature fusion"),
+    _changed(
+        "full_unedited",
+        "Full, unedited negatives",
+        "C9",
+        "full",
+        "--negatives=unedited",
+        "negatives with the values before the edit",
+    ),
+    _changed(
+        "full_memory_1",
+        "Full, memory's rate x1",
+        "C8",
+        "full",
+        "--memory_rate_multiplier=1",
+        "memory at the common learning rate",
+    ),
+    _changed(
+        "full_memory_100",
+        "Full, memory's rate x100",
+        "#1b9e77",
+        "full",
+        "--memory_rate_multiplier=100",
+        "memory at 100 times the learning rate",
+    ),
+    _plain("full_edit_weights", "#e6ab02", "full", "one set of lambda per edit"),
+    _plain("full_normalized", "#7570b3", "full", "representations of equal length"),
+    _plain(
+        "full_normalized_triplets",
+        "#d95f02",
+        "full_normalized",
+        "and in the triplets of regions too",
+    ),
+    _plain("ours", "black", "full", "all of ours together"),
+    _changed(
+        "ours_3_changes",
+        "Ours, up to 3 changes",
+        "#666666",
+        "ours",
+        "--num_changes=3",
+        "edits of up to three attributes while training",
+    ),
+)
+ROWS = {row.key: row for row in _ROWS}
 
 
 def available_rows(flags_dir: Path) -> list[str]:

@@ -17,7 +17,7 @@ def markdown(report: dict[str, Any]) -> str:
     """Returns the report of `report.make_report` in Markdown; what is missing is said first."""
     parts = [f"# Table 1 on {report['dataset']}", _state(report)]
     if report["baselines"]:
-        parts += _table_1(report) + _per_attribute(report) + _steps(report)
+        parts += _table_1(report) + _per_attribute(report) + _gains(report)
         parts += _predicted(report) + _seeds(report) + _edits(report)
         parts += ["## Top-K over K (Figure 5)", "![Top-K accuracy over K](curve.png)"]
         parts += _sheets(report) + _localization(report)
@@ -98,23 +98,23 @@ def _per_attribute(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _steps(report: dict[str, Any]) -> list[str]:
-    """Returns what each step adds here and in the paper, and whether the order holds."""
-    if not report["steps"]:
+def _gains(report: dict[str, Any]) -> list[str]:
+    """Returns what each row adds here and in the paper, and whether the order holds."""
+    if not report["gains"]:
         return []
     paper = report["published"]
     on = f" ({paper['title']})" if paper else ""
     header = ["from", "to", "adds", "here (95 %, paired)", f"paper's average{on}", "the step here"]
-    has_seeds = any(step["other_seeds"] for step in report["steps"])
+    has_seeds = any(gain["other_seeds"] for gain in report["gains"])
     if has_seeds:
         header.insert(4, "with other seeds")
     lines = []
-    for step in report["steps"]:
-        line = [step["lower"], step["higher"], step["what"], mean_change(step["measured"])]
+    for gain in report["gains"]:
+        line = [gain["lower"], gain["higher"], gain["what"], mean_change(gain["measured"])]
         if has_seeds:
-            line.append(", ".join(change_text(v) for v in step["other_seeds"].values()) or "-")
-        lines.append([*line, change_text(step["paper"]), step["verdict"] or "-"])
-    judged = [step["verdict"] for step in report["steps"] if step["verdict"]]
+            line.append(", ".join(change_text(v) for v in gain["other_seeds"].values()) or "-")
+        lines.append([*line, change_text(gain["paper"]), gain["verdict"] or "-"])
+    judged = [gain["verdict"] for gain in report["gains"] if gain["verdict"]]
     counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
     return [
         "## What each step adds, and whether the paper's order holds",

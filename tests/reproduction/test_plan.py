@@ -31,6 +31,12 @@ def test_every_variant_is_a_row():
     assert set(VARIANTS) <= set(ROWS)
 
 
+def test_every_row_says_what_it_adds_to_another_and_has_a_colour_of_its_own():
+    assert [key for key, row in ROWS.items() if not row.compared_with] == ["amnet", "without_rank"]
+    assert all(row.compared_with in ROWS and row.adds for row in ROWS.values() if row.compared_with)
+    assert len({row.color for row in ROWS.values()}) == len(ROWS)
+
+
 @pytest.mark.parametrize("key", [key for key, row in ROWS.items() if row.variant])
 def test_shared_representations_fit(key):
     check_shares_representations(ROWS[key].variant, second_stage_of(ROWS[key])[1], "here")

@@ -7,7 +7,7 @@ from reproduction_fakes import FakeRunner, plan_of, write_evaluation
 
 from fashionsearchnet.reproduction.execution import run_plan, write_report
 from fashionsearchnet.reproduction.progress import Progress
-from fashionsearchnet.reproduction.report import claimed_steps, verdict
+from fashionsearchnet.reproduction.report import claimed_gains, verdict
 
 SHARES = {"AMNet": 0.2, "w/o Rank": 0.3, "Rank": 0.5, "Rank-L": 0.5, "Rank-LG": 0.4, "Full": 0.6}
 KEYS = ("amnet", "without_rank", "rank", "rank_l", "rank_lg", "full")
@@ -37,7 +37,7 @@ def test_measured_stands_beside_published(whole):
 
 def test_the_order_is_judged_by_paired_intervals(whole):
     report, text = whole
-    verdicts = {(s["lower"], s["higher"]): s["verdict"] for s in report["steps"]}
+    verdicts = {(s["lower"], s["higher"]): s["verdict"] for s in report["gains"]}
     assert verdicts == {
         ("AMNet", "Rank"): "holds",
         ("w/o Rank", "Rank"): "holds",
@@ -45,7 +45,7 @@ def test_the_order_is_judged_by_paired_intervals(whole):
         ("Rank-L", "Rank-LG"): "does not hold",
         ("Rank-LG", "Full"): "holds",
     }
-    rises = {s["higher"]: s["paper"] for s in report["steps"]}
+    rises = {s["higher"]: s["paper"] for s in report["gains"]}
     assert rises["Rank-LG"] == pytest.approx(0.473 - 0.326)
     assert "holds: 3; too close to call: 1; does not hold: 1" in text
 
@@ -75,7 +75,7 @@ def test_a_partial_report_says_what_is_missing(tmp_path):
     assert report["missing"] == ["full", "full/query"]
     assert "**Not complete.** 2 steps are missing: `full`, `full/query`" in text
     assert "| Full | - | - | not measured |" in text
-    assert report["steps"][-1]["verdict"] == "not measured"
+    assert report["gains"][-1]["verdict"] == "not measured"
 
 
 def test_nothing_measured_is_a_report_too(tmp_path):
@@ -123,10 +123,10 @@ def test_verdicts():
     assert verdict({"mean_interval": [-0.2, -0.1]}) == "does not hold"
 
 
-def test_steps_over_rows_that_are_not_chosen():
-    assert claimed_steps({"amnet", "without_rank", "rank_l", "full", "ours"}) == [
+def test_gains_over_rows_that_are_not_chosen():
+    assert claimed_gains({"amnet", "without_rank", "rank_l", "full", "ours"}) == [
         ("amnet", "rank_l", "a representation per attribute"),
         ("without_rank", "rank_l", "ranking loss, localization"),
         ("rank_l", "full", "global representation, updatable memory"),
     ]
-    assert claimed_steps({"amnet", "ours"}) == []
+    assert claimed_gains({"amnet", "ours"}) == []
