@@ -17,6 +17,8 @@ from fashionsearchnet.features import extract_features
 from fashionsearchnet.index.exact import nearest
 from fashionsearchnet.methods import Features, Method, methods, system_name
 
+DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several change at once
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -57,6 +59,11 @@ class Settings:
         check_choice("headline_k", self.headline_k, self.top_k)
         check_range("num_changes", self.num_changes, 1)
         check_range("num_resamples", self.num_resamples, 1)
+
+
+def default_draw(num_changes: int) -> int | None:
+    """Returns how many manipulations of each set are drawn if nobody says it; None for all."""
+    return DEFAULT_DRAW if num_changes > 1 else None
 
 
 @dataclasses.dataclass(frozen=True)

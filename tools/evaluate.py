@@ -28,8 +28,6 @@ from fashionsearchnet import evaluation, protocol, reporting, scores, systems
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data import pipeline
 
-DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several change at once
-
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
@@ -62,7 +60,8 @@ flags.DEFINE_integer(
     "max_manipulations_per_attribute",
     None,
     "Draw so many of each attribute, or of each set of attributes changed together. By default "
-    f"all for one change, and {DEFAULT_DRAW:,} of each set for more, since there may be millions.",
+    f"all for one change, and {evaluation.DEFAULT_DRAW:,} of each set for more, since there may be "
+    "millions.",
     1,
 )
 flags.DEFINE_list(
@@ -86,8 +85,8 @@ flags.DEFINE_multi_string(
 def settings(num_changes: int) -> evaluation.Settings:
     """Returns what the flags say."""
     most = FLAGS.max_manipulations_per_attribute
-    if most is None and num_changes > 1:
-        most = DEFAULT_DRAW
+    if most is None:
+        most = evaluation.default_draw(num_changes)
     return evaluation.Settings(
         query_split=FLAGS.query_split,
         gallery_split=FLAGS.gallery_split,

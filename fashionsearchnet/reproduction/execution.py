@@ -8,6 +8,7 @@ from fashionsearchnet.reproduction.curve import draw_figure_5
 from fashionsearchnet.reproduction.estimate import left_in_words, step_states
 from fashionsearchnet.reproduction.plan import Plan
 from fashionsearchnet.reproduction.progress import Progress, Runner
+from fashionsearchnet.reproduction.provenance import stale_steps, stale_text
 from fashionsearchnet.reproduction.report import make_report
 from fashionsearchnet.reproduction.text import markdown
 
@@ -15,7 +16,8 @@ from fashionsearchnet.reproduction.text import markdown
 def run_plan(plan: Plan, progress: Progress, runner: Runner) -> list[str]:
     """Runs what is left of a plan and writes the report after every step that is no training.
 
-    A step that fails keeps only those from being run that need it.
+    A step that fails keeps only those from being run that need it. Where a run that was made anew
+    has other weights than before, what was made from the former ones counts as failed.
 
     Args:
       plan: to be carried out.
@@ -26,7 +28,11 @@ def run_plan(plan: Plan, progress: Progress, runner: Runner) -> list[str]:
       The names of the steps that failed or could not be run.
     """
     failed: list[str] = []
+    stale = stale_steps(plan.steps)
     for position, step in enumerate(plan.steps, start=1):
+        if step in stale:
+            failed.append(step.name)
+            continue
         if step.is_finished:
             continue
         if set(step.needs) & set(failed):
@@ -40,6 +46,9 @@ def run_plan(plan: Plan, progress: Progress, runner: Runner) -> list[str]:
             failed.append(step.name)
         if not step.is_training:
             write_report(plan, progress)
+        stale = stale_steps(plan.steps)
+    if stale:
+        print(stale_text(stale), file=sys.stderr)
     return failed
 
 

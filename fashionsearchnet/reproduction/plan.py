@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from fashionsearchnet import runs
 from fashionsearchnet.flagfiles import parse_flags
 from fashionsearchnet.reporting import report_name
 from fashionsearchnet.reproduction.rows import Row, second_stage_of
@@ -79,6 +80,16 @@ class Step:
     def is_finished(self) -> bool:
         """Whether all its outputs are there."""
         return all(any(self.folder.glob(output)) for output in self.outputs)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its folder holds anything that it made."""
+        return bool(self.written) or (self.is_training and runs.has_begun(self.folder))
+
+    @property
+    def written(self) -> list[Path]:
+        """The paths of those of its outputs that are there."""
+        return [path for output in self.outputs for path in sorted(self.folder.glob(output))]
 
     @property
     def is_training(self) -> bool:

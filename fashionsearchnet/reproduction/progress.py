@@ -1,21 +1,22 @@
 """What is done of a plan: begun and finished steps, with what settings and in what time.
 
 `<runs_dir>/steps.json` holds for each step that was begun its flags, its seconds of work so far
-and the machine. Whether it is finished says its output alone, so that a run made by hand counts,
-and one that was moved away is made again.
+and the machine. Whether it is finished, with what settings and from which weights says its output,
+so that a run made by hand counts, and one that was moved away is made again.
 """
 
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fashionsearchnet import files, runs
-from fashionsearchnet.flagfiles import differences, read_flagfile
+from fashionsearchnet import files
 from fashionsearchnet.reproduction.hardware import describe_hardware
+from fashionsearchnet.reproduction.made_with import setting_differences
 from fashionsearchnet.reproduction.plan import Step
+from fashionsearchnet.reproduction.provenance import dependents, places, stale_steps, stale_text
 
 Runner = Callable[[Step], int]
 
@@ -56,28 +57,34 @@ class Progress:
             except (TypeError, AttributeError) as error:
                 raise ValueError(f"{self._path} is damaged ({error}). {cure}") from error
 
-    def check(self, steps: Iterable[Step]) -> None:
-        """Raises a ValueError if what was begun has other settings than are wanted now.
+    def check(self, steps: Sequence[Step]) -> None:
+        """Raises a ValueError if what was begun is not what would be made now.
 
-        A training run is compared with its own `flags.txt` too, whoever started it.
+        It may have been made with other settings, or from weights that are no longer there.
+
+        Args:
+          steps: all of a plan.
         """
         for step in steps:
-            if not _has_begun(step):
-                continue
-            wanted, record = step.flags(), self.records.get(step.name)
-            found: list[str] = []
-            if record:
-                found = differences(wanted, record.flags, given=record.flags)
-            flags_file = step.folder / "flags.txt"
-            if step.is_training and flags_file.exists():
-                found += differences(wanted, read_flagfile(flags_file))
-            if found:
-                raise ValueError(
-                    f"{step.folder} holds {_what(step)} with other settings: "
-                    f"{'; '.join(dict.fromkeys(found))}. Nothing is overwritten: take another "
-                    "--runs_dir, give the settings that it was made with, or move it away to have "
-                    "it made again."
-                )
+            if step.has_begun:
+                self._check_settings(step, steps)
+        stale = stale_steps(steps)
+        if stale:
+            raise ValueError(stale_text(stale))
+
+    def _check_settings(self, step: Step, steps: Sequence[Step]) -> None:
+        """Raises a ValueError if a step was begun with other settings than are wanted now."""
+        record = self.records.get(step.name)
+        found = setting_differences(step, record.flags if record else {})
+        if not found:
+            return
+        others = dependents(step, steps)
+        together = f", together with what was made from it ({places(others)})," if others else ""
+        raise ValueError(
+            f"{step.folder} holds {_what(step)} with other settings: {'; '.join(found)}. Nothing "
+            "is overwritten: take another --runs_dir, give the settings that it was made with, or "
+            f"move it away{together} to have it made again."
+        )
 
     def run(self, step: Step, runner: Runner) -> bool:
         """Runs a step and keeps account of it; returns whether it went well.
@@ -85,7 +92,7 @@ class Progress:
         However it ends, by a KeyboardInterrupt as well, the time it took is recorded.
         """
         before = self.records.get(step.name)
-        goes_on = before is not None and step.is_training and _has_begun(step)
+        goes_on = before is not None and step.is_training and step.has_begun
         spent = before.seconds if before and goes_on else 0.0
         record = Record(step.flags(), spent, describe_hardware())
         self.records[step.name] = record
@@ -107,11 +114,6 @@ class Progress:
     def _save(self) -> None:
         content = {name: dataclasses.asdict(record) for name, record in self.records.items()}
         files.write_json(self._path, content)
-
-
-def _has_begun(step: Step) -> bool:
-    """Returns whether a step's folder holds anything that it made."""
-    return step.is_finished or (step.is_training and runs.has_begun(step.folder))
 
 
 def _what(step: Step) -> str:

@@ -12,6 +12,7 @@ from fashionsearchnet.reproduction.hardware import describe_hardware
 from fashionsearchnet.reproduction.measured import Measured, load_measured, of_seed
 from fashionsearchnet.reproduction.plan import Plan
 from fashionsearchnet.reproduction.progress import Progress
+from fashionsearchnet.reproduction.provenance import stale_steps
 from fashionsearchnet.reproduction.rows import ROWS
 
 K = 20  # of Table 1
@@ -42,6 +43,7 @@ def make_report(plan: Plan, progress: Progress, states: Sequence[StepState]) -> 
         "k": K,
         "epochs_scale": plan.settings.epochs_scale,
         "missing": [state.step.name for state in states if not state.is_done],
+        "stale": [step.name for step in stale_steps(plan.steps)],
         "published": _published(table, paper),
         "attributes": list(measured[0].outcomes.group_names) if measured else [],
         "baselines": _baselines(first),

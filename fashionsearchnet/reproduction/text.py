@@ -26,16 +26,25 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _state(report: dict[str, Any]) -> str:
-    """Returns what is still missing."""
-    missing = report["missing"]
+    """Returns what is still missing, and what has to be made again."""
+    missing, stale = (
+        ", ".join(f"`{name}`" for name in report[key]) for key in ("missing", "stale")
+    )
     scaled = report["epochs_scale"]
     text = ""
     if scaled != 1.0:
         text = f"**A smoke test: all epochs times {scaled:g}. The figures say nothing.**\n\n"
-    if not missing:
+    if not missing and not stale:
         return f"{text}Complete: every planned step is done."
-    names = ", ".join(f"`{name}`" for name in missing)
-    return f"{text}**Not complete.** {len(missing)} steps are missing: {names}."
+    text += "**Not complete.**"
+    if missing:
+        text += f" {len(report['missing'])} steps are missing: {missing}."
+    if stale:
+        text += (
+            f" {len(report['stale'])} steps are stale: {stale}. The run that they start from was "
+            "made anew since, so that their figures do not belong beside the others."
+        )
+    return text
 
 
 def _table_1(report: dict[str, Any]) -> list[str]:

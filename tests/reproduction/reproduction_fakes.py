@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fashionsearchnet import files, scores
+from fashionsearchnet.evaluation import default_draw
 from fashionsearchnet.reproduction.plan import Plan, Settings, Step, make_plan
 from fashionsearchnet.reproduction.rows import choose_rows
 
@@ -45,7 +46,14 @@ def hits(share: float, number: int, seed: int = 0) -> np.ndarray:
     return np.where(order < share * number, 1 + order % 20, 1000).astype(np.int32)
 
 
-def write_evaluation(path: Path, title: str, share: float, protocol: str = "p") -> None:
+def write_evaluation(
+    path: Path,
+    title: str,
+    share: float,
+    protocol: str = "p",
+    num_changes: int = 1,
+    most: int | None = None,
+) -> None:
     """What tools/evaluate.py would write for a row of so many hits."""
     query = np.repeat(np.arange(200), 2)
     ranks, predicted = hits(share, len(query)), hits(0.55, len(query))
@@ -70,6 +78,8 @@ def write_evaluation(path: Path, title: str, share: float, protocol: str = "p") 
     }
     rows = [{"name": n, "top_k": {"20": f}, "curve": [0.01] * 50} for n, f in found.items()]
     report = {
+        "dataset": "garments/large/1.0.0",
+        "system": {"weights": digest_of(path.parents[1])},
         "rows": rows,
         "localization": None,
         "versions": {"python": "3"},
@@ -81,7 +91,8 @@ def write_evaluation(path: Path, title: str, share: float, protocol: str = "p") 
             "hit_rule": "identical",
             "hit_rule_in_words": "all agree",
             "distance": "Euclidean",
-            "max_manipulations_per_attribute": None,
+            "num_changes": num_changes,
+            "max_manipulations_per_attribute": most or default_draw(num_changes),
         },
         "manipulations": {"number": len(query)},
     }
@@ -103,19 +114,43 @@ class FakeRunner:
         if step.is_training:
             write_run(step)
         elif step.script == "evaluate":
-            title = step.flags()["row_name"]
-            for output in step.outputs:
-                write_evaluation(step.folder / output, title, self.shares.get(title, 0.5))
+            evaluate(step, self.shares)
         else:
             files.write_text(step.folder / step.outputs[0], "a picture")
         return 0
 
 
+def evaluate(step: Step, shares: dict[str, float]) -> None:
+    """Writes all reports of an evaluation."""
+    flags = step.flags()
+    title, most = flags["row_name"], flags.get("max_manipulations_per_attribute")
+    numbers = map(int, flags.get("num_changes", "1").split(","))
+    for number, output in zip(numbers, step.outputs, strict=True):
+        write_evaluation(
+            step.folder / output,
+            title,
+            shares.get(title, 0.5),
+            num_changes=number,
+            most=int(most) if most else None,
+        )
+
+
 def write_run(step: Step, finished: bool = True, num_steps: int = 10) -> None:
-    """A run's folder as the training scripts leave it."""
-    lines = "".join(f"--{name}={value}\n" for name, value in step.flags().items())
+    """A run's folder as the training scripts leave it; the weights follow from flags and start."""
+    flags = step.flags()
+    lines = "".join(f"--{name}={value}\n" for name, value in flags.items())
     files.write_text(step.folder / "flags.txt", lines)
     line = {"step": num_steps, "images_per_second": 50.0}
     files.write_text(step.folder / "metrics.jsonl", json.dumps(line) + "\n")
-    name = "model.json" if finished else "checkpoints/ckpt-10.index"
-    files.write_text(step.folder / name, "{}")
+    if not finished:
+        files.write_text(step.folder / "checkpoints/ckpt-10.index", "")
+        return
+    start = digest_of(Path(flags["init_from"])) if "init_from" in flags else None
+    settings = {name: value for name, value in flags.items() if name != "init_from"}
+    files.write_text(step.folder / "model.weights.h5", f"{settings} {start}")
+    files.write_json(step.folder / "model.json", {"starts_from": start} if start else {})
+
+
+def digest_of(run: Path) -> str:
+    """The digest of a run's weights."""
+    return files.file_digest(run / "model.weights.h5")

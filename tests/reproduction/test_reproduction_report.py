@@ -1,6 +1,7 @@
 """The report from made-up outcomes: measured beside published, the order, what is missing."""
 
 import json
+import shutil
 
 import pytest
 from reproduction_fakes import FakeRunner, plan_of, write_evaluation
@@ -76,6 +77,17 @@ def test_a_partial_report_says_what_is_missing(tmp_path):
     assert "**Not complete.** 2 steps are missing: `full`, `full/query`" in text
     assert "| Full | - | - | not measured |" in text
     assert report["gains"][-1]["verdict"] == "not measured"
+
+
+def test_figures_of_weights_that_are_gone_make_it_incomplete(tmp_path):
+    reproduce(plan_of(tmp_path, "rank_l", "full", sheet_rows=("full",)))
+    plan = plan_of(tmp_path, "rank_l", "full", epochs_scale=0.5)
+    runs_dir = plan.settings.runs_dir
+    shutil.rmtree(runs_dir / "localization")
+    shutil.rmtree(runs_dir / "rank_l")
+    report, text = reproduce(plan)
+    assert report["missing"] == [] and report["stale"] == ["full", "full/query"]
+    assert "**Not complete.** 2 steps are stale: `full`, `full/query`. The run that" in text
 
 
 def test_nothing_measured_is_a_report_too(tmp_path):
