@@ -63,13 +63,12 @@ def make_report(plan: Plan, progress: Progress, states: Sequence[StepState]) -> 
         },
         "curve": _curves(first, grouping),
         "run_time": _run_time(plan),
-        "sheets": sorted(path.name for path in plan.settings.report_dir.glob("sheet_*.png")),
+        "sheets": _sheets(plan),
         "protocol": measured[0].report["protocol"] if measured else None,
         "num_resamples": grouping.num_resamples if grouping else None,
         "manipulations": measured[0].report["manipulations"] if measured else None,
         "versions": measured[0].report["versions"] if measured else None,
-        "machines": sorted({r.machine for r in progress.records.values() if r.machine})
-        or [describe_hardware()],
+        "machines": _machines(plan, progress) or [describe_hardware()],
         "training_steps": [step.name for step in plan.steps if step.is_training],
         "times": {s.step.name: s.seconds for s in states if s.is_done},
     }
@@ -307,3 +306,15 @@ def _run_time(plan: Plan) -> dict[str, Any] | None:
         "paper_extraction_seconds_per_10000": 60.0,
         "paper_regions_ms_per_image": 2.0,
     }
+
+
+def _sheets(plan: Plan) -> list[str]:
+    """Returns the file names of the plan's retrieval sheets that are drawn."""
+    steps = [step for step in plan.steps if step.script == "explain" and step.is_finished]
+    return sorted(name for step in steps for name in step.outputs)
+
+
+def _machines(plan: Plan, progress: Progress) -> list[str]:
+    """Returns the machines that steps of the plan ran on."""
+    records = [progress.records.get(step.name) for step in plan.steps]
+    return sorted({record.machine for record in records if record and record.machine})

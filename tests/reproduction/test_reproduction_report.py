@@ -90,6 +90,18 @@ def test_figures_of_weights_that_are_gone_make_it_incomplete(tmp_path):
     assert "**Not complete.** 2 steps are stale: `full`, `full/query`. The run that" in text
 
 
+def test_machines_and_sheets_are_those_of_the_plan(tmp_path):
+    reproduce(plan_of(tmp_path, "rank", "full", sheet_rows=("full",)))
+    plan = plan_of(tmp_path, "rank")
+    progress = Progress(plan.settings.runs_dir)
+    progress.records["full"].machine = "another"
+    progress.records["rank"].machine = "this"
+    progress.records["localization"].machine = progress.records["rank/query"].machine = ""
+    write_report(plan, progress)
+    report = json.loads((plan.settings.report_dir / "report.json").read_text())
+    assert report["machines"] == ["this"] and report["sheets"] == []
+
+
 def test_nothing_measured_is_a_report_too(tmp_path):
     plan = plan_of(tmp_path, "full")
     write_report(plan, Progress(plan.settings.runs_dir))
