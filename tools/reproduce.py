@@ -11,7 +11,7 @@ shows what is done, what is left and how long that will take.
 
 The flags of the stages are those in flags/<data set>/; a variant of ours may have a flagfile of its
 own there, such as ours.flags. Runs with other settings in the same folder are refused, never
-overwritten.
+overwritten; so are runs whose start was made anew since.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -44,9 +44,19 @@ flags.DEFINE_string(
     "flags_dir", "", "Folder of the stages' flagfiles; by default flags/<first part of --dataset>."
 )
 flags.DEFINE_list("variants", [], f"Rows, with commas: {', '.join(ROWS)}; all by default.")
-flags.DEFINE_list("seeds", ["0"], "Seeds of training, with commas; the first is the table's.")
-flags.DEFINE_list("seed_rows", [], "Rows that the further seeds train; all by default.")
-flags.DEFINE_list("num_changes", ["1"], "Attributes edited at once, with commas; 1 must be there.")
+flags.DEFINE_list(
+    "seeds",
+    ["0"],
+    "Seeds of training, with commas. The tables are of the first; each further one trains the rows "
+    "once more, from their first stage on, for the spread over seeds.",
+)
+flags.DEFINE_list("seed_rows", [], "Rows that the further --seeds train; all by default.")
+flags.DEFINE_list(
+    "num_changes",
+    ["1"],
+    "How many attributes are edited at once, with commas, such as 1,2,3: every row is evaluated "
+    "with each number. 1, which Table 1 is about, must be among them.",
+)
 flags.DEFINE_integer(
     "max_manipulations_per_attribute", None, "Evaluate so many of each, drawn; all by default.", 1
 )
