@@ -46,12 +46,6 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """Returns the SHA-256 of a file in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes `text` (UTF-8) to `path` by `replace_file`."""
     with replace_file(path) as temporary:

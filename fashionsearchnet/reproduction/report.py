@@ -150,7 +150,7 @@ def _gains(
                 "higher": titles[1],
                 "what": what,
                 "measured": found[seed],
-                "other_seeds": {str(s): d["mean"] for s, d in found.items() if d and s != seed},
+                "other_seeds": {str(s): d for s, d in found.items() if d and s != seed},
                 "paper": means[1] - means[0] if len(means) == 2 else None,
                 "verdict": verdict(found[seed]) if is_claimed else None,
             }
@@ -215,8 +215,8 @@ def _difference(
     """Returns the paired difference of two rows, or None if one is not measured."""
     if lower not in runs or higher not in runs or grouping is None:
         return None
-    success = [runs[key].outcomes.row().success(K) for key in (higher, lower)]
-    return scores.summarize(success[0] - success[1], grouping)
+    row, other = (runs[key].outcomes.row() for key in (higher, lower))
+    return scores.top_k_difference(row, other, K, grouping)
 
 
 def _beside_predicted(
@@ -228,13 +228,12 @@ def _beside_predicted(
         names = [row.name for row in one.outcomes.rows]
         if grouping is None or "predicted attributes" not in names:
             continue
-        other = one.outcomes.row("predicted attributes").success(K)
-        change = one.outcomes.row().success(K) - other
+        row, other = one.outcomes.row(), one.outcomes.row("predicted attributes")
         entries.append(
             {
                 "title": one.run.row.title,
-                "predicted_attributes": scores.summarize(other, grouping),
-                "difference": scores.summarize(change, grouping),
+                "predicted_attributes": scores.summarize(other.success(K), grouping),
+                "difference": scores.top_k_difference(row, other, K, grouping),
             }
         )
     return entries

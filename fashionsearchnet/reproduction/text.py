@@ -121,7 +121,7 @@ def _gains(report: dict[str, Any]) -> list[str]:
     for gain in report["gains"]:
         line = [gain["lower"], gain["higher"], gain["what"], mean_change(gain["measured"])]
         if has_seeds:
-            line.append(", ".join(change_text(v) for v in gain["other_seeds"].values()) or "-")
+            line.append(", ".join(map(mean_change, gain["other_seeds"].values())) or "-")
         lines.append([*line, change_text(gain["paper"]), gain["verdict"] or "-"])
     judged = [gain["verdict"] for gain in report["gains"] if gain["verdict"]]
     counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
