@@ -11,6 +11,7 @@ from fashionsearchnet import evaluation, protocol, reporting, systems
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.evaluation import Settings, evaluate, evaluate_each
+from fashionsearchnet.features import extract_features
 
 SMALL = Settings(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
 
@@ -37,7 +38,7 @@ def assert_equals_slow_evaluation(system, dataset, how, own=None):
     """Compares with a sort per manipulation; `own` are the places of the queries in the gallery."""
     measured = evaluate(system, dataset, how, batch_size=64)
     queries, gallery = (
-        evaluation.extract_features(system, dataset, s)["embedding"] for s in ("query", "gallery")
+        extract_features(system, dataset, s)["embedding"] for s in ("query", "gallery")
     )
     labels, row = dataset.labels("gallery"), rows_of(measured)["fake"]
     manipulations = measured.manipulations

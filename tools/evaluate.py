@@ -60,8 +60,8 @@ flags.DEFINE_integer(
     "max_manipulations_per_attribute",
     None,
     "Draw so many of each attribute, or of each set of attributes changed together. By default "
-    f"all for one change, and {evaluation.DEFAULT_DRAW:,} of each set for more, since there may be "
-    "millions.",
+    f"all for one change, and {evaluation.default_draw(2):,} of each set for more, since there may "
+    "be millions.",
     1,
 )
 flags.DEFINE_list(
