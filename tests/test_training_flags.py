@@ -46,7 +46,7 @@ def test_a_finished_run_is_left_as_it_is(start, tmp_path):
 def test_a_finished_run_is_not_taken_for_one_with_other_settings(start, tmp_path):
     assert start(tmp_path, "--width=0.5")
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"there --width=0.5, now --width=0.25"):
+    with pytest.raises(ValueError, match=r"--width is 0.5 there, 0.25 now"):
         start(tmp_path, "--width=0.25")
 
 

@@ -338,12 +338,12 @@ def test_bad_arguments_are_named(server):
         ServedModel("localhost:1", server.space_path.parent)
 
 
-def test_a_missing_package_names_the_extra(server, monkeypatch):
+def test_a_missing_package_is_named(server, monkeypatch):
     for module in list(sys.modules):
         if module.endswith("grpc_transport"):
             monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    with pytest.raises(ValueError, match=r"pip install 'fashionsearchnet\[serving\]'"):
+    with pytest.raises(ValueError, match=r"pip install tensorflow-serving-api"):
         server.client("grpc")
     assert server.client("rest").version == 8
 
