@@ -122,18 +122,41 @@ _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace a data set of the same name once the new one is complete."
 )
 
+# Which data sets these flags mean something for; the others refuse them.
+_MEANT_FOR = (
+    (_PUBLISHED, ("source_dir",)),
+    (("shopping100k",), ("shopping100k_splits",)),
+    (("imaterialist",), ("num_images",)),
+    (("catalogue",), ("name", "csv", "images_dir", "image_column", "attributes", "min_count")),
+    (("catalogue",), ("encoding", "delimiter", "missing_cells")),
+    (("catalogue", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation", "split_seed")),
+    (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels", "overwrite")),
+)
+
 
 def main() -> None:
     """Prepares the data set that the flags describe."""
     dataset, _, name = _DATASET.value.partition("/")
+    if dataset not in _PUBLISHED:
+        check_choice("--dataset", _DATASET.value, _DATASETS)
+    _check_meant_for(dataset)
     if dataset in _PUBLISHED:
         _prepare_published(dataset, name)
-        return
-    check_choice("--dataset", _DATASET.value, _DATASETS)
-    if _DATASET.value == "catalogue":
+    elif dataset == "catalogue":
         _prepare_catalogue()
     else:
         _prepare_garments(name)
+
+
+def _check_meant_for(dataset: str) -> None:
+    """Raises a ValueError if a flag was given that means nothing for this data set."""
+    for datasets, names in _MEANT_FOR:
+        given = [name for name in names if flags.FLAGS[name].present]
+        if given and dataset not in datasets:
+            raise ValueError(
+                f"--{given[0]} goes with --dataset={' or '.join(datasets)}, not with "
+                f"--dataset={_DATASET.value}; leave it out."
+            )
 
 
 def _prepare_garments(config: str) -> None:
@@ -187,8 +210,6 @@ def _prepare_catalogue() -> None:
 def _prepare_published(name: str, config: str) -> None:
     if not _SOURCE_DIR.value:
         raise ValueError(f"--dataset={name} needs --source_dir; see docs/datasets.md.")
-    if _SHOPPING100K_SPLITS.value and name != "shopping100k":
-        raise ValueError(f"--shopping100k_splits goes with --dataset=shopping100k; got {name}.")
     _silence_decoders()
     import tensorflow_datasets as tfds
 

@@ -1,0 +1,30 @@
+"""tools/prepare_data.py: which flags go with which data set."""
+
+import pytest
+from absl import flags
+from evaluation_fakes import script
+
+
+@pytest.mark.parametrize(
+    ("dataset", "flag", "message"),
+    [
+        ("garments/tiny", "--num_queries=9", "--num_queries goes with --dataset=catalogue or shop"),
+        ("garments/tiny", "--overwrite", "not with --dataset=garments/tiny; leave it out"),
+        ("celeba", "--name=faces", "--name goes with --dataset=catalogue, not"),
+        ("darn/small", "--num_images=9", "--num_images goes with --dataset=imaterialist, not"),
+        ("catalogue", "--source_dir=here", "--source_dir goes with --dataset=shopping100k or"),
+        ("celeba", "--shopping100k_splits=here", "goes with --dataset=shopping100k, not"),
+    ],
+)
+def test_a_flag_that_means_nothing_here_is_refused(dataset, flag, message):
+    with script("prepare_data") as tool:
+        flags.FLAGS(["prepare_data.py", f"--dataset={dataset}", flag])
+        with pytest.raises(ValueError, match=message):
+            tool.main()
+
+
+def test_every_flag_says_what_it_is_meant_for():
+    with script("prepare_data") as tool:
+        own = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(tool.__name__)}
+    told = {name for _, names in tool._MEANT_FOR for name in names}
+    assert own - told == {"dataset", "data_dir"}
