@@ -64,6 +64,24 @@ def test_a_kill_while_a_report_is_rewritten_leaves_no_figures_of_the_former_one(
     assert paths["npz"].exists() and not paths["json"].exists()
 
 
+def test_a_report_of_another_evaluation_is_not_replaced(measured, tmp_path):
+    def check(dataset=measured.dataset, **changes):
+        settings = dataclasses.replace(SETTINGS, **changes)
+        reporting.check_replaceable(tmp_path, "query", dataset, settings)
+
+    check(hit_rule="labelled")  # there is none yet
+    reporting.write_report(reporting.summarize(measured), measured.outcomes, tmp_path, "query")
+    check()
+    check(num_resamples=7)
+    for changes, message in (
+        ({"hit_rule": "labelled"}, "hit_rule is identical there, labelled now"),
+        ({"seed": 6}, "seed is 5 there, 6 now"),
+        ({"dataset": "fakes/large"}, "dataset is fakes/tiny there, fakes/large now"),
+    ):
+        with pytest.raises(ValueError, match=rf"query\.json .*{message}.* another --name"):
+            check(**changes)
+
+
 def test_markdown_states_the_protocol_and_has_even_tables(measured):
     text = reporting.markdown(reporting.summarize(measured), "query.png")
     for expected in (

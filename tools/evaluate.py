@@ -13,9 +13,9 @@ images:
   python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --num_changes=1,2,3
 
 Writes <name>.json, .md, .png (curve over K) and .npz (the rank of every manipulation) into
-<workdir>/evaluation. With --beside=<report of another run> that run's system gets a row of its own
-and a paired difference; both must have been measured on the same manipulations, and that one with
-these --top_k or more.
+<workdir>/evaluation; a report of other data or settings is not overwritten. With --beside=<report
+of another run> that run's system gets a row of its own and a paired difference; both must have been
+measured on the same manipulations, and that one with these --top_k or more.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -116,8 +116,10 @@ def main() -> None:
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
-    system = systems.load_complete_system(FLAGS.workdir)
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
+    for each in how:
+        reporting.check_replaceable(folder, report_name(each.num_changes), dataset.name, each)
+    system = systems.load_complete_system(FLAGS.workdir)
     for measured in evaluation.evaluate_each(
         system,
         dataset,

@@ -1,7 +1,15 @@
 """Reports of an evaluation: JSON, tables on the screen and in Markdown, and the curve over K."""
 
-from fashionsearchnet.reporting.report import report_name, write_report
+from fashionsearchnet.reporting.report import check_replaceable, report_name, write_report
 from fashionsearchnet.reporting.summary import summarize
 from fashionsearchnet.reporting.text import columns, markdown, screen_text
 
-__all__ = ["columns", "markdown", "report_name", "screen_text", "summarize", "write_report"]
+__all__ = [
+    "check_replaceable",
+    "columns",
+    "markdown",
+    "report_name",
+    "screen_text",
+    "summarize",
+    "write_report",
+]

@@ -1,10 +1,12 @@
 """The files of a report."""
 
+import dataclasses
 import os
 from pathlib import Path
 from typing import Any
 
 from fashionsearchnet import files, scores
+from fashionsearchnet.evaluation import Settings
 from fashionsearchnet.reporting import curve
 from fashionsearchnet.reporting.text import group_word, markdown
 
@@ -12,6 +14,29 @@ from fashionsearchnet.reporting.text import group_word, markdown
 def report_name(query_split: str, num_changes: int) -> str:
     """Returns what the report of an evaluation is called, without suffix."""
     return query_split if num_changes == 1 else f"{query_split}_{num_changes}_changes"
+
+
+def check_replaceable(
+    folder: str | os.PathLike[str], name: str, dataset: str, settings: Settings
+) -> None:
+    """Raises a ValueError if a report of this name was made of other data or with other settings.
+
+    One of the same may be replaced. The number of resamples does not count.
+    """
+    path = Path(folder) / f"{name}.json"
+    if not path.exists():
+        return
+    report = files.read_json(path, "the report of an evaluation", "Move it away.")
+    there = {"dataset": report["dataset"], **report["protocol"]}
+    wanted = {"dataset": dataset, **dataclasses.asdict(settings)}
+    shared = wanted.keys() & there.keys() - {"num_resamples"}
+    other = sorted(key for key in shared if wanted[key] != there[key])
+    if other:
+        found = "; ".join(f"{key} is {there[key]} there, {wanted[key]} now" for key in other)
+        raise ValueError(
+            f"{path} is a report of another evaluation: {found}. Nothing is overwritten: give this "
+            "one another --name, or move that one away."
+        )
 
 
 def write_report(
