@@ -8,7 +8,6 @@ without any label; drop rare values with their rows (counted once, over the imag
 import collections
 import dataclasses
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,65 +21,38 @@ from fashionsearchnet.data import image_files, splits
 from fashionsearchnet.data.catalogue import table as catalogue_table
 from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
 from fashionsearchnet.data.image_files import CheckedImage, ImageLimits, ImageProblem
+from fashionsearchnet.data.options import PreparationOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CatalogueOptions:
+class CatalogueOptions(PreparationOptions):
     """What to make of which catalogue.
 
     Attributes:
-      name: of the data set, a folder below `<data_dir>/catalogue`.
       csv: path of the table.
       images_dir: folder to which the names in the table are relative.
       image_column: header of the column of image files; a suffix such as .jpg may be left out.
       attributes: headers of the columns of attributes.
       min_count: values with fewer images than this are dropped with their rows.
-      num_queries: images of the split `query`.
-      num_gallery: images of the split `gallery`.
-      num_validation: images of the split `validation`, cut from what would be training images.
-      split_seed: of the splits, in [0, 2**32).
       encoding: of the table; '' for UTF-8.
       delimiter: between the table's cells.
       missing_cells: what stands for a missing value in the table.
-      limits: sizes of the images.
     """
 
-    name: str
     csv: str
     images_dir: str
     image_column: str
     attributes: tuple[str, ...]
     min_count: int = 20
-    num_queries: int = 2_000
-    num_gallery: int = 18_000
-    num_validation: int = 2_000
-    split_seed: int = 0
     encoding: str = ""
     delimiter: str = ","
     missing_cells: tuple[str, ...] = catalogue_table.MISSING_CELLS
-    limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
-            raise ValueError(
-                "name must begin with a letter and consist of letters, digits, '_' and '-'; "
-                f"got {self.name!r}."
-            )
+        super().__post_init__()
         if not self.attributes:
             raise ValueError("attributes must name at least one column of the table; got none.")
         check_range("min_count", self.min_count, 1)
-        for name in ("num_queries", "num_gallery", "num_validation"):
-            check_range(name, getattr(self, name), 1)
-        check_range("split_seed", self.split_seed, 0, splits.MAX_SEED)
-
-    @property
-    def split_sizes(self) -> dict[str, int]:
-        """The number of images of each split but `train`, which gets the rest."""
-        return {
-            "query": self.num_queries,
-            "gallery": self.num_gallery,
-            "validation": self.num_validation,
-        }
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what the data set depends on, for JSON; the table as the hash of its bytes."""

@@ -6,7 +6,6 @@ the same for each of them and stands here.
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ import tqdm
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import image_files, prepared, splits
 from fashionsearchnet.data.catalogue import table
 from fashionsearchnet.data.catalogue.selection import Selection
 from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
-from fashionsearchnet.data.image_files import CheckedImage, ImageLimits, ImageProblem
+from fashionsearchnet.data.image_files import CheckedImage, ImageProblem
+from fashionsearchnet.data.options import PreparationOptions
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.files import list_folder
 
@@ -30,45 +29,15 @@ PAPER_QUERIES, PAPER_GALLERY = 2_000, 18_000  # images, on every data set of the
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PublishedOptions:
+class PublishedOptions(PreparationOptions):
     """What to make of which folder.
 
     Attributes:
       source_dir: the folder with the files as their authors publish them (docs/datasets.md).
-      name: of the configuration, a folder below the one of the data set.
-      num_queries: images of the split `query`.
-      num_gallery: images of the split `gallery`.
-      num_validation: images of the split `validation`, cut from what would be training images.
-      split_seed: of the splits, in [0, 2**32).
-      limits: sizes of the images.
     """
 
     source_dir: str
     name: str = "paper"
-    num_queries: int = PAPER_QUERIES
-    num_gallery: int = PAPER_GALLERY
-    num_validation: int = 2_000
-    split_seed: int = 0
-    limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
-            raise ValueError(
-                "the name after '/' must begin with a letter and consist of letters, digits, '_' "
-                f"and '-'; got {self.name!r}."
-            )
-        for name in ("num_queries", "num_gallery", "num_validation"):
-            check_range(name, getattr(self, name), 1)
-        check_range("split_seed", self.split_seed, 0, splits.MAX_SEED)
-
-    @property
-    def split_sizes(self) -> dict[str, int]:
-        """The number of images of each split that is drawn by seed."""
-        return {
-            "query": self.num_queries,
-            "gallery": self.num_gallery,
-            "validation": self.num_validation,
-        }
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what the data set depends on, for JSON."""
