@@ -1,7 +1,7 @@
 """The features of whole splits: every image goes through the network once."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,15 @@ def _images_file(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _split_digest(dataset: Dataset, split: str) -> str:
-    """Sixteen hex digits that differ if the images, their labels or their order do."""
-    digest = hashlib.sha256("\n".join(dataset.image_ids(split)).encode())
-    digest.update(np.ascontiguousarray(dataset.labels(split), "<i4").data)
+def images_digest(image_ids: Sequence[str], labels: np.ndarray) -> str:
+    """Returns sixteen hex digits that differ if the images, their labels or their order do."""
+    digest = hashlib.sha256("\n".join(image_ids).encode())
+    digest.update(np.ascontiguousarray(labels, "<i4").data)
     return digest.hexdigest()[:16]
+
+
+def _split_digest(dataset: Dataset, split: str) -> str:
+    return images_digest(dataset.image_ids(split), dataset.labels(split))
 
 
 def extract_features(

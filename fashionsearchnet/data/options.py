@@ -2,10 +2,13 @@
 
 import dataclasses
 import re
+from typing import Any
 
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import splits
 from fashionsearchnet.data.image_files import ImageLimits
+
+PAPER_QUERIES, PAPER_GALLERY = 2_000, 18_000  # images, on every data set of the paper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,8 +28,8 @@ class PreparationOptions:
     """
 
     name: str
-    num_queries: int = 2_000
-    num_gallery: int = 18_000
+    num_queries: int = PAPER_QUERIES
+    num_gallery: int = PAPER_GALLERY
     num_validation: int = 2_000
     split_seed: int = 0
     limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
@@ -49,3 +52,8 @@ class PreparationOptions:
             "gallery": self.num_gallery,
             "validation": self.num_validation,
         }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what the data set depends on, for JSON."""
+        content = dataclasses.asdict(self)
+        return content | content.pop("limits")

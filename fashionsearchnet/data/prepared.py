@@ -17,7 +17,7 @@ import tqdm
 
 from fashionsearchnet.data import image_files
 from fashionsearchnet.data.catalogue.selection import Selection
-from fashionsearchnet.data.image_files import ImageLimits
+from fashionsearchnet.data.options import PreparationOptions
 
 
 class PreparedConfig(tfds.core.BuilderConfig):
@@ -25,29 +25,24 @@ class PreparedConfig(tfds.core.BuilderConfig):
 
     def __init__(
         self,
-        *,
-        name: str,
+        options: PreparationOptions,
         selection: Selection,
         indices: Mapping[str, np.ndarray],
-        options: Mapping[str, Any],
-        limits: ImageLimits,
         show_progress: bool,
     ) -> None:
         """Makes a configuration.
 
         Args:
-          name: of the configuration, a folder below the one of the data set.
+          options: what the data set is made with; opening it again compares them.
           selection: the images and their labels.
           indices: for each split the rows of the selection, in the order to store them.
-          options: what the data set was made with, for JSON; opening it again compares them.
-          limits: sizes of the images.
           show_progress: whether to show a bar while images are stored.
         """
-        super().__init__(name=name, description=f"{len(selection.rows)} images")
+        super().__init__(name=options.name, description=f"{len(selection.rows)} images")
+        self.options = options.to_dict()
+        self.limits = options.limits
         self.selection = selection
         self.indices = indices
-        self.options = options
-        self.limits = limits
         self.show_progress = show_progress
 
 
@@ -79,7 +74,7 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
                 }
             ),
             metadata=tfds.core.MetadataDict(
-                attribute_space=space.to_dict(), options=dict(config.options)
+                attribute_space=space.to_dict(), options=config.options
             ),
             disable_shuffling=True,  # the order of the splits, which is random, is kept
         )
@@ -115,8 +110,7 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
 
 def open_existing(
     builder_class: type[PreparedBuilder],
-    name: str,
-    options: Mapping[str, Any],
+    options: PreparationOptions,
     data_dir: str | os.PathLike[str],
 ) -> tfds.core.DatasetBuilder | None:
     """Returns the data set of these options if it was made before, None if there is none.
@@ -126,16 +120,16 @@ def open_existing(
     Raises:
       ValueError: naming the differences, if it was made with other options.
     """
-    folder = _dataset_folder(builder_class, name, data_dir)
+    folder = _dataset_folder(builder_class, options.name, data_dir)
     _finish_interrupted_move(folder)
     if not (folder / "dataset_info.json").is_file():
         return None
     builder = tfds.builder_from_directory(folder)
-    before = builder.info.metadata["options"]
+    before, now = builder.info.metadata["options"], options.to_dict()
     differences = [
-        f"{key} was {_shorten(before.get(key))}, now {_shorten(options.get(key))}"
-        for key in dict.fromkeys([*before, *options])
-        if before.get(key) != options.get(key)
+        f"{key} was {_shorten(before.get(key))}, now {_shorten(now.get(key))}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
     ]
     if differences:
         raise ValueError(

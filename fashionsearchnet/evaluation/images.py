@@ -1,8 +1,6 @@
 """Which images are queries, and which are the gallery."""
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +8,7 @@ import numpy as np
 
 from fashionsearchnet import protocol
 from fashionsearchnet.evaluation.settings import Settings
+from fashionsearchnet.features import images_digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,6 @@ def common_images(dataset: Any, settings: Sequence[Settings]) -> tuple[tuple[str
     splits = query_split, gallery_split
     query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
     query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
-    content = [query_ids, query_labels.tolist(), gallery_ids, gallery_labels.tolist()]
     own = None
     if queries_in_gallery:
         own = _own_positions(query_ids, gallery_ids, splits)
@@ -52,7 +50,7 @@ def common_images(dataset: Any, settings: Sequence[Settings]) -> tuple[tuple[str
         query_labels=query_labels,
         gallery=protocol.Gallery(gallery_labels),
         own=own,
-        digest=hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16],
+        digest=images_digest(query_ids, query_labels) + images_digest(gallery_ids, gallery_labels),
     )
 
 

@@ -112,7 +112,9 @@ class States:
     def _write(self, folder: Path, write: Callable[[Path], dict[str, Any]]) -> None:
         folder.mkdir(parents=True)
         description = write(folder)
-        description["files"] = {path.name: _digest(path) for path in sorted(folder.iterdir())}
+        description["files"] = {
+            path.name: files.file_digest(path) for path in sorted(folder.iterdir())
+        }
         files.write_json(folder / _DESCRIPTION, {**description, _SEAL: _seal(description)})
         _flush_folder(folder)
         _flush_folder(self._states)
@@ -129,7 +131,7 @@ class States:
         for file, digest in description["files"].items():
             if not (folder / file).is_file():
                 return f"{folder / file} is missing", {}
-            if _digest(folder / file) != digest:
+            if files.file_digest(folder / file) != digest:
                 return f"{folder / file} is damaged: its content is not what was written", {}
         return "", description
 
@@ -157,11 +159,6 @@ class States:
         with open(self.folder / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _seal(description: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +28,42 @@ def check_replaceable(
     if not path.exists():
         return
     report = files.read_json(path, "the report of an evaluation", "Move it away.")
-    there = {"dataset": report["dataset"], **report["protocol"]}
-    wanted = {"dataset": dataset, **dataclasses.asdict(settings)}
-    shared = wanted.keys() & there.keys() - {"num_resamples"}
-    other = sorted(key for key in shared if wanted[key] != there[key])
-    if other:
-        found = "; ".join(f"{key} is {there[key]} there, {wanted[key]} now" for key in other)
+    found = setting_differences(report, dataset, dataclasses.asdict(settings))
+    found.pop("num_resamples", None)
+    if found:
         raise ValueError(
-            f"{path} is a report of another evaluation: {found}. Nothing is overwritten: give this "
-            "one another --name, or move that one away."
+            f"{path} is a report of another evaluation: {'; '.join(found.values())}. Nothing is "
+            "overwritten: give this one another --name, or move that one away."
         )
+
+
+def setting_differences(
+    report: dict[str, Any], dataset: str, settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """Returns a text for each setting by name that a report was made with otherwise.
+
+    Both sides know more than they share; what an older report does not tell is unknown.
+
+    Args:
+      report: of `summarize`.
+      dataset: the name of the data set; without its version, any version is the same.
+      settings: the wanted ones, as values or as a command line gives them; None is not given.
+    """
+    parts = report["dataset"].split("/")[: 1 + dataset.count("/")]
+    told = {**report["protocol"], "dataset": "/".join(parts)}
+    wanted = {**settings, "dataset": dataset}
+    sides = {
+        name: (_as_flag(told[name]), _as_flag(wanted[name])) for name in told if name in wanted
+    }
+    return {
+        name: f"--{name} is {there} there, {now} now"
+        for name, (there, now) in sides.items()
+        if there != now
+    }
+
+
+def _as_flag(value: Any) -> str:
+    return "not given" if value is None else str(value)
 
 
 def write_report(

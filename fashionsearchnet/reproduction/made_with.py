@@ -7,9 +7,8 @@ What reproduce.py once called the step with is asked where the output does not s
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from fashionsearchnet import evaluation, files
+from fashionsearchnet import evaluation, files, reporting
 from fashionsearchnet.flagfiles import differences, differing, read_flagfile
 from fashionsearchnet.reproduction.plan import Step
 
@@ -57,15 +56,4 @@ def _of_report(wanted: Mapping[str, str], num_changes: int, path: Path) -> list[
         max_manipulations_per_attribute=evaluation.default_draw(num_changes),
     )
     settings = {**dataclasses.asdict(defaults), **wanted, "num_changes": num_changes}
-    # The name of a data set ends with its version, which a command need not give.
-    parts = report["dataset"].split("/")[: 1 + wanted["dataset"].count("/")]
-    told = {**report["protocol"], "dataset": "/".join(parts)}
-    # Both sides know more; what an older report does not tell is unknown.
-    shared = [name for name in told if name in settings]
-    asked, there = (_as_flags({name: side[name] for name in shared}) for side in (settings, told))
-    return differences(asked, there, given=there)
-
-
-def _as_flags(values: Mapping[str, Any]) -> dict[str, str]:
-    """Returns values as a command line gives them: None is not given."""
-    return {name: str(value) for name, value in values.items() if value is not None}
+    return list(reporting.setting_differences(report, wanted["dataset"], settings).values())

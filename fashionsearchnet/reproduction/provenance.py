@@ -5,11 +5,9 @@ A run says in `starts_from` of its model.json, and the report of an evaluation i
 and is accepted.
 """
 
-import functools
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from fashionsearchnet import files
+from fashionsearchnet import files, systems
 from fashionsearchnet.reproduction.plan import Step
 
 _CURE = "Move its folder away and run tools/reproduce.py again."
@@ -72,9 +70,11 @@ def _is_of_another(step: Step, needed: Step) -> bool:
         return False
     if not needed.is_finished:
         return step.is_training and not step.is_finished
-    recorded = {digest for digest in _recorded(step) if digest}
-    present = _digest(needed.folder / "model.weights.h5")
-    return present is not None and bool(recorded - {present})
+    try:
+        present = systems.weights_digest(needed.folder)
+    except FileNotFoundError:
+        return False  # model.json alone says that it is finished, not with what
+    return any(digest != present for digest in _recorded(step) if digest)
 
 
 def _recorded(step: Step) -> list[str | None]:
@@ -87,18 +87,3 @@ def _recorded(step: Step) -> list[str | None]:
     if step.is_training:
         return [content.get("starts_from") for content in contents]
     return [content.get("system", {}).get("weights") for content in contents]
-
-
-def _digest(weights: Path) -> str | None:
-    """Returns the digest of a run's weights; None if they are not there."""
-    if not weights.is_file():
-        return None
-    found = weights.stat()
-    return _digest_of_version(weights, found.st_mtime_ns, found.st_size)
-
-
-@functools.cache
-def _digest_of_version(weights: Path, changed_ns: int, size: int) -> str:
-    """Returns the digest of a file as it was last changed: large ones are read once."""
-    del changed_ns, size
-    return files.file_digest(weights)

@@ -178,7 +178,8 @@ def claimed_gains(keys: Collection[str]) -> list[tuple[str, str, str]]:
 
 def _other_gains(keys: Collection[str]) -> list[tuple[str, str, str]]:
     """Returns the gains between chosen rows whose sign the paper leaves open, and ours."""
-    others = [row for row in ROWS.values() if row.compared_with and row.key not in _claimed_order()]
+    order = _claimed_order()
+    others = [row for row in ROWS.values() if row.compared_with and row.key not in order]
     return [
         (row.compared_with, row.key, row.adds)
         for row in others

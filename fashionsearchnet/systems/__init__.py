@@ -4,6 +4,7 @@
 arguments, `attribute_space.json` its attributes, `model.weights.h5` its weights.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -63,10 +64,14 @@ def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
 def weights_digest(workdir: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a run's weights: what was made from them can name them by it.
 
+    It may be asked often: a file is read again only if it was changed.
+
     Raises:
       FileNotFoundError: if there are none.
     """
-    return files.file_digest(_weights_file(workdir))
+    path = _weights_file(workdir)
+    found = path.stat()
+    return _digest_of_version(path, found.st_mtime_ns, found.st_size)
 
 
 def load_complete_system(workdir: str | os.PathLike[str]) -> Any:
@@ -115,6 +120,13 @@ def load_system(workdir: str | os.PathLike[str]) -> Any:
             f"({reason}); it is damaged or of another run."
         ) from error
     return system
+
+
+@functools.cache
+def _digest_of_version(path: Path, changed_ns: int, size: int) -> str:
+    """Returns the digest of a file as it was last changed."""
+    del changed_ns, size
+    return files.file_digest(path)
 
 
 def _weights_file(workdir: str | os.PathLike[str]) -> Path:

@@ -52,14 +52,7 @@ def prepare(
             return existing
     selection = select(options, show_progress)
     indices = splits.split_indices(len(selection.rows), options.split_sizes, options.split_seed)
-    config = prepared.PreparedConfig(
-        name=options.name,
-        selection=selection,
-        indices=indices,
-        options=options.to_dict(),
-        limits=options.limits,
-        show_progress=show_progress,
-    )
+    config = prepared.PreparedConfig(options, selection, indices, show_progress)
 
     def write_reports(folder: Path) -> None:
         catalogue_report.write_report(folder, options, selection, indices)
@@ -77,4 +70,4 @@ def open_existing(
     Raises:
       ValueError: naming the differences, if it was made with other options.
     """
-    return prepared.open_existing(Catalogue, options.name, options.to_dict(), data_dir)
+    return prepared.open_existing(Catalogue, options, data_dir)

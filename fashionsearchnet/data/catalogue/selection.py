@@ -7,7 +7,6 @@ without any label; drop rare values with their rows (counted once, over the imag
 
 import collections
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import tqdm
 
+from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import image_files, splits
@@ -56,14 +56,13 @@ class CatalogueOptions(PreparationOptions):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what the data set depends on, for JSON; the table as the hash of its bytes."""
-        content = dataclasses.asdict(self) | {
+        content = super().to_dict() | {
             "images_dir": str(Path(self.images_dir).expanduser().resolve()),
             "attributes": list(self.attributes),
             "missing_cells": list(self.missing_cells),
         }
-        content |= content.pop("limits")
         path = Path(content.pop("csv")).expanduser()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        digest = files.file_digest(path) if path.is_file() else ""
         return content | {"content of the csv": digest}
 
 

@@ -21,11 +21,9 @@ from fashionsearchnet.data.catalogue import table
 from fashionsearchnet.data.catalogue.selection import Selection
 from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
 from fashionsearchnet.data.image_files import CheckedImage, ImageProblem
-from fashionsearchnet.data.options import PreparationOptions
+from fashionsearchnet.data.options import PAPER_GALLERY, PAPER_QUERIES, PreparationOptions
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.files import list_folder
-
-PAPER_QUERIES, PAPER_GALLERY = 2_000, 18_000  # images, on every data set of the paper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,13 +39,12 @@ class PublishedOptions(PreparationOptions):
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what the data set depends on, for JSON."""
-        content = dataclasses.asdict(self)
-        content |= {
+        content = super().to_dict()
+        return content | {
             key: os.fspath(Path(value).expanduser().resolve())
             for key, value in content.items()
             if key.endswith("_dir") and value
         }
-        return content | content.pop("limits")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,23 +114,13 @@ def prepare(
         damaged, a file cannot be read or written, or the disk is full.
     """
     if not overwrite:
-        existing = prepared.open_existing(
-            dataset.builder_class, options.name, options.to_dict(), data_dir
-        )
+        existing = prepared.open_existing(dataset.builder_class, options, data_dir)
         if existing is not None:
             return existing
     source = dataset.read(options)
-    _check_sizes(source, options)
     selection = select(source, options, show_progress)
     indices = _split(source, selection, options)
-    config = prepared.PreparedConfig(
-        name=options.name,
-        selection=selection,
-        indices=indices,
-        options=options.to_dict(),
-        limits=options.limits,
-        show_progress=show_progress,
-    )
+    config = prepared.PreparedConfig(options, selection, indices, show_progress)
     published = {
         "images": dataset.num_images,
         "attributes": dataset.num_attributes,
@@ -158,6 +145,8 @@ def select(source: Source, options: PublishedOptions, show_progress: bool = True
     labels contradict each other on becomes missing.
 
     Raises:
+      ValueError: if there are too few images for the splits even if all can be used; said before
+        any is read.
       OSError: if more than `source.max_lost` of the images are missing or damaged, or all.
     """
     rows, drops = source.rows, list(source.drops)
@@ -165,6 +154,10 @@ def select(source: Source, options: PublishedOptions, show_progress: bool = True
     if source.fixed_splits is None:
         rows, unlabelled = table.drop_unlabelled(rows)
         drops += unlabelled
+        splits.check_sizes(len(rows), options.split_sizes)
+    else:
+        cut = {"validation": options.num_validation}
+        splits.check_sizes(len(source.fixed_splits["train"]), cut)
     order = {row.image: position for position, row in enumerate(rows)}
     used = list(_usable_images(source, rows, options, drops, show_progress))
     used.sort(key=lambda use: order[use[0].image])
@@ -247,16 +240,6 @@ def _check_lost(source: Source, lost: Sequence[Drop], num_checked: int) -> None:
         f"{lost[0].row.image}, {lost[0].reason}. {source.images_dir}: {present}. Extract the "
         "images again so that their names are as in the labels (docs/datasets.md)."
     )
-
-
-def _check_sizes(source: Source, options: PublishedOptions) -> None:
-    """Raises a ValueError if there were too few images for the splits even if all were usable."""
-    if source.fixed_splits is None:
-        labelled, _ = table.drop_unlabelled(source.rows)
-        splits.check_sizes(len(labelled), options.split_sizes)
-    else:
-        cut = {"validation": options.num_validation}
-        splits.check_sizes(len(source.fixed_splits["train"]), cut)
 
 
 def _split(
