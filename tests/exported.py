@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from fakes import SPACE
 
-from fashionsearchnet import export
+from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 
 

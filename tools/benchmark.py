@@ -19,11 +19,12 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet import files, runs, training
+from fashionsearchnet import files, training
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
+from fashionsearchnet.training import runs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")

@@ -23,9 +23,9 @@ from absl import flags
 from fashionsearchnet import systems
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.features import extract_features
+from fashionsearchnet.evaluation.methods import Features, gallery_embeddings, system_embedding
 from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.methods import Features, gallery_embeddings, system_embedding
+from fashionsearchnet.systems.features import extract_features
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(

@@ -17,8 +17,9 @@ from typing import Any
 
 from absl import flags
 
-from fashionsearchnet import files, reporting, scores
-from fashionsearchnet.reporting import tables
+from fashionsearchnet import files
+from fashionsearchnet.evaluation import reporting, scores
+from fashionsearchnet.evaluation.reporting import tables
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(

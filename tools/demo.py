@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from fashionsearchnet.flagfiles import read_flagfile
+from fashionsearchnet.training.flagfiles import read_flagfile
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")

@@ -24,9 +24,10 @@ from pathlib import Path
 
 from absl import flags
 
-from fashionsearchnet import evaluation, protocol, reporting, scores, systems
+from fashionsearchnet import evaluation, systems
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.evaluation import protocol, reporting, scores
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)

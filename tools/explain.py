@@ -27,12 +27,14 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from fashionsearchnet import explain, protocol, search, systems
+from fashionsearchnet import explain, systems
 from fashionsearchnet.attributes import AttributeSpace, parse_manipulation
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.evaluation import protocol
+from fashionsearchnet.evaluation.methods import system_name
 from fashionsearchnet.explain import attention, retrieval
-from fashionsearchnet.features import extract_features
-from fashionsearchnet.methods import system_name
+from fashionsearchnet.search import search
+from fashionsearchnet.systems.features import extract_features
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)

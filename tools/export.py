@@ -19,8 +19,10 @@ from typing import Any
 
 from absl import flags
 
-from fashionsearchnet import evaluation, export, files, precision, systems
+from fashionsearchnet import evaluation, files, systems
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.export import precision
+from fashionsearchnet.export import saved_model as export
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)

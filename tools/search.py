@@ -17,11 +17,13 @@ from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environm
 import numpy as np
 from absl import flags
 
-from fashionsearchnet import explain, protocol, search, systems
+from fashionsearchnet import explain, systems
 from fashionsearchnet.attributes import parse_manipulation
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.evaluation import protocol
 from fashionsearchnet.explain.attention import map_geometry
-from fashionsearchnet.features import extract_features
+from fashionsearchnet.search import search
+from fashionsearchnet.systems.features import extract_features
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)

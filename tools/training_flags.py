@@ -9,8 +9,10 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet import backbones, distribution, layers, runs, systems, training
-from fashionsearchnet.data import pipeline, sampling
+from fashionsearchnet import systems, training
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.networks import backbones, layers
+from fashionsearchnet.training import distribution, edits, runs
 
 FLAGS = flags.FLAGS
 
@@ -79,8 +81,8 @@ def define_edits() -> None:
     flags.DEFINE_enum(
         "negatives",
         "random",
-        list(sampling.NEGATIVES),
-        "; ".join(f"{name}: {words}" for name, words in sampling.NEGATIVES.items())
+        list(edits.NEGATIVES),
+        "; ".join(f"{name}: {words}" for name, words in edits.NEGATIVES.items())
         + ". Where nearly all are in order from the start (ranking_accuracy in metrics.jsonl), "
         "random ones teach little.",
     )

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet import metrics
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.methods import Features
+from fashionsearchnet.evaluation import metrics
+from fashionsearchnet.evaluation.methods import Features
 
 
 def localization(

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet import protocol
+from fashionsearchnet.evaluation import protocol
 from fashionsearchnet.evaluation.settings import Settings
-from fashionsearchnet.features import images_digest
+from fashionsearchnet.systems.features import images_digest
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,15 +4,16 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fashionsearchnet import protocol, runs, scores
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.evaluation import protocol, scores
 from fashionsearchnet.evaluation.boxes import localization
 from fashionsearchnet.evaluation.images import common_images
+from fashionsearchnet.evaluation.methods import methods, system_name
 from fashionsearchnet.evaluation.plans import plan
 from fashionsearchnet.evaluation.ranking import chance_row, rank_method
 from fashionsearchnet.evaluation.settings import Settings
-from fashionsearchnet.features import extract_features
-from fashionsearchnet.methods import methods, system_name
+from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.training import runs
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet import protocol, scores
+from fashionsearchnet.evaluation import protocol, scores
 from fashionsearchnet.evaluation.images import Images
 from fashionsearchnet.evaluation.settings import Settings
 

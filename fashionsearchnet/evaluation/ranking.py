@@ -3,11 +3,11 @@
 import numpy as np
 from tqdm import tqdm
 
-from fashionsearchnet import metrics, protocol, scores
-from fashionsearchnet.arrays import differs_from_previous
+from fashionsearchnet.evaluation import metrics, protocol, scores
+from fashionsearchnet.evaluation.methods import Method
 from fashionsearchnet.evaluation.settings import Settings
+from fashionsearchnet.index.arrays import differs_from_previous
 from fashionsearchnet.index.exact import nearest
-from fashionsearchnet.methods import Method
 
 
 def rank_method(

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from fashionsearchnet import protocol
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.evaluation import protocol
 
 _DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several change at once
 

@@ -14,7 +14,7 @@ from fashionsearchnet.explain.overlays import (
     overlay_map,
     square_image,
 )
-from fashionsearchnet.search import Query, decode, model_input, read_attributes
+from fashionsearchnet.search.search import Query, decode, model_input, read_attributes
 
 
 def check_attention(system: Any, what: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fashionsearchnet.explain import page
-from fashionsearchnet.explain.page import Block, Page
+from fashionsearchnet.explain import layout
+from fashionsearchnet.explain.layout import Block, Page
 from fashionsearchnet.explain.panels import CHECK_MARK, CROSS, MATCH, MISS
 
 _PAGE_WIDTH = 11.0  # inches to fill, as far as the sizes below allow
@@ -70,20 +70,20 @@ def draw_attention_sheet(
     """
     columns = len(attributes) + 1
     side = float(np.clip(_PAGE_WIDTH / columns - _GAP, _MIN_SIDE, _MAX_SIDE))
-    width = max(_MIN_WIDTH, 2 * page.MARGIN + columns * (side + _GAP) - _GAP)
-    inner = width - 2 * page.MARGIN
-    lefts = [page.MARGIN + i * (side + _GAP) for i in range(columns)]
-    heading = page.wrap(title, page.TITLE, inner, 2)
-    names = [page.wrap(name, page.HEADING, side, 2) for name in attributes]
+    width = max(_MIN_WIDTH, 2 * layout.MARGIN + columns * (side + _GAP) - _GAP)
+    inner = width - 2 * layout.MARGIN
+    lefts = [layout.MARGIN + i * (side + _GAP) for i in range(columns)]
+    heading = layout.wrap(title, layout.TITLE, inner, 2)
+    names = [layout.wrap(name, layout.HEADING, side, 2) for name in attributes]
     texts = [[_cell_text(cell, side) for cell in row.cells] for row in rows]
-    heights = [side + 0.24 + max(map(page.height_of, line), default=0) for line in texts]
+    heights = [side + 0.24 + max(map(layout.height_of, line), default=0) for line in texts]
     has_truth = any(cell.true_box is not None for row in rows for cell in row.cells)
-    caption = page.wrap(note, page.CAPTION, inner, 8)
-    first = page.MARGIN + heading.height + 0.1
+    caption = layout.wrap(note, layout.CAPTION, inner, 8)
+    first = layout.MARGIN + heading.height + 0.1
     names_height = max((name.height for name in names), default=0)
     legend = first + names_height + sum(heights)
-    sheet = Page(width, legend + 0.3 + caption.height + page.MARGIN)
-    sheet.text([heading], page.MARGIN, page.MARGIN)
+    sheet = Page(width, legend + 0.3 + caption.height + layout.MARGIN)
+    sheet.text([heading], layout.MARGIN, layout.MARGIN)
     top = first + names_height
     for left, name in zip(lefts[1:], names, strict=True):
         sheet.text([name], left, top - name.height)
@@ -91,7 +91,7 @@ def draw_attention_sheet(
         _draw_row(sheet, row, line, lefts, top + 0.05, side)
         top += height
     _draw_legend(sheet, legend, has_truth)
-    sheet.text([caption], page.MARGIN, legend + 0.3)
+    sheet.text([caption], layout.MARGIN, legend + 0.3)
     sheet.save(path)
 
 
@@ -99,11 +99,11 @@ def _cell_text(cell: AttentionCell, width: float) -> list[Block]:
     """Returns what stands below the picture of a cell."""
     mark = {True: f"{CHECK_MARK} ", False: f"{CROSS} ", None: ""}[cell.is_right]
     color = {True: MATCH, False: MISS, None: "black"}[cell.is_right]
-    font = dataclasses.replace(page.BODY, color=color)
+    font = dataclasses.replace(layout.BODY, color=color)
     lines = (f"probability {cell.probability:.0%}", *cell.remarks)
     return [
-        page.wrap(mark + cell.value, font, width, 2),
-        *(page.wrap(line, page.SMALL, width, 2) for line in lines),
+        layout.wrap(mark + cell.value, font, width, 2),
+        *(layout.wrap(line, layout.SMALL, width, 2) for line in lines),
     ]
 
 
@@ -118,7 +118,7 @@ def _draw_row(
     """Draws an image and its cells; `texts` stand below these."""
     sheet.picture(row.image, lefts[0], top, side)
     below = top + side + 0.06
-    sheet.text([page.cut_middle(row.name, page.SMALL, side)], lefts[0], below)
+    sheet.text([layout.cut_middle(row.name, layout.SMALL, side)], lefts[0], below)
     for cell, text, left in zip(row.cells, texts, lefts[1:], strict=True):
         sheet.picture(cell.picture, left, top, side)
         sheet.box(cell.box, left, top, (side, side), _OWN)
@@ -132,9 +132,9 @@ def _draw_legend(sheet: Page, top: float, has_truth: bool) -> None:
     entries = [(_OWN, False, "box of the system")]
     if has_truth:
         entries.append((_TRUE, True, "true box"))
-    left = page.MARGIN
+    left = layout.MARGIN
     for color, dashed, words in entries:
         sheet.box((0.15, 0.08, 0.85, 0.92), left, top, _SWATCH, color, dashed, background="0.6")
         left += _SWATCH[0] + 0.08
-        sheet.text([Block((words,), page.CAPTION)], left, top + 0.04)
-        left += page.CAPTION.width(words) + 0.3
+        sheet.text([Block((words,), layout.CAPTION)], left, top + 0.04)
+        left += layout.CAPTION.width(words) + 0.3

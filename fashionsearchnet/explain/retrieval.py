@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet import protocol, search
 from fashionsearchnet.attributes import KEEP, MISSING, AttributeSpace, apply_manipulation
+from fashionsearchnet.evaluation import protocol
+from fashionsearchnet.evaluation.methods import Features, gallery_embeddings, system_embedding
 from fashionsearchnet.explain.panels import Panel
 from fashionsearchnet.explain.retrieval_sheet import RetrievalRow
 from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.methods import Features, gallery_embeddings, system_embedding
+from fashionsearchnet.search import search
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,8 +4,8 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
-from fashionsearchnet.explain import page
-from fashionsearchnet.explain.page import Block, Font, Page
+from fashionsearchnet.explain import layout
+from fashionsearchnet.explain.layout import Block, Font, Page
 from fashionsearchnet.explain.panels import CHECK_MARK, EDIT, MATCH, Panel
 
 _SIDE, _GAP, _EDIT_WIDTH = 1.62, 0.14, 1.5  # inches
@@ -48,34 +48,34 @@ def draw_retrieval_sheet(
       OSError: if the file cannot be written.
     """
     most = max(len(row.results) for row in rows)
-    width = 2 * page.MARGIN + _SIDE + _EDIT_WIDTH + most * (_SIDE + _GAP)
-    inner = width - 2 * page.MARGIN
-    heading = page.wrap(title, page.TITLE, inner, 2)
-    caption = page.wrap(note, page.CAPTION, inner, 8)
+    width = 2 * layout.MARGIN + _SIDE + _EDIT_WIDTH + most * (_SIDE + _GAP)
+    inner = width - 2 * layout.MARGIN
+    heading = layout.wrap(title, layout.TITLE, inner, 2)
+    caption = layout.wrap(note, layout.CAPTION, inner, 8)
     heights = [_row_height(row) for row in rows]
-    height = 2 * page.MARGIN + heading.height + sum(heights) + caption.height + 0.05
+    height = 2 * layout.MARGIN + heading.height + sum(heights) + caption.height + 0.05
     sheet = Page(width, height)
-    top = sheet.text([heading], page.MARGIN, page.MARGIN) + 0.1
+    top = sheet.text([heading], layout.MARGIN, layout.MARGIN) + 0.1
     for row, row_height in zip(rows, heights, strict=True):
         _draw_row(sheet, row, top)
         top += row_height
-    sheet.text([caption], page.MARGIN, top - 0.05)
+    sheet.text([caption], layout.MARGIN, top - 0.05)
     sheet.save(path)
 
 
 def _row_height(row: RetrievalRow) -> float:
     """Returns how much a row needs, in inches, with the gap to the next."""
-    above = page.BODY.line_height + _ABOVE
-    results = max((page.height_of(_differences(panel)) for panel in row.results), default=0)
-    edit = page.height_of(_edit_text(row))
+    above = layout.BODY.line_height + _ABOVE
+    results = max((layout.height_of(_differences(panel)) for panel in row.results), default=0)
+    edit = layout.height_of(_edit_text(row))
     return above + max(_SIDE + _BELOW + results, edit) + _ROW_GAP
 
 
 def _draw_row(sheet: Page, row: RetrievalRow, top: float) -> None:
     """Draws a query, its edit and its results beside each other."""
-    below_title = top + page.BODY.line_height + _ABOVE
-    left = page.MARGIN
-    sheet.text([page.cut_middle(row.query.title, page.SMALL, _SIDE)], left, top + 0.02)
+    below_title = top + layout.BODY.line_height + _ABOVE
+    left = layout.MARGIN
+    sheet.text([layout.cut_middle(row.query.title, layout.SMALL, _SIDE)], left, top + 0.02)
     sheet.picture(row.query.image, left, below_title, _SIDE)
     left += _SIDE + _GAP
     sheet.text(_edit_text(row), left, below_title)
@@ -83,7 +83,7 @@ def _draw_row(sheet: Page, row: RetrievalRow, top: float) -> None:
     for panel in row.results:
         font = _HIT_RANK if panel.matches else _RANK
         mark = f"{CHECK_MARK} " if panel.matches else ""
-        sheet.text([page.cut_middle(mark + panel.title, font, _SIDE)], left, top + 0.02)
+        sheet.text([layout.cut_middle(mark + panel.title, font, _SIDE)], left, top + 0.02)
         frame = (MATCH, 3.5) if panel.matches else ("0.6", 0.8)
         sheet.picture(panel.image, left, below_title, _SIDE, *frame)
         sheet.text(_differences(panel), left, below_title + _SIDE + _BELOW)
@@ -95,23 +95,23 @@ def _edit_text(row: RetrievalRow) -> list[Block]:
     width = _EDIT_WIDTH - _GAP
     blocks = []
     for name, has, wanted in row.edits:
-        blocks.append(page.wrap(f"{name}: {has}", _NAME, width, 3))
-        blocks.append(page.wrap(f"\N{RIGHTWARDS ARROW} {wanted}", _WANTED, width, 3))
+        blocks.append(layout.wrap(f"{name}: {has}", _NAME, width, 3))
+        blocks.append(layout.wrap(f"\N{RIGHTWARDS ARROW} {wanted}", _WANTED, width, 3))
         blocks.append(Block(("",), Font(4)))
     number = f"{row.num_relevant:,}" if row.num_relevant else "no"
     matching = "image matches" if row.num_relevant == 1 else "images match"
-    return [*blocks, page.wrap(f"{number} gallery {matching}", page.SMALL, width, 2)]
+    return [*blocks, layout.wrap(f"{number} gallery {matching}", layout.SMALL, width, 2)]
 
 
 def _differences(panel: Panel) -> list[Block]:
     """Returns what keeps a result from matching, in no more lines than look well."""
     blocks: list[Block] = []
     for position, line in enumerate(panel.lines):
-        block = page.wrap(line, page.SMALL, _SIDE, 2)
+        block = layout.wrap(line, layout.SMALL, _SIDE, 2)
         taken = sum(len(b.lines) for b in blocks) + len(block.lines)
         is_last = position == len(panel.lines) - 1
         if taken > _MAX_LINES - (not is_last):
             rest = len(panel.lines) - position
-            return [*blocks, page.wrap(f"and {rest} more", page.SMALL, _SIDE)]
+            return [*blocks, layout.wrap(f"and {rest} more", layout.SMALL, _SIDE)]
         blocks.append(block)
     return blocks

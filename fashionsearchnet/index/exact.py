@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from fashionsearchnet.arrays import cells_by_row
 from fashionsearchnet.checks import check_range
+from fashionsearchnet.index.arrays import cells_by_row
 
 _CHUNK_DISTANCES = 4_000_000  # per block of queries: 16 MB of float32, so memory stays small
 _MAX_CHUNK = 1024  # queries per block, however small the gallery is

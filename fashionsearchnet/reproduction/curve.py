@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from fashionsearchnet.reporting import curve
+from fashionsearchnet.evaluation.reporting import curve
 from fashionsearchnet.reproduction.rows import ROWS
 
 _DASHED = (0, (5, 1.5))

@@ -8,9 +8,10 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-from fashionsearchnet import evaluation, files, reporting
-from fashionsearchnet.flagfiles import differences, differing, read_flagfile
+from fashionsearchnet import evaluation, files
+from fashionsearchnet.evaluation import reporting
 from fashionsearchnet.reproduction.plan import Step
+from fashionsearchnet.training.flagfiles import differences, differing, read_flagfile
 
 _CURE = "Move it away and run tools/reproduce.py again."
 

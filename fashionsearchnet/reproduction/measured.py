@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from fashionsearchnet import files, scores
+from fashionsearchnet import files
+from fashionsearchnet.evaluation import scores
 from fashionsearchnet.reproduction.plan import Plan, Run
 
 _CURE = "Move the folder away and run tools/reproduce.py again."

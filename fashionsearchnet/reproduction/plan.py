@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from fashionsearchnet import runs
-from fashionsearchnet.flagfiles import parse_flags
-from fashionsearchnet.reporting import report_name
+from fashionsearchnet.evaluation.reporting import report_name
 from fashionsearchnet.reproduction.rows import Row, second_stage_of
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
+from fashionsearchnet.training import runs
+from fashionsearchnet.training.flagfiles import parse_flags
 
 TRAINING = (
     "train_localization",

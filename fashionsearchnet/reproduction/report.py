@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet import files, published, scores
+from fashionsearchnet import files
+from fashionsearchnet.evaluation import published, scores
 from fashionsearchnet.reproduction.estimate import StepState
 from fashionsearchnet.reproduction.hardware import describe_hardware
 from fashionsearchnet.reproduction.measured import Measured, load_measured, of_seed

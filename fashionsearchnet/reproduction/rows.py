@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.flagfiles import parse_flags, read_flagfile
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     PAPER_VARIANTS,
     VARIANTS,
     representations_of,
 )
+from fashionsearchnet.training.flagfiles import parse_flags, read_flagfile
 
 
 @dataclasses.dataclass(frozen=True)

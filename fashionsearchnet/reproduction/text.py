@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fashionsearchnet.reporting.tables import (
+from fashionsearchnet.evaluation.reporting.tables import (
     boxes_table,
     change_text,
     figure_text,

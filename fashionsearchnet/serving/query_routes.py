@@ -6,11 +6,7 @@ from fastapi import APIRouter, Query, Request
 
 from fashionsearchnet.serving import errors, readings, responses, searches
 from fashionsearchnet.serving.health_routes import TheService
-from fashionsearchnet.serving.queries import (
-    ExplainParameters,
-    SearchParameters,
-    search_parameters,
-)
+from fashionsearchnet.serving.queries import ExplainParameters, SearchParameters, search_parameters
 from fashionsearchnet.serving.service import Service
 from fashionsearchnet.serving.uploads import read_form, while_connected
 

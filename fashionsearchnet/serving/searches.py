@@ -7,8 +7,8 @@ import numpy as np
 from starlette.datastructures import UploadFile
 
 from fashionsearchnet.attributes import KEEP, apply_manipulation
-from fashionsearchnet.methods import predicted_values
-from fashionsearchnet.search import differences_from_labels, differences_from_prediction
+from fashionsearchnet.evaluation.methods import predicted_values
+from fashionsearchnet.search.search import differences_from_labels, differences_from_prediction
 from fashionsearchnet.serving import readings, responses
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.queries import (

@@ -14,7 +14,7 @@ from fashionsearchnet.data.catalogue.report import read_report
 from fashionsearchnet.data.celeba import builder
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.preparation import PublishedOptions
-from fashionsearchnet.published import table_for
+from fashionsearchnet.evaluation.published import table_for
 
 # The 40 columns as the authors name them.
 AUTHORS_LINE = (

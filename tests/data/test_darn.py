@@ -14,7 +14,7 @@ from published_fakes import (
 from fashionsearchnet.data.catalogue.report import read_report
 from fashionsearchnet.data.darn import asen, builder
 from fashionsearchnet.data.published.preparation import PublishedOptions
-from fashionsearchnet.published import table_for
+from fashionsearchnet.evaluation.published import table_for
 
 NAMES = (
     *("category", "button", "color", "length", "pattern"),

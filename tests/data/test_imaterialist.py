@@ -8,7 +8,7 @@ from published_fakes import SIZES, draw_images, prepare_quietly, replace_line, s
 from fashionsearchnet.data.catalogue.report import DROPPED_FILE, read_report
 from fashionsearchnet.data.imaterialist import builder
 from fashionsearchnet.data.published import report
-from fashionsearchnet.published import table_for
+from fashionsearchnet.evaluation.published import table_for
 
 GROUPS = builder._groups()
 CATEGORIES = sorted(c for names in GROUPS["categories"].values() for c in names)

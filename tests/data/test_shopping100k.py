@@ -17,7 +17,7 @@ from fashionsearchnet.data.catalogue.report import read_report
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.preparation import select
 from fashionsearchnet.data.shopping100k import builder
-from fashionsearchnet.published import table_for
+from fashionsearchnet.evaluation.published import table_for
 
 SPACE = builder.attribute_space()
 FILES = ["category", "collar", "color", "fabric", "fastening", "fit", "gender", "neckline"]

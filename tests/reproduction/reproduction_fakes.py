@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fashionsearchnet import files, scores
-from fashionsearchnet.evaluation import default_draw
+from fashionsearchnet import files
+from fashionsearchnet.evaluation import default_draw, scores
 from fashionsearchnet.reproduction.plan import Plan, Settings, Step, make_plan
 from fashionsearchnet.reproduction.rows import choose_rows
 

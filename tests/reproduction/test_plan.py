@@ -3,7 +3,7 @@
 import pytest
 from reproduction_fakes import ROOT, plan_of
 
-from fashionsearchnet import published
+from fashionsearchnet.evaluation import published
 from fashionsearchnet.reproduction.rows import ROWS, available_rows, choose_rows, second_stage_of
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     VARIANTS,

@@ -7,9 +7,9 @@ import pytest
 from reproduction_fakes import FakeRunner, plan_of, write_evaluation, write_run
 
 from fashionsearchnet import files
-from fashionsearchnet.flagfiles import differences, parse_flags
 from fashionsearchnet.reproduction.execution import run_plan
 from fashionsearchnet.reproduction.progress import Progress
+from fashionsearchnet.training.flagfiles import differences, parse_flags
 
 
 def progress_of(plan):

@@ -6,11 +6,13 @@ import pytest
 import tensorflow as tf
 from fakes import SPACE, FakeDataset
 
-from fashionsearchnet import distribution, evaluation, methods, systems
+from fashionsearchnet import evaluation, systems
+from fashionsearchnet.evaluation import methods
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.extraction import fill_memory, load_convolved
 from fashionsearchnet.systems.amnet.memory import AttributeMemory, class_means
 from fashionsearchnet.systems.amnet.stages import ManipulationStage
+from fashionsearchnet.training import distribution
 
 SIZE, DIM = 39, 12
 SETTINGS: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from fakes import SPACE, FakeDataset
 
-from fashionsearchnet import distribution, systems, training
+from fashionsearchnet import systems, training
 from fashionsearchnet.attributes import one_hot_blocks
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.stages import ClassificationStage, ManipulationStage
@@ -21,6 +21,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
     RepresentationStage,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS
+from fashionsearchnet.training import distribution
 
 BATCH = 16
 

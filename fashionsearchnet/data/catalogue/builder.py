@@ -9,12 +9,12 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from fashionsearchnet.data import prepared, splits
 from fashionsearchnet.data.catalogue import report as catalogue_report
 from fashionsearchnet.data.catalogue.selection import CatalogueOptions, select
+from fashionsearchnet.data.preparation import splits, storing
 
 
-class Catalogue(prepared.PreparedBuilder):
+class Catalogue(storing.PreparedBuilder):
     """Images of a catalogue and their attributes; made by `prepare`.
 
     A data set once made is opened by `tfds.builder_from_directory`, without its table.
@@ -52,12 +52,12 @@ def prepare(
             return existing
     selection = select(options, show_progress)
     indices = splits.split_indices(len(selection.rows), options.split_sizes, options.split_seed)
-    config = prepared.PreparedConfig(options, selection, indices, show_progress)
+    config = storing.PreparedConfig(options, selection, indices, show_progress)
 
     def write_reports(folder: Path) -> None:
         catalogue_report.write_report(folder, options, selection, indices)
 
-    return prepared.store(Catalogue, config, data_dir, write_reports)
+    return storing.store(Catalogue, config, data_dir, write_reports)
 
 
 def open_existing(
@@ -70,4 +70,4 @@ def open_existing(
     Raises:
       ValueError: naming the differences, if it was made with other options.
     """
-    return prepared.open_existing(Catalogue, options, data_dir)
+    return storing.open_existing(Catalogue, options, data_dir)

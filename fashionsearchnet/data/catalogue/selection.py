@@ -17,11 +17,12 @@ import tqdm
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data import image_files, splits
+from fashionsearchnet.data import image_files
 from fashionsearchnet.data.catalogue import table as catalogue_table
 from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
 from fashionsearchnet.data.image_files import CheckedImage, ImageLimits, ImageProblem
-from fashionsearchnet.data.options import PreparationOptions
+from fashionsearchnet.data.preparation import splits
+from fashionsearchnet.data.preparation.options import PreparationOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.catalogue.table import Row
-from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.preparation.storing import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.files import read_packaged_json

@@ -17,7 +17,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.catalogue import table
 from fashionsearchnet.data.catalogue.table import Row
 from fashionsearchnet.data.darn import asen
-from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.preparation.storing import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 

@@ -22,7 +22,7 @@ import tqdm
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.catalogue.table import Drop, Row
-from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.preparation.storing import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.files import read_packaged_json

@@ -16,12 +16,17 @@ import tqdm
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data import image_files, prepared, splits
+from fashionsearchnet.data import image_files
 from fashionsearchnet.data.catalogue import table
 from fashionsearchnet.data.catalogue.selection import Selection
 from fashionsearchnet.data.catalogue.table import Contradiction, Drop, Row
 from fashionsearchnet.data.image_files import CheckedImage, ImageProblem
-from fashionsearchnet.data.options import PAPER_GALLERY, PAPER_QUERIES, PreparationOptions
+from fashionsearchnet.data.preparation import splits, storing
+from fashionsearchnet.data.preparation.options import (
+    PAPER_GALLERY,
+    PAPER_QUERIES,
+    PreparationOptions,
+)
 from fashionsearchnet.data.published import report
 from fashionsearchnet.data.published.files import list_folder
 
@@ -79,7 +84,7 @@ class Source:
 class PublishedDataset:
     """One data set of the paper: its builder, options and reader, and what the paper counts."""
 
-    builder_class: type[prepared.PreparedBuilder]
+    builder_class: type[storing.PreparedBuilder]
     options_class: type[PublishedOptions]
     read: Callable[[Any], Source]
     num_images: int
@@ -114,13 +119,13 @@ def prepare(
         damaged, a file cannot be read or written, or the disk is full.
     """
     if not overwrite:
-        existing = prepared.open_existing(dataset.builder_class, options, data_dir)
+        existing = storing.open_existing(dataset.builder_class, options, data_dir)
         if existing is not None:
             return existing
     source = dataset.read(options)
     selection = select(source, options, show_progress)
     indices = _split(source, selection, options)
-    config = prepared.PreparedConfig(options, selection, indices, show_progress)
+    config = storing.PreparedConfig(options, selection, indices, show_progress)
     published = {
         "images": dataset.num_images,
         "attributes": dataset.num_attributes,
@@ -134,7 +139,7 @@ def prepare(
         for name, content in source.extras.items():
             files.write_json(folder / name, content)
 
-    return prepared.store(dataset.builder_class, config, data_dir, write_reports)
+    return storing.store(dataset.builder_class, config, data_dir, write_reports)
 
 
 def select(source: Source, options: PublishedOptions, show_progress: bool = True) -> Selection:

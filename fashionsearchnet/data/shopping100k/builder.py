@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.data.catalogue.table import Row
-from fashionsearchnet.data.prepared import PreparedBuilder
+from fashionsearchnet.data.preparation.storing import PreparedBuilder
 from fashionsearchnet.data.published import files
 from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.data.shopping100k import adde

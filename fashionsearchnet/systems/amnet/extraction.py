@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.data.pipeline import Dataset
-from fashionsearchnet.features import feature_batches, load_stored, store
 from fashionsearchnet.systems.amnet.memory import class_means
 from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.features import feature_batches, load_stored, store
 
 _FILE = "convolutional_features.npy"
 _BATCH_SIZE = 256

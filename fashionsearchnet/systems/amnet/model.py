@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
-from fashionsearchnet.backbones import build_backbone
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.layers import ConvolutionBlock, dropout
+from fashionsearchnet.networks.backbones import build_backbone
+from fashionsearchnet.networks.layers import ConvolutionBlock, dropout
 from fashionsearchnet.systems.amnet.memory import AttributeMemory
 
 _CONV5_FILTERS = 384  # as FashionSearchNet-v2's, so that a comparison changes the method only

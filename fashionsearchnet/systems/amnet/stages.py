@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import apply_manipulation
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.sampling import EditSampler, EditTriplets
-from fashionsearchnet.distribution import replica_seed
-from fashionsearchnet.image_stage import ImageStage, classification
-from fashionsearchnet.losses import euclidean_distance
+from fashionsearchnet.networks.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.image_stage import ImageStage, classification
+from fashionsearchnet.training.distribution import replica_seed
+from fashionsearchnet.training.edits import EditSampler, EditTriplets
 
 
 @dataclasses.dataclass

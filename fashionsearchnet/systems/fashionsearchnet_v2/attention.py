@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from fashionsearchnet.layers import ConvolutionBlock
+from fashionsearchnet.networks.layers import ConvolutionBlock
 
 
 class AttributeActivationMap(keras.layers.Layer):

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from fashionsearchnet.data.pipeline import Dataset
-from fashionsearchnet.features import extract_features, load_stored, store
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.features import extract_features, load_stored, store
 
 _FILE = "local_representations.npy"
 

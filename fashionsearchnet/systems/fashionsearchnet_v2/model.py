@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
-from fashionsearchnet.backbones import build_backbone
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.layers import ConvolutionBlock
+from fashionsearchnet.networks.backbones import build_backbone
+from fashionsearchnet.networks.layers import ConvolutionBlock
 from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
 from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from fashionsearchnet.layers import AttributeClassifiers, ParallelDense, dropout
+from fashionsearchnet.networks.layers import AttributeClassifiers, ParallelDense, dropout
 from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 
 # Each cell of a pooled region is the maximum over 2x2 bilinear samples. One sample per cell of a

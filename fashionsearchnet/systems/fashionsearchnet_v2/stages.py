@@ -8,10 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.data.sampling import EditSampler
-from fashionsearchnet.distribution import gather, num_replicas, replica_seed
-from fashionsearchnet.image_stage import ImageStage
-from fashionsearchnet.losses import (
+from fashionsearchnet.networks.losses import (
     batch_ranking_loss,
     euclidean_distance,
     region_triplet_loss,
@@ -19,6 +16,9 @@ from fashionsearchnet.losses import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import equal_length
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.image_stage import ImageStage
+from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
+from fashionsearchnet.training.edits import EditSampler
 
 RANKING_LOSSES = {
     "triplet": "one positive against one negative (Eq. 8)",

@@ -1,0 +1,119 @@
+"""What every data set offers, split by split: labels, ids, images and examples to train on."""
+
+import abc
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.networks.image_input import ImageInput
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedEdits:
+    """Edits that a data set publishes with its splits, in place of all that its gallery allows.
+
+    Attributes:
+      query: int32 `[M]`, positions in the split `query`.
+      manipulation: int32 `[M, A]`, the wanted values, -1 to keep.
+      target: int32 `[M, A]`, the labels that a hit has, -1 for missing. An edit may also take a
+        value away, so this is not always the query's labels with the edit applied.
+      source: where the list is from, for reports.
+    """
+
+    query: np.ndarray
+    manipulation: np.ndarray
+    target: np.ndarray
+    source: str
+
+
+class Dataset(abc.ABC):
+    """A data set with the splits `train`, `validation`, `gallery` and `query`.
+
+    A split is a name or anything of TFDS' slicing syntax, such as `validation[:20%]` or
+    `train+validation`. All methods return the examples of a split in the same, stored order.
+
+    Attributes:
+      name: with its version, such as `catalogue/my_shop/1.0.0`.
+      space: A attributes.
+      has_boxes: whether the true place of each attribute is known.
+      queries_in_gallery: whether every image of `query` is an image of `gallery` too.
+    """
+
+    name: str
+    space: AttributeSpace
+    has_boxes: bool = False
+    queries_in_gallery: bool = False
+
+    @abc.abstractmethod
+    def num_examples(self, split: str) -> int:
+        """Returns the number of examples of a split; raises a ValueError for an unknown one."""
+
+    @abc.abstractmethod
+    def labels(self, split: str) -> np.ndarray:
+        """Returns int32 `[num, A]`, -1 for missing."""
+
+    @abc.abstractmethod
+    def image_ids(self, split: str) -> list[str]:
+        """Returns the ids of the images."""
+
+    def instance_ids(self, split: str) -> list[str] | None:
+        """Returns for each image the id of the item that it shows; None if that is not known."""
+        del split
+        return None
+
+    def boxes(self, split: str, image_input: ImageInput) -> np.ndarray | None:
+        """Returns the true boxes on the network's input, float32 `[num, A, 4]`.
+
+        ymin, xmin, ymax, xmax in 0..1, all -1 where an attribute has no place; None for a data
+        set without boxes.
+        """
+        del split, image_input
+        return None
+
+    def listed_edits(self) -> ListedEdits | None:
+        """Returns the edits that the data set publishes for its split `query`; None without."""
+        return None
+
+    @abc.abstractmethod
+    def encoded_images(self, split: str) -> tf.data.Dataset:
+        """Returns the images' bytes as stored (JPEG or PNG), one scalar string each."""
+
+    @abc.abstractmethod
+    def images(
+        self, split: str, image_input: ImageInput, *, batch_size: int = 64
+    ) -> tf.data.Dataset:
+        """Returns batches of float32 `[batch, size, size, 3]`, the last one smaller."""
+
+    @abc.abstractmethod
+    def channel_means(self, split: str = "train") -> tuple[float, float, float]:
+        """Returns the mean of red, green and blue in 0..255 over images of a split."""
+
+    @abc.abstractmethod
+    def training_examples(
+        self,
+        split: str,
+        image_input: ImageInput,
+        *,
+        global_batch_size: int,
+        seed: int,
+        first_step: int = 0,
+        flip: bool = False,
+        context: tf.distribute.InputContext | None = None,
+    ) -> tf.data.Dataset:
+        """Returns endless batches of {image, attributes} from step `first_step` on.
+
+        The examples of a step depend on `seed` and the step only: a run that starts again at a
+        step sees what it would have seen, and several workers share every batch of one order.
+        Each epoch has its own order; a last incomplete batch of an epoch is filled from the next.
+
+        Args:
+          split: see the class.
+          image_input: what the network wants to see.
+          global_batch_size: images per step, over all replicas.
+          seed: of the order and the flips.
+          first_step: the step to start at.
+          flip: mirror half of the images, drawn per example.
+          context: of the input pipeline among several; batches are per replica then.
+        """

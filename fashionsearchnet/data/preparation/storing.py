@@ -1,0 +1,241 @@
+"""Prepared data sets: labelled image files stored as a TFDS data set, complete or not at all."""
+
+import contextlib
+import errno
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+import tqdm
+
+from fashionsearchnet.data import image_files
+from fashionsearchnet.data.catalogue.selection import Selection
+from fashionsearchnet.data.preparation.options import PreparationOptions
+
+
+class PreparedConfig(tfds.core.BuilderConfig):
+    """What is stored under one name: a selection of images and its splits."""
+
+    def __init__(
+        self,
+        options: PreparationOptions,
+        selection: Selection,
+        indices: Mapping[str, np.ndarray],
+        show_progress: bool,
+    ) -> None:
+        """Makes a configuration.
+
+        Args:
+          options: what the data set is made with; opening it again compares them.
+          selection: the images and their labels.
+          indices: for each split the rows of the selection, in the order to store them.
+          show_progress: whether to show a bar while images are stored.
+        """
+        super().__init__(name=options.name, description=f"{len(selection.rows)} images")
+        self.options = options.to_dict()
+        self.limits = options.limits
+        self.selection = selection
+        self.indices = indices
+        self.show_progress = show_progress
+
+
+class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+    """TFDS builder of a selection; each data set is a subclass with its name.
+
+    Features of an example: `image`, `image_id` (its name in the source) and `attributes` (int32
+    `[num_attributes]`, -1 for missing). The metadata hold `attribute_space` and `options`.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    # TFDS would look for it by way of a package, importlib_resources, that it does not install.
+    code_path = Path(__file__)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        """Returns the features and the metadata."""
+        config = self.builder_config
+        space = config.selection.space
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3), dtype=np.uint8),
+                    "image_id": tfds.features.Text(),
+                    "attributes": tfds.features.Tensor(
+                        shape=(space.num_attributes,), dtype=np.int32
+                    ),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(
+                attribute_space=space.to_dict(), options=config.options
+            ),
+            disable_shuffling=True,  # the order of the splits, which is random, is kept
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        del dl_manager
+        return {
+            split: self._generate_examples(split, indices)
+            for split, indices in self.builder_config.indices.items()
+        }
+
+    def _generate_examples(
+        self, split: str, indices: np.ndarray
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        config, selection = self.builder_config, self.builder_config.selection
+        hidden = not config.show_progress
+        bar = tqdm.tqdm(indices, f"Storing {split}", unit=" images", disable=hidden)
+        for key, index in enumerate(bar):
+            path = selection.paths[index]
+            data = image_files.read_bytes(path)
+            if hashlib.sha256(data).hexdigest() != selection.images[index].digest:
+                raise OSError(f"{path} was changed while the data set was being made; run again.")
+            image, _ = image_files.normalize_image(data, config.limits)
+            yield (
+                key,
+                {
+                    "image": image,
+                    "image_id": selection.rows[index].image,
+                    "attributes": selection.labels[index],
+                },
+            )
+
+
+def open_existing(
+    builder_class: type[PreparedBuilder],
+    options: PreparationOptions,
+    data_dir: str | os.PathLike[str],
+) -> tfds.core.DatasetBuilder | None:
+    """Returns the data set of these options if it was made before, None if there is none.
+
+    The images themselves are not compared.
+
+    Raises:
+      ValueError: naming the differences, if it was made with other options.
+    """
+    folder = _dataset_folder(builder_class, options.name, data_dir)
+    _finish_interrupted_move(folder)
+    if not (folder / "dataset_info.json").is_file():
+        return None
+    builder = tfds.builder_from_directory(folder)
+    before, now = builder.info.metadata["options"], options.to_dict()
+    differences = [
+        f"{key} was {_shorten(before.get(key))}, now {_shorten(now.get(key))}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key) != now.get(key)
+    ]
+    if differences:
+        raise ValueError(
+            f"{folder} was made with other options: {'; '.join(differences)}. Choose another "
+            "name, or set overwrite."
+        )
+    return builder
+
+
+def store(
+    builder_class: type[PreparedBuilder],
+    config: PreparedConfig,
+    data_dir: str | os.PathLike[str],
+    write_reports: Callable[[Path], None],
+) -> tfds.core.DatasetBuilder:
+    """Makes the data set `<data_dir>/<name of the builder>/<name of the configuration>`.
+
+    It is built beside its place and moved there when it is complete: an interrupted build leaves
+    what was there before. Beside the tfrecord files it holds `attribute_space.json`.
+
+    Args:
+      builder_class: of the data set.
+      config: what to store.
+      data_dir: the folder of all prepared data sets.
+      write_reports: is given the folder of the new data set, to add files to it.
+
+    Raises:
+      OSError: if a file cannot be read or written, or the disk is full.
+    """
+    target = _dataset_folder(builder_class, config.name, data_dir)
+    with _explain_failure(target), _building_folder(target) as building:
+        builder = builder_class(config=config, data_dir=building)
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS names the folder used meanwhile
+            builder.download_and_prepare(file_format="tfrecord")
+        built = Path(builder.data_dir)
+        config.selection.space.save(built / "attribute_space.json")
+        write_reports(built)
+        _move_folder(built, target)
+    return tfds.builder_from_directory(target)
+
+
+def _dataset_folder(
+    builder_class: type[PreparedBuilder], name: str, data_dir: str | os.PathLike[str]
+) -> Path:
+    return Path(data_dir).expanduser() / builder_class.name / name / str(builder_class.VERSION)
+
+
+def _shorten(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:16]}...{text[-16:]}"
+
+
+@contextlib.contextmanager
+def _building_folder(target: Path) -> Iterator[Path]:
+    """Yields an empty folder on the disk of `target`, removed at the end."""
+    folder = target.parent.parent / f".{target.parent.name}.building"
+    shutil.rmtree(folder, ignore_errors=True)  # of a build that was killed
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot make {folder} ({error.strerror}); choose another data_dir"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _explain_failure(target: Path) -> Iterator[None]:
+    """Turns whatever a full disk raises within TFDS and TensorFlow into one OSError."""
+    try:
+        yield
+    except Exception as error:
+        is_full = "no space left" in str(error).lower() or (
+            isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        )
+        if is_full:
+            raise OSError(
+                errno.ENOSPC,
+                f"no space left to make {target}; what was there before is unchanged. Free some "
+                "space or choose another data_dir, then run the same command again",
+            ) from error
+        if isinstance(error, tf.errors.OpError):
+            raise OSError(f"cannot write {target}: {error.message}") from error
+        raise
+
+
+def _move_folder(built: Path, target: Path) -> None:
+    """Puts `built` in the place of `target`, which keeps its content if that fails."""
+    former = _former_folder(target)
+    shutil.rmtree(former, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rename(former)
+    built.rename(target)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def _finish_interrupted_move(target: Path) -> None:
+    """Brings back a data set whose replacement was killed between the two renames."""
+    former = _former_folder(target)
+    if former.exists() and not target.exists():
+        former.rename(target)
+
+
+def _former_folder(target: Path) -> Path:
+    return target.parent.parent / f".{target.parent.name}.former"

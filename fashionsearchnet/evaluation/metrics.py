@@ -1,0 +1,145 @@
+"""Retrieval and localisation metrics, on NumPy arrays. Every rank counts from 1."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fashionsearchnet.index.arrays import cells_by_row
+
+
+def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """Returns the rank of the nearest relevant item of each query, int32 `[queries]`.
+
+    The rank is 1 plus the number of items that come before it: those strictly closer, and those
+    equally close that stand earlier in the gallery. Top-K for any K is then `ranks <= K`.
+
+    Args:
+      distances: float `[queries, gallery]`, lower is better, all finite.
+      relevant: bool `[queries, gallery]`.
+
+    Raises:
+      ValueError: if a query has no relevant item, or a distance is NaN (which would compare as
+        "nothing is closer" and so count as a perfect answer).
+    """
+    if np.isnan(distances.min(initial=0.0)):  # a minimum with NaN among it is NaN
+        raise ValueError("distances hold NaN; the embeddings are broken, so ranks mean nothing.")
+    rows, positions, first = cells_by_row(relevant)
+    num_relevant = np.diff(first, append=len(rows))
+    if not num_relevant.all():
+        query = int(np.argmin(num_relevant))
+        raise ValueError(f"query {query} has no relevant item in the gallery, so it has no rank.")
+    if not len(rows):
+        return np.empty(0, np.int32)
+    candidates = distances[rows, positions]
+    nearest = np.minimum.reduceat(candidates, first)
+    is_nearest = candidates == nearest[rows]
+    # The first of equals, since positions ascend.
+    position = positions[is_nearest][np.unique(rows[is_nearest], return_index=True)[1]]
+    closer = np.count_nonzero(distances < nearest[:, None], axis=1)
+    no_farther = np.count_nonzero(distances <= nearest[:, None], axis=1)
+    for row in np.flatnonzero(no_farther > closer + 1):  # ties are rare
+        earlier = distances[row, : position[row]]
+        closer[row] += np.count_nonzero(earlier == nearest[row])
+    return (1 + closer).astype(np.int32)
+
+
+def ndcg(relevance: np.ndarray, top_k: Sequence[int]) -> np.ndarray:
+    """Returns NDCG@K for every K, float64 `[..., len(top_k)]`.
+
+    DCG@K = sum over ranks r = 1..K of (2^relevance - 1) / log2(r + 1), divided by that of K items
+    of relevance 1. The ideal is thus a gallery full of perfect answers, as in ADDE (Hou et al.,
+    ICCV 2021), not the best order of this gallery.
+
+    Args:
+      relevance: float `[..., length]` in [0, 1], of the ranked items, nearest first.
+      top_k: the Ks; a K above `length` counts the items there are.
+    """
+    relevance = np.asarray(relevance, np.float64)
+    discount = 1.0 / np.log2(np.arange(relevance.shape[-1]) + 2.0)
+    gained = np.cumsum((2.0**relevance - 1.0) * discount, axis=-1)
+    ideal = np.cumsum(discount)
+    last = np.minimum(np.asarray(top_k), relevance.shape[-1]) - 1
+    return gained[..., last] / ideal[last]
+
+
+def random_hit_rate(num_relevant: np.ndarray, num_items: int, k: int) -> np.ndarray:
+    """Returns how likely a random order has a relevant item among its first K, float64.
+
+    1 - C(n - m, K) / C(n, K), as the product over i < K of (n - m - i) / (n - i): the chance that
+    the next item is no hit either.
+
+    Args:
+      num_relevant: int `[...]`, m, each at most `num_items`.
+      num_items: n, the size of the gallery.
+      k: K; above n it counts as n.
+    """
+    distinct, inverse = np.unique(np.asarray(num_relevant), return_inverse=True)
+    drawn = np.arange(min(k, num_items))
+    misses = np.clip(num_items - distinct[:, None] - drawn, 0, None) / (num_items - drawn)
+    return (1.0 - misses.prod(axis=1))[inverse].reshape(np.shape(num_relevant))
+
+
+def group_means(values: np.ndarray, groups: np.ndarray, num_groups: int) -> np.ndarray:
+    """Returns the mean of `values` `[n]` in each group, float64 `[num_groups]`, NaN if empty."""
+    sums = np.bincount(groups, weights=values, minlength=num_groups)
+    counts = np.bincount(groups, minlength=num_groups)
+    return np.divide(sums, counts, out=np.full(num_groups, np.nan), where=counts > 0)
+
+
+def bootstrap_weights(num_clusters: int, num_resamples: int, seed: int) -> np.ndarray:
+    """Returns how often each cluster occurs in each resample, float64 `[resamples, clusters]`."""
+    generator = np.random.default_rng(seed)
+    probabilities = np.full(num_clusters, 1.0 / num_clusters)
+    return generator.multinomial(num_clusters, probabilities, num_resamples).astype(np.float64)
+
+
+def bootstrap_group_means(
+    values: np.ndarray,
+    groups: np.ndarray,
+    num_groups: int,
+    clusters: np.ndarray,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the means of each resample: per group, and over all values.
+
+    Whole clusters are drawn, not single values: the manipulations of one query image share the
+    image, so drawing them one by one would make every interval too narrow.
+
+    Args:
+      values: float `[n]`.
+      groups: int `[n]`, such as the manipulated attribute.
+      num_groups: the number G of groups.
+      clusters: int `[n]`, such as the query image, below the number of columns of `weights`.
+      weights: float `[resamples, clusters]` of `bootstrap_weights`.
+
+    Returns:
+      float64 `[resamples, G]` (NaN where a resample holds no value of the group) and float64
+      `[resamples]`.
+    """
+    cell = clusters.astype(np.int64) * num_groups + groups
+    shape = (weights.shape[1], num_groups)
+    sums = weights @ np.bincount(cell, values, weights.shape[1] * num_groups).reshape(shape)
+    counts = weights @ np.bincount(cell, minlength=weights.shape[1] * num_groups).reshape(shape)
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means, sums.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
+
+
+def box_area(boxes: np.ndarray) -> np.ndarray:
+    """Returns the areas of boxes `[..., 4]` (ymin, xmin, ymax, xmax), 0 where a side is below 0."""
+    sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
+    return sides[..., 0] * sides[..., 1]
+
+
+def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns intersection over union of boxes `[..., 4]` (ymin, xmin, ymax, xmax), in [0, 1]."""
+    low = np.maximum(boxes[..., :2], others[..., :2])
+    high = np.minimum(boxes[..., 2:], others[..., 2:])
+    intersection = box_area(np.concatenate([low, high], axis=-1))
+    union = box_area(boxes) + box_area(others) - intersection
+    return np.divide(intersection, union, out=np.zeros_like(union), where=union > 0)
+
+
+def center_in_box(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Returns bool `[...]`: whether the centre of each of `boxes` lies in that of `others`."""
+    center = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return ((center >= others[..., :2]) & (center <= others[..., 2:])).all(axis=-1)

@@ -1,0 +1,323 @@
+"""The measuring protocol: which manipulations are tried, and what counts as a hit.
+
+[Ak21] (FashionSearchNet-v2) Sec. 4.4-4.5: a single attribute of a query image is changed, every
+change that is available in the gallery is tried, and it is a hit if one of the K nearest gallery
+images has all the attributes wanted. The paper does not say how missing labels compare; the two
+readings are the hit rules `identical` and `labelled`. Beyond the paper, several attributes may be
+changed at once: each set of attributes then takes the place of the single attribute.
+"""
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fashionsearchnet.attributes import KEEP, MISSING, apply_manipulation
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.index.arrays import differs_from_previous
+
+HIT_RULES = {
+    "identical": "all attributes agree, and what the target lacks the image must lack too",
+    "labelled": "all attributes that the target states agree; what it lacks may be anything",
+}
+_CHUNK_CELLS = 4_000_000  # cells of a block of comparisons, to bound memory
+_MAX_GROUPS = 10_000  # sets of attributes; each has a mean and an interval of its own
+
+
+class Gallery:
+    """The labels of a gallery, with its distinct combinations, each compared only once."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        """Takes int `[gallery, num_attributes]`, -1 for missing."""
+        if labels.ndim != 2 or not len(labels):
+            raise ValueError(
+                f"gallery labels must have shape [number > 0, attributes]; got {labels.shape}."
+            )
+        self.labels = labels
+        self.combinations, inverse, self.counts = np.unique(
+            labels, axis=0, return_inverse=True, return_counts=True
+        )
+        self.combination_of = inverse.reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
+        """Returns bool `[targets, gallery]`: which items are hits of targets `[targets, A]`."""
+        hits = count_differences(targets[:, None], self.combinations[None], hit_rule) == 0
+        return hits[:, self.combination_of]
+
+    def num_relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
+        """Returns int64 `[targets]`: how many items are hits of each target."""
+        gain = np.zeros((targets.shape[1] + 1, targets.shape[1] + 1))
+        gain[:, 0] = 1.0
+        return np.round(self._sum_over_items(targets, hit_rule, gain)).astype(np.int64)
+
+    def mean_gain(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
+        """Returns float64 `[targets]`: the mean of 2^relevance - 1 over the gallery.
+
+        This is the expected NDCG of a random order, for every K, since the ideal gain is 1 at
+        each rank.
+        """
+        considered, different = np.ogrid[: targets.shape[1] + 1, : targets.shape[1] + 1]
+        gain = 2.0 ** (1.0 - different / np.maximum(considered, 1)) - 1.0
+        return self._sum_over_items(targets, hit_rule, gain) / len(self)
+
+    def _sum_over_items(self, targets: np.ndarray, hit_rule: str, gain: np.ndarray) -> np.ndarray:
+        """Returns float64 `[targets]`: the sum of gain[considered, different] over the gallery.
+
+        Args:
+          targets: int `[targets, A]`.
+          hit_rule: one of HIT_RULES.
+          gain: float64 `[A + 1, A + 1]`, by the numbers of attributes that count and that differ.
+        """
+        distinct, inverse = np.unique(targets, axis=0, return_inverse=True)
+        first = num_considered(distinct, hit_rule) * gain.shape[1]
+        counts, sums = self.counts.astype(np.float64), np.empty(len(distinct))
+        size = max(1, _CHUNK_CELLS // len(self.combinations))
+        for start in range(0, len(distinct), size):
+            rows = slice(start, start + size)
+            different = count_differences(distinct[rows, None], self.combinations[None], hit_rule)
+            sums[rows] = gain.ravel()[first[rows, None] + different] @ counts
+        return sums[inverse.reshape(-1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Manipulations:
+    """Changes of query images, sorted by group, then query, then wanted values.
+
+    Attributes:
+      query: int32 `[M]`, position of the image in the query split.
+      edits: int32 `[M, A]`, the wanted values, -1 to keep.
+      group: int32 `[M]`, which of `groups` is changed.
+      groups: the sets of attributes that may be changed together, all of the same size.
+      targets: int32 `[M, A]`, the labels wanted: those of the query with the edits applied.
+      num_available: for each group how many there are in all, before the draw.
+      num_added: how many of the M give a value to an attribute that the query lacks.
+    """
+
+    query: np.ndarray
+    edits: np.ndarray
+    group: np.ndarray
+    groups: tuple[tuple[int, ...], ...]
+    targets: np.ndarray
+    num_available: tuple[int, ...]
+    num_added: int
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    def group_names(self, attribute_names: Sequence[str]) -> tuple[str, ...]:
+        """Returns the name of each group, such as 'colour' or 'colour + sleeve'."""
+        return tuple(" + ".join(attribute_names[a] for a in group) for group in self.groups)
+
+
+def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
+    """Returns int16 `[...]`: in how many attributes labels differ from targets; 0 is a hit.
+
+    Args:
+      targets: int `[..., A]`.
+      labels: int `[..., A]`, broadcast against `targets` (but for the last axis).
+      hit_rule: one of HIT_RULES.
+
+    Raises:
+      ValueError: for an unknown hit rule.
+    """
+    number = np.zeros(np.broadcast_shapes(targets.shape[:-1], labels.shape[:-1]), np.int16)
+    for attribute in range(targets.shape[-1]):
+        number += _differs(targets[..., attribute], labels[..., attribute], hit_rule)
+    return number
+
+
+def num_considered(targets: np.ndarray, hit_rule: str) -> np.ndarray:
+    """Returns int `[...]`: how many attributes of targets `[..., A]` count."""
+    if hit_rule == "labelled":
+        return (targets != MISSING).sum(axis=-1)
+    return np.full(targets.shape[:-1], targets.shape[-1])
+
+
+def relevance(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
+    """Returns float64 `[...]` in [0, 1]: the share of attributes that match the target.
+
+    Of all attributes under 'identical' (lacking one on both sides is a match), of those that the
+    target states under 'labelled'; it is 1 exactly for a hit. Shapes as in `count_differences`.
+    """
+    considered = np.maximum(num_considered(targets, hit_rule), 1)
+    return 1.0 - count_differences(targets, labels, hit_rule) / considered
+
+
+def enumerate_manipulations(
+    query_labels: np.ndarray,
+    gallery: Gallery,
+    hit_rule: str = "identical",
+    add_missing: bool = False,
+    max_per_group: int | None = None,
+    seed: int = 0,
+    num_changes: int = 1,
+) -> Manipulations:
+    """Returns every change of `num_changes` attributes whose target exists in the gallery.
+
+    Args:
+      query_labels: int32 `[queries, A]`, -1 for missing.
+      gallery: where targets must exist.
+      hit_rule: one of HIT_RULES; "exists" means that some item is a hit.
+      add_missing: also give values to attributes that the query lacks. Else only values that the
+        query has are replaced.
+      max_per_group: draw so many of each set of attributes at random; None for all, which may be
+        millions where several attributes change. Only what is drawn is held in memory.
+      seed: of the draw.
+      num_changes: how many attributes change at once, 1 to A; exactly so many, none of them to
+        the value that the query has.
+
+    Raises:
+      ValueError: if there is none, or an argument is out of range.
+    """
+    check_choice("hit_rule", hit_rule, HIT_RULES)
+    if max_per_group is not None:
+        check_range("max_per_group", max_per_group, 1)
+    groups = _attribute_groups(query_labels.shape[1], num_changes)
+    changes = functools.partial(
+        _changes, query_labels, gallery.combinations, hit_rule, add_missing, num_changes
+    )
+    available = np.zeros(len(groups), np.int64)
+    for rows in changes():
+        available += np.bincount(rows[:, 0], minlength=len(groups))
+    if not available.any():
+        what = "one attribute" if num_changes == 1 else f"{num_changes} attributes at once"
+        raise ValueError(
+            f"no change of {what} of the {len(query_labels)} queries leads to a "
+            f"combination that exists among the {len(gallery)} gallery images. Take a larger "
+            "gallery or fewer attributes, or hit_rule 'labelled' if many labels are missing."
+        )
+    rows = _pick(changes(), available, _draw(available, max_per_group, seed))
+    group, query, wanted = rows[:, 0], rows[:, 1], rows[:, 2:]
+    edits = np.full((len(rows), query_labels.shape[1]), KEEP, np.int32)
+    np.put_along_axis(edits, np.array(groups)[group], wanted, axis=1)
+    known = query_labels[query]
+    return Manipulations(
+        query=query,
+        edits=edits,
+        group=group,
+        groups=groups,
+        targets=apply_manipulation(known, edits).astype(np.int32),
+        num_available=tuple(available.tolist()),
+        num_added=int(((known == MISSING) & (edits != KEEP)).any(axis=1).sum()),
+    )
+
+
+def _differs(target: np.ndarray, label: np.ndarray, hit_rule: str) -> np.ndarray:
+    """Returns bool `[...]`: whether one attribute keeps an image from being a hit."""
+    check_choice("hit_rule", hit_rule, HIT_RULES)
+    different = target != label
+    if hit_rule == "labelled":
+        different &= target != MISSING
+    return different
+
+
+def _attribute_groups(num_attributes: int, num_changes: int) -> tuple[tuple[int, ...], ...]:
+    """Returns all sets of `num_changes` of the attributes 0, 1, ..., in lexicographic order.
+
+    Raises:
+      ValueError: if there are no such sets, or too many to measure each.
+    """
+    check_range("num_changes", num_changes, 1, num_attributes)
+    number = math.comb(num_attributes, num_changes)
+    if number > _MAX_GROUPS:
+        raise ValueError(
+            f"num_changes {num_changes} of {num_attributes} attributes makes {number:,} sets of "
+            f"attributes; at most {_MAX_GROUPS:,} can be measured. Change fewer at once."
+        )
+    return tuple(itertools.combinations(range(num_attributes), num_changes))
+
+
+def _changes(
+    query_labels: np.ndarray,
+    combinations: np.ndarray,
+    hit_rule: str,
+    add_missing: bool,
+    num_changes: int,
+) -> Iterator[np.ndarray]:
+    """Yields blocks of queries: int32 `[n, 2 + num_changes]`, sorted, none twice.
+
+    A row holds the group, the position of the query and the wanted values of the group's
+    attributes. A combination makes a target exist if it differs from the query in those attributes
+    only, so each (query, combination) is compared once, by the number of differences.
+    """
+    # Under 'labelled' what the query lacks never differs, but may be given the combination's value.
+    most_filled = num_changes if add_missing and hit_rule == "labelled" else 0
+    size = max(1, _CHUNK_CELLS // combinations.size)
+    for start in range(0, len(query_labels), size):
+        labels = query_labels[start : start + size]
+        differences = count_differences(labels[:, None], combinations[None], hit_rule)  # [B, U]
+        found = []
+        for num_filled in range(most_filled + 1):
+            query, column = np.nonzero(differences == num_changes - num_filled)
+            own, other = labels[query], combinations[column]  # [P, A]
+            changed = _differs(own, other, hit_rule)
+            lacking = other == MISSING if add_missing else (other == MISSING) | (own == MISSING)
+            possible = ~(changed & lacking).any(axis=1)
+            fillable = (own == MISSING) & (other != MISSING)
+            for filled in map(list, itertools.combinations(range(own.shape[1]), num_filled)):
+                kept = possible & fillable[:, filled].all(axis=1)
+                edited = changed[kept]
+                edited[:, filled] = True
+                found.append(_change_rows(query[kept] + start, edited, other[kept], num_changes))
+        yield _distinct_rows(np.concatenate(found))
+
+
+def _change_rows(
+    query: np.ndarray, edited: np.ndarray, wanted: np.ndarray, num_changes: int
+) -> np.ndarray:
+    """Returns the distinct rows of `_changes`, sorted.
+
+    Args:
+      query: int `[P]`.
+      edited: bool `[P, A]`, with `num_changes` True in each row.
+      wanted: int `[P, A]`, looked at where edited.
+      num_changes: the number n of changes.
+    """
+    number = edited.shape[1]
+    attributes = np.nonzero(edited)[1].reshape(-1, num_changes)  # [P, n], ascending
+    # The sets that follow one in lexicographic order share its first i attributes and have a
+    # later one at place i: comb(number - 1 - attribute, n - i) of them.
+    group = np.full(len(query), math.comb(number, num_changes) - 1)
+    for i, column in enumerate(attributes.T):
+        later = [math.comb(number - 1 - a, num_changes - i) if a >= i else 0 for a in range(number)]
+        group -= np.array(later)[column]
+    values = np.take_along_axis(wanted, attributes, axis=1)
+    return _distinct_rows(np.column_stack([group, query, values]).astype(np.int32))
+
+
+def _distinct_rows(rows: np.ndarray) -> np.ndarray:
+    """Returns the rows in lexicographic order, without repeats."""
+    rows = rows[np.lexsort(rows.T[::-1])]
+    return rows[differs_from_previous(rows)]
+
+
+def _draw(available: np.ndarray, most: int | None, seed: int) -> np.ndarray:
+    """Returns bool `[available.sum()]`: which are drawn, counted group by group."""
+    drawn = np.ones(available.sum(), bool)
+    ends = np.cumsum(available)
+    for group, (number, end) in enumerate(zip(available, ends, strict=True)):
+        if most is not None and number > most:
+            kept = np.random.default_rng((seed, group)).choice(number, most, replace=False)
+            drawn[end - number : end] = False
+            drawn[end - number + kept] = True
+    return drawn
+
+
+def _pick(blocks: Iterator[np.ndarray], available: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Returns the drawn rows of all blocks, sorted by group, then query, then wanted values."""
+    following = np.cumsum(available) - available  # the number of each group's next row
+    kept = []
+    for rows in blocks:
+        group = rows[:, 0]
+        counts = np.bincount(group, minlength=len(available))
+        first = np.cumsum(counts) - counts
+        kept.append(rows[drawn[(following - first)[group] + np.arange(len(rows))]])
+        following += counts
+    picked = np.concatenate(kept)
+    return picked[np.argsort(picked[:, 0], kind="stable")]

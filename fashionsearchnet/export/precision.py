@@ -1,0 +1,82 @@
+"""Weights stored in sixteen bits instead of thirty-two: half the size, and what it costs.
+
+Only the storage changes. A weight is turned back into float32 where it is used, which runs on any
+machine; computing in sixteen bits is fast only on some. Vectors, such as biases and the statistics
+of a normalisation, stay as they are: they are small, and a variance may be too large for float16.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+
+from fashionsearchnet import evaluation
+from fashionsearchnet.checks import check_choice
+from fashionsearchnet.evaluation import scores
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+_FLOAT16_MAX = 65504.0
+
+
+def reduce_weight(weight: Any, precision: str) -> tf.Tensor:
+    """Returns the value of a keras variable in the type that it is stored in.
+
+    float16 keeps 11 significant bits, of magnitudes up to 65504; bfloat16 keeps 8 bits, of any
+    magnitude. A vector, or what is not float32, stays as it is.
+
+    Raises:
+      ValueError: for an unknown precision, or a magnitude that float16 cannot hold.
+    """
+    check_choice("precision", precision, PRECISIONS)
+    value = tf.convert_to_tensor(weight.value)
+    if value.dtype != tf.float32 or len(value.shape) < 2:
+        return value
+    largest = float(tf.reduce_max(tf.abs(value)))
+    if precision == "float16" and largest > _FLOAT16_MAX:
+        raise ValueError(
+            f"weight {weight.path} reaches {largest:.3g}, and precision float16 ends at "
+            f"{_FLOAT16_MAX:.0f}; use bfloat16 or float32."
+        )
+    return tf.cast(value, precision)
+
+
+def round_weights(system: Any, precision: str) -> None:
+    """Changes the weights of a system to what an export of that precision holds."""
+    for weight in system.weights:
+        weight.assign(tf.cast(reduce_weight(weight, precision), weight.dtype))
+
+
+def measure_change(
+    system: Any, dataset: Any, settings: evaluation.Settings, precision: str
+) -> dict[str, Any]:
+    """Returns what rounded weights do to Top-K. The system keeps the rounded weights.
+
+    Args:
+      system: a trained system.
+      dataset: of `pipeline.open_dataset`.
+      settings: how to measure; `headline_k` is the K.
+      precision: one of PRECISIONS.
+
+    Returns:
+      `k`, `float32` and `reduced` (mean over attributes of Top-K in [0, 1]), `difference` (reduced
+      less float32) and its 95 % bootstrap `interval`, paired over the same `manipulations`, of
+      which `changed` went from hit to miss or back; `dataset`, `query_split`, `gallery_split`.
+    """
+    before = evaluation.evaluate(system, dataset, settings).outcomes
+    round_weights(system, precision)
+    after = evaluation.evaluate(system, dataset, settings).outcomes
+    k = settings.headline_k
+    hits, reduced_hits = (outcomes.row().success(k) for outcomes in (before, after))
+    grouping = before.grouping(settings.num_resamples, settings.seed)
+    found = scores.top_k_difference(after.row(), before.row(), k, grouping)
+    return {
+        "k": k,
+        "float32": scores.summarize(hits, grouping)["mean"],
+        "reduced": scores.summarize(reduced_hits, grouping)["mean"],
+        "difference": found["mean"],
+        "interval": found["mean_interval"],
+        "manipulations": len(hits),
+        "changed": int((hits != reduced_hits).sum()),
+        "dataset": dataset.name,
+        "query_split": settings.query_split,
+        "gallery_split": settings.gallery_split,
+    }

@@ -1,0 +1,311 @@
+"""A trained system as a SavedModel for TensorFlow Serving, from encoded images to vectors.
+
+`DIR/<version>/` has the signatures of `signatures.py`. Its assets `attribute_space.json` and
+`export.json` say what the numbers mean and which model it is; warm-up requests for TensorFlow
+Serving are in `assets.extra`.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.data import preprocess
+from fashionsearchnet.evaluation.methods import predicted_values, softmax_blocks
+from fashionsearchnet.export import check
+from fashionsearchnet.export.precision import PRECISIONS
+from fashionsearchnet.export.signatures import ServedSystem, attention_of
+
+TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
+CHECK_FILE = "assets.extra/largest_differences.json"  # what the check found; see `check_export`
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+_UNFINISHED = ".unfinished-"  # TensorFlow Serving only looks at folders named by a whole number
+
+
+def export_system(
+    system: Any,
+    directory: str | os.PathLike[str],
+    *,
+    version: int | None = None,
+    precision: str = "float32",
+    warmup_images: Sequence[bytes] = (),
+    **details: Any,
+) -> Path:
+    """Writes a system as a new version of an export, checked, and returns the version's folder.
+
+    It is written beside, run by a fresh process that knows TensorFlow and NumPy only, and moved
+    into place if that agrees with the live system: whoever watches the folder never sees half a
+    version, or a bad one.
+
+    Args:
+      system: any keras model of the contract whose features have "logits", with its weights.
+      directory: of all versions of this export.
+      version: a number at least 1 that is not taken; by default one more than the highest.
+      precision: of the stored weights, see `precision.PRECISIONS`. Inputs, outputs and what is
+        computed stay float32.
+      warmup_images: encoded images for the check and the warm-up requests; by default generated.
+      **details: further entries of export.json.
+
+    Returns:
+      `directory/<version>`. Warm-up requests are in it (WARMUP_FILE) if the package
+      tensorflow-serving-api is installed.
+
+    Raises:
+      ValueError: if the system cannot be exported, the version is taken, or the check fails;
+        nothing is left behind then.
+      OSError: if the folder cannot be written.
+    """
+    _check_exportable(system)
+    check_choice("precision", precision, PRECISIONS)
+    directory = Path(directory).expanduser()
+    target = directory / str(_choose_version(directory, version))
+    served = ServedSystem(system, precision)
+    cases = live_cases(served, list(warmup_images) or sample_images(system.image_size))
+    with _unfinished_folder(directory) as folder:
+        _write_saved_model(served, folder, _describe(served, cases) | details)
+        _write_warmup_requests(folder, cases)
+        files.write_json(folder / CHECK_FILE, check_export(folder, cases))
+        _move_into_place(folder, target)
+    return target
+
+
+def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, Any]]:
+    """Returns calls of every signature with what the live system gives, for `export_check`.
+
+    The edits grow from few attributes of the first image to all of the last one.
+    """
+    system, space = served.system, served.system.space
+    edited = (np.arange(len(images))[:, None] + 1) * space.num_attributes // len(images)
+    last = np.array(space.num_values, np.int32) - 1
+    edits = np.where(np.arange(space.num_attributes) < edited, last, KEEP).astype(np.int32)
+
+    # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
+    @tf.function
+    def run(pictures: tf.Tensor, manipulation: tf.Tensor) -> dict[str, Any]:
+        with tf.device("CPU:0"), served.stored_weights():
+            features = system.image_features(pictures)
+            return {
+                "logits": features["logits"],
+                "gallery": system.gallery_embedding(features),
+                "query": system.query_embedding(features, manipulation),
+                "attention": attention_of(system, pictures),
+            }
+
+    def load(data: bytes) -> tf.Tensor:
+        return preprocess.load_image(tf.constant(data), system.image_size, system.channel_means)
+
+    live = run(tf.stack([load(data) for data in images]), tf.constant(edits))
+    logits = live["logits"].numpy()
+    probabilities = softmax_blocks(space, logits)
+    attention = {name: live["attention"][name] for name in ("maps", "boxes") if live["attention"]}
+    predicted = {"probabilities": probabilities, "values": predicted_values(space, logits)}
+    query = {"embedding": live["query"], "probabilities": probabilities}
+    gallery = {"embedding": live["gallery"], "probabilities": probabilities}
+    return [
+        _case("encode_gallery", images, None, gallery),
+        _case("encode_query", images, edits, query),
+        _case("encode_query", images[-1:], edits[-1:], {k: v[-1:] for k, v in query.items()}),
+        _case("predict", images, None, predicted | attention),
+    ]
+
+
+def _case(
+    signature: str, images: Sequence[bytes], manipulation: np.ndarray | None, outputs: dict
+) -> dict[str, Any]:
+    """Returns a call as JSON has it; see `export_check`."""
+    return {
+        "signature": signature,
+        "images": [base64.b64encode(data).decode() for data in images],
+        "manipulation": None if manipulation is None else manipulation.tolist(),
+        "outputs": {name: np.asarray(value).tolist() for name, value in outputs.items()},
+    }
+
+
+def sample_images(image_size: int, number: int = 4) -> list[bytes]:
+    """Returns generated images of several shapes, JPEG and PNG, in colour and in grey."""
+    images = []
+    for position in range(number):
+        rng = np.random.default_rng(position)
+        height, width = image_size * 3 // 2, image_size * (position + 1) // 2
+        coarse = rng.uniform(0, 255, (6, 5, 1 if position == 1 else 3))
+        picture = tf.cast(tf.image.resize(coarse, [height, width]), tf.uint8)
+        encode = tf.io.encode_png if position % 2 else tf.io.encode_jpeg
+        images.append(encode(picture).numpy())
+    return images
+
+
+def check_export(folder: Path, cases: list[dict[str, Any]]) -> dict[str, float]:
+    """Runs a written export in a fresh process and returns the largest differences.
+
+    Of each output of each signature, as a share of the output's largest magnitude.
+
+    Raises:
+      ValueError: if it does not run, or differs from `cases` by more than TOLERANCE.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "cases.json"
+        path.write_text(json.dumps(cases), encoding="utf-8")
+        # -P: the script's folder, with modules such as files.py, stays off the import path.
+        done = subprocess.run(
+            [sys.executable, "-P", check.__file__, str(folder), str(path)],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        reason = (done.stderr.strip().split("\n") or [""])[-1][:300]
+        raise ValueError(
+            f"the export was written but does not run in a fresh process ({reason}); it has been "
+            "removed. The system must use nothing but TensorFlow operations and its own weights."
+        )
+    differences: dict[str, float] = json.loads(done.stdout.strip().split("\n")[-1])
+    worst = max(differences, key=lambda name: differences[name])
+    if not differences[worst] <= TOLERANCE:
+        raise ValueError(
+            f"the export was written but {worst} differs from the live system by "
+            f"{differences[worst]:.2g} of its largest value, more than {TOLERANCE}; it has been "
+            "removed. The system may hold state or randomness outside its weights."
+        )
+    return differences
+
+
+def _check_exportable(system: Any) -> None:
+    """Raises a ValueError if the contract of the export cannot be kept."""
+    if getattr(system, "gallery_depends_on_edit", False):
+        raise ValueError(
+            f"{system.name} cannot be exported: what it makes of a gallery image depends on which "
+            "attributes are edited, so that no index of one vector per image can hold it. Export a "
+            "variant with one set of weights for all edits."
+        )
+    size = system.image_size
+    features = system.image_features(tf.zeros([1, size, size, 3]))
+    if "logits" not in features:
+        raise ValueError(
+            f"{system.name} cannot be exported: its features have no 'logits', from which the "
+            f"probabilities of attribute values come; they have {', '.join(features)}."
+        )
+
+
+def _choose_version(directory: Path, version: int | None) -> int:
+    """Returns the number of the new version, or raises a ValueError."""
+    taken = sorted(int(path.name) for path in directory.glob("*") if path.name.isdecimal())
+    if version is None:
+        return taken[-1] + 1 if taken else 1
+    check_range("version", version, 1)
+    if version in taken:
+        raise ValueError(
+            f"version {version} of {directory} exists; taken: {', '.join(map(str, taken))}. "
+            f"Leave the version out for {taken[-1] + 1}."
+        )
+    return version
+
+
+def _describe(served: ServedSystem, cases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the content of export.json."""
+    system, backbone = served.system, getattr(served.system, "backbone", None)
+    return {
+        "system": system.name,
+        "variant": system.arguments.get("variant"),
+        "fingerprint": fingerprint(served),
+        "image_size": system.image_size,
+        "channel_means": list(system.channel_means),
+        "dim": len(cases[0]["outputs"]["embedding"][0]),
+        "precision": served.precision,
+        "geometry": backbone
+        and {"first_centre": backbone.first_centre, "cell_stride": backbone.cell_stride},
+    }
+
+
+def fingerprint(served: ServedSystem) -> str:
+    """Returns sixteen hex digits of the weights as stored, the arguments and the space."""
+    system = served.system
+    digest = hashlib.sha256()
+    said = [system.name, system.arguments, system.image_size, list(system.channel_means)]
+    digest.update(json.dumps([*said, system.space.to_dict()], sort_keys=True).encode())
+    for weight in served.weights:
+        digest.update(f"{weight.dtype.name} {weight.shape}".encode())
+        digest.update(tf.io.serialize_tensor(weight).numpy())
+    return digest.hexdigest()[:16]
+
+
+def _write_saved_model(served: ServedSystem, folder: Path, description: dict[str, Any]) -> None:
+    """Writes signatures, weights and assets."""
+    module = tf.Module()
+    module.weights = served.weights
+    with tempfile.TemporaryDirectory() as temporary:
+        served.system.space.save(Path(temporary) / "attribute_space.json")
+        files.write_json(Path(temporary) / "export.json", description)
+        module.assets = [
+            tf.saved_model.Asset(str(Path(temporary) / name))
+            for name in ("attribute_space.json", "export.json")
+        ]
+        tf.saved_model.save(module, str(folder), signatures=served.signatures())
+
+
+def _write_warmup_requests(folder: Path, cases: list[dict[str, Any]]) -> None:
+    """Writes the calls as requests that TensorFlow Serving runs before it takes others.
+
+    Nothing is written where the package tensorflow-serving-api is not installed.
+    """
+    try:
+        from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+    except ImportError:
+        return
+    path = folder / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for case in cases:
+            request = predict_pb2.PredictRequest()
+            request.model_spec.signature_name = case["signature"]
+            for name, value in check.inputs_of(case).items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictLog(request=request)
+            record = prediction_log_pb2.PredictionLog(predict_log=log)
+            writer.write(record.SerializeToString())
+
+
+@contextlib.contextmanager
+def _unfinished_folder(directory: Path) -> Iterator[Path]:
+    """Yields a hidden folder in `directory`, removed afterwards unless it has been moved."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {directory} ({error.strerror or error}); choose another folder."
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_into_place(folder: Path, target: Path) -> None:
+    """Makes a finished folder the version `target`, all its bytes on the disk before."""
+    for path in [*folder.rglob("*"), folder]:
+        if not path.is_symlink():
+            handle = os.open(path, os.O_RDONLY)
+            os.fsync(handle)
+            os.close(handle)
+    folder.chmod(0o755)
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise OSError(
+            f"cannot move the finished export to {target} ({error.strerror or error}); has another "
+            "process written this version meanwhile? Run the command again."
+        ) from error

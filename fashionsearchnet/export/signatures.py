@@ -1,0 +1,141 @@
+"""What an export computes: the signatures of a SavedModel, from encoded images on.
+
+For B images and A attributes with C values in all:
+
+* `encode_gallery`: `image_bytes` string `[B]` (JPEG or PNG) -> `embedding` float32 `[B, dim]`,
+  `probabilities` float32 `[B, C]`, one softmax per attribute;
+* `encode_query`, also `serving_default`: `image_bytes` and `manipulation` int32 `[B, A]` (the
+  wanted value of each attribute, -1 to keep; any number at once) -> the same, where
+  `probabilities` are those of the unedited images;
+* `predict`: `image_bytes` -> `probabilities`, `values` int32 `[B, A]`, and from a system with
+  `attention` also `maps` float32 `[B, A, h, w]` and `boxes` float32 `[B, A, 4]` (ymin, xmin, ymax,
+  xmax in 0..1 of the image padded to a square).
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.data import preprocess
+from fashionsearchnet.export.precision import reduce_weight
+
+
+class ServedSystem:
+    """What the signatures compute, with weights of its own in the precision of the export.
+
+    The system's variables are replaced by these while its methods are traced, so that no keras
+    object gets into the SavedModel: the C++ loader does not find the variables of those
+    (tensorflow#72963).
+    """
+
+    def __init__(self, system: Any, precision: str) -> None:
+        self.system = system
+        self.precision = precision
+        self.weights = [
+            tf.Variable(
+                reduce_weight(weight, precision),
+                trainable=False,
+                name=f"weight_{position}",
+            )
+            for position, weight in enumerate(system.weights)
+        ]
+
+    def stored_weights(self) -> keras.StatelessScope:
+        """Returns a scope in which the system's layers see the weights of the export."""
+        return keras.StatelessScope(
+            [
+                (weight, tf.cast(stored, weight.dtype))
+                for weight, stored in zip(self.system.weights, self.weights, strict=True)
+            ]
+        )
+
+    def encode_gallery(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        images = self._load(image_bytes)
+        with self.stored_weights():
+            features = self.system.image_features(images)
+            embedding = self.system.gallery_embedding(features)
+        return {"embedding": embedding, "probabilities": self._softmax(features["logits"])}
+
+    def encode_query(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        with tf.control_dependencies(self._checks(image_bytes, manipulation)):
+            images = self._load(image_bytes)
+        with self.stored_weights():
+            features = self.system.image_features(images)
+            embedding = self.system.query_embedding(features, manipulation)
+        return {"embedding": embedding, "probabilities": self._softmax(features["logits"])}
+
+    def predict(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        images = self._load(image_bytes)
+        with self.stored_weights():
+            features, attention = features_and_attention(self.system, images)
+        logits = features["logits"]
+        values = [tf.argmax(block, -1, tf.int32) for block in self._blocks(logits)]
+        return {
+            "probabilities": self._softmax(logits),
+            "values": tf.stack(values, axis=1),
+            **{name: attention[name] for name in ("maps", "boxes") if name in attention},
+        }
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the signatures as tf.functions of an unknown number of images."""
+        images = tf.TensorSpec([None], tf.string, "image_bytes")
+        number = self.system.space.num_attributes
+        manipulation = tf.TensorSpec([None, number], tf.int32, "manipulation")
+        encode_query = tf.function(self.encode_query, input_signature=[images, manipulation])
+        return {
+            "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
+            "encode_query": encode_query,
+            "predict": tf.function(self.predict, input_signature=[images]),
+            "serving_default": encode_query,
+        }
+
+    def _load(self, image_bytes: tf.Tensor) -> tf.Tensor:
+        """string `[B]` -> float32 `[B, image_size, image_size, 3]`."""
+        size, means = self.system.image_size, self.system.channel_means
+        return tf.map_fn(
+            lambda data: preprocess.load_image(data, size, means),
+            image_bytes,
+            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
+        )
+
+    def _checks(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> list[tf.Operation]:
+        """Assertions on the arguments, for callers that send whatever they like."""
+        sizes = tf.constant(self.system.space.num_values, tf.int32)
+        return [
+            tf.debugging.assert_equal(
+                tf.shape(manipulation)[0],
+                tf.shape(image_bytes)[0],
+                "manipulation must have one row per image.",
+            ),
+            tf.debugging.Assert(
+                tf.reduce_all((manipulation >= KEEP) & (manipulation < sizes)),
+                ["manipulation must be -1 or below the number of values", sizes, manipulation],
+            ),
+        ]
+
+    def _blocks(self, logits: tf.Tensor) -> list[tf.Tensor]:
+        return tf.split(logits, list(self.system.space.num_values), axis=-1)
+
+    def _softmax(self, logits: tf.Tensor) -> tf.Tensor:
+        return tf.concat([tf.nn.softmax(block) for block in self._blocks(logits)], axis=-1)
+
+
+def features_and_attention(system: Any, images: tf.Tensor) -> tuple[dict, dict]:
+    """Returns the features of images and, if the system shows where it looks, its attention.
+
+    In one pass through the network where the system has a method for that, else in two, which
+    TensorFlow does not merge.
+    """
+    if hasattr(system, "features_and_attention"):
+        return system.features_and_attention(images)
+    return system.image_features(images), attention_of(system, images)
+
+
+def attention_of(system: Any, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the attention of a system, or nothing if it does not show where it looks."""
+    return system.attention(images) if hasattr(system, "attention") else {}

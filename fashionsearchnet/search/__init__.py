@@ -1,0 +1,1 @@
+"""One search and its judgement: the same for tool, service and sheets."""

@@ -1,0 +1,201 @@
+"""The contract: all that evaluation, search, export, explanation and serving ask of a system.
+
+A caller asks for nothing that is not declared here. `tests/systems/test_conformance.py` runs every
+member over every system and variant.
+
+Everywhere, B is the number of images, A the number of attributes and C that of all their values;
+`manipulation` is int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
+"""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.networks.backbones import Trunk, build_backbone
+from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
+
+TASKS = {
+    "manipulation": 'find "this one, but with a v-neck"',
+    "attribute": 'find "one with a neckline like this"',
+    "instance": "find this very item",
+}
+
+Features = Mapping[str, tf.Tensor]
+
+
+class System(keras.Model):
+    """A published system, or ours. Vectors of one task are compared by Euclidean distance.
+
+    Attributes:
+      name: its key in `systems.SYSTEMS`.
+      tasks: which of TASKS it answers.
+      has_attention: whether it says where it looks.
+      gallery_depends_on_edit: whether an image has another gallery vector for each set of edited
+        attributes; such a system cannot be exported.
+      space: the attributes.
+      image_input: what the network wants to see.
+      arguments: with `space`, all that rebuilds the system; JSON can hold it.
+    """
+
+    tasks: ClassVar[tuple[str, ...]]
+    has_attention: ClassVar[bool] = False
+    gallery_depends_on_edit: bool = False
+
+    def __init__(
+        self,
+        name: str,
+        space: AttributeSpace,
+        image_input: ImageInput,
+        trunk: Trunk,
+        arguments: Mapping[str, Any],
+    ):
+        """Builds the trunk; a subclass builds the rest.
+
+        Args:
+          name: the key of the system.
+          space: the attributes.
+          image_input: what the network wants to see.
+          trunk: which network the system stands on.
+          arguments: the other arguments of the subclass.
+        """
+        super().__init__(name=name)
+        self.space = space
+        self.image_input = image_input
+        self.arguments: dict[str, Any] = {
+            "image_input": image_input.to_dict(),
+            "trunk": trunk.to_dict(),
+            **arguments,
+        }
+        self.backbone = build_backbone(trunk, image_input.size)
+        self.trunk = self.backbone.model
+
+    @property
+    def title(self) -> str:
+        """The system's row in tables, as its paper prints it."""
+        raise NotImplementedError
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages in order; the last one completes the system."""
+        raise NotImplementedError
+
+    @property
+    def map_geometry(self) -> MapGeometry | None:
+        """Where the cells of the maps of `attention` lie; None without attention."""
+        return self.backbone.geometry if self.has_attention else None
+
+    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns what any question needs of images; each goes through the network once.
+
+        Args:
+          images: float32 `[B, size, size, 3]`, as `image_input` describes them.
+
+        Returns:
+          tensors `[B, ...]` by name. Feature maps are not among them: they would be too large to
+          store.
+        """
+        raise NotImplementedError
+
+    def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns the vectors of edited images, float32 `[B, dim]`. Task: manipulation."""
+        raise self._unanswered("manipulation")
+
+    def gallery_embedding(
+        self, features: Features, manipulation: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns the vectors of images as they are, float32 `[B, dim]`. Task: manipulation.
+
+        The manipulation matters only where `gallery_depends_on_edit`.
+        """
+        raise self._unanswered("manipulation")
+
+    def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns what images show of one attribute, float32 `[B, dim]`. Task: attribute."""
+        raise self._unanswered("attribute")
+
+    def instance_embedding(self, features: Features) -> tf.Tensor:
+        """Returns what tells items apart, float32 `[B, dim]`. Task: instance."""
+        raise self._unanswered("instance")
+
+    def attribute_logits(self, features: Features) -> tf.Tensor | None:
+        """Returns what the system reads off images, float32 `[B, C]`, a block per attribute.
+
+        None for a system that reads nothing. It is all or nothing: not a matter of the image.
+        """
+        del features
+        return None
+
+    def attention(self, images: tf.Tensor) -> dict[str, tf.Tensor] | None:
+        """Returns where the system looks; None unless `has_attention`.
+
+        Returns:
+          maps: float32 `[B, A, h, w]`.
+          boxes: float32 `[B, A, 4]`: ymin, xmin, ymax, xmax in 0..1 of the network's input.
+          logits: float32 `[B, C]`: the maps speak for the likeliest value of each block.
+        """
+        return self.features_and_attention(images)[1]
+
+    def features_and_attention(
+        self, images: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor] | None]:
+        """Returns `image_features` and `attention` of one pass through the network."""
+        return self.image_features(images), None
+
+    def encode_query(self, images: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns `query_embedding` of images."""
+        return self.query_embedding(self.image_features(images), manipulation)
+
+    def encode_gallery(self, images: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns `gallery_embedding` of images."""
+        return self.gallery_embedding(self.image_features(images), manipulation)
+
+    def encode_attribute(self, images: tf.Tensor, attribute: int) -> tf.Tensor:
+        """Returns `attribute_embedding` of images."""
+        return self.attribute_embedding(self.image_features(images), attribute)
+
+    def encode_instance(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns `instance_embedding` of images."""
+        return self.instance_embedding(self.image_features(images))
+
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return self.image_features(images)
+
+    def check_answers(self, task: str) -> None:
+        """Raises a ValueError that names the tasks of the system, unless `task` is one."""
+        if task not in self.tasks:
+            raise self._unanswered(task)
+
+    def copy_parts(self, other: "System", *names: str) -> None:
+        """Takes over the weights of the named parts of another instance, such as 'trunk'.
+
+        Raises:
+          ValueError: if a part has other variables there; nothing is taken over then.
+        """
+        parts = [(getattr(self, name), getattr(other, name)) for name in names]
+        for name, (part, source) in zip(names, parts, strict=True):
+            for mine, theirs in itertools.zip_longest(part.variables, source.variables):
+                if _name_and_shape(mine) != _name_and_shape(theirs):
+                    raise ValueError(
+                        f"{name}: {_name_and_shape(theirs)} in the run to start from does not fit "
+                        f"{_name_and_shape(mine)} here; use the same settings."
+                    )
+        for part, source in parts:
+            for mine, theirs in zip(part.variables, source.variables, strict=True):
+                mine.assign(theirs)
+
+    def _unanswered(self, task: str) -> ValueError:
+        return ValueError(
+            f"{self.title} does not answer the task {task!r} ({TASKS[task]}); it answers "
+            f"{', '.join(self.tasks)}."
+        )
+
+
+def _name_and_shape(variable: keras.Variable | None) -> str:
+    """The last two parts of a variable's path, and its shape."""
+    if variable is None:
+        return "nothing"
+    return f"{'/'.join(variable.path.split('/')[-2:])} {tuple(variable.shape)}"

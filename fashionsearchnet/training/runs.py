@@ -1,0 +1,61 @@
+"""The folder of a run (`workdir`): what made it, kept beside what it made."""
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.training.flagfiles import differences, parse_flags, read_flagfile
+
+_PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
+
+
+def start_run(
+    workdir: str | os.PathLike[str], *, space: AttributeSpace, flags: str, seed: int
+) -> Path:
+    """Makes or reopens a run's folder and returns its path.
+
+    Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`.
+
+    Raises:
+      ValueError: if the folder belongs to a run on another attribute space or with other flags.
+      OSError: if it cannot be written.
+    """
+    workdir = Path(workdir).expanduser()
+    known = workdir / "attribute_space.json"
+    if has_begun(workdir):
+        AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
+        check_same_flags(workdir, flags)
+    space.save(known)
+    files.write_text(workdir / "flags.txt", flags)
+    files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
+    return workdir
+
+
+def has_begun(workdir: Path) -> bool:
+    """Returns whether a folder holds anything that a run made, not only how it was called."""
+    return any(workdir.glob("checkpoints/*.index")) or (workdir / "model.json").exists()
+
+
+def check_same_flags(workdir: Path, now: str) -> None:
+    """Raises a ValueError that names the flags in which a run's flagfile differs from `now`."""
+    there = read_flagfile(workdir / "flags.txt")
+    found = differences(parse_flags(now.splitlines()), there, given=there)
+    if found:
+        raise ValueError(
+            f"workdir {workdir} holds a run with other settings: {'; '.join(found)}. Use its flags "
+            f"(--flagfile={workdir / 'flags.txt'}) to go on with it, or another --workdir."
+        )
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of the packages that results depend on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

@@ -1,0 +1,295 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from unittest import mock
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from evaluation_fakes import FakeDataset, FakeSystem
+from exported import PlainSystem, export_tiny, tiny_system
+from fakes import SPACE
+
+from fashionsearchnet import evaluation, systems
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data import preprocess
+from fashionsearchnet.evaluation.methods import predicted_values, softmax_blocks
+from fashionsearchnet.export import precision
+from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.export.signatures import ServedSystem
+
+ROOT = Path(__file__).parents[2]
+EDITS = np.array([[-1, -1, -1], [2, -1, -1], [-1, 1, 3], [0, 0, 0]], np.int32)
+
+
+def load_images(system, images):
+    size, means = system.image_size, system.channel_means
+    return tf.stack([preprocess.load_image(tf.constant(data), size, means) for data in images])
+
+
+@pytest.fixture(scope="module")
+def system():
+    return tiny_system()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return export_tiny(tmp_path_factory.mktemp("exports"))
+
+
+@pytest.fixture(scope="module")
+def signatures(folder):
+    return tf.saved_model.load(str(folder)).signatures
+
+
+@pytest.fixture
+def unchecked():
+    with mock.patch.object(export, "check_export", return_value={}):
+        yield
+
+
+def test_the_samples_are_jpeg_and_png_in_colour_and_in_grey():
+    images = export.sample_images(40)
+    assert [data[:2] for data in images] == [b"\xff\xd8", b"\x89P"] * 2
+    shapes = [tf.io.decode_image(data).shape.as_list() for data in images]
+    assert shapes == [[60, 20, 3], [60, 40, 1], [60, 60, 3], [60, 80, 3]]
+
+
+@pytest.mark.parametrize("rows", [slice(0, 4), slice(2, 3)], ids=["batch of 4", "batch of 1"])
+def test_every_signature_gives_what_the_system_gives(system, signatures, rows):
+    images, edits = export.sample_images(40)[rows], tf.constant(EDITS[rows])
+    pictures, data = load_images(system, images), tf.constant(images)
+    logits = system.image_features(pictures)["logits"].numpy()
+    read = {
+        "probabilities": softmax_blocks(SPACE, logits),
+        "values": predicted_values(SPACE, logits),
+    }
+    attention = system.attention(pictures)
+    gallery = signatures["encode_gallery"](image_bytes=data)
+    query = signatures["encode_query"](image_bytes=data, manipulation=edits)
+    predicted = signatures["predict"](image_bytes=data)
+    expected = [
+        (gallery["embedding"], system.encode_gallery(pictures)),
+        (query["embedding"], system.encode_query(pictures, edits)),
+        *((outputs["probabilities"], read["probabilities"]) for outputs in (gallery, query)),
+        *((predicted[name], value) for name, value in read.items()),
+        *((predicted[name], attention[name]) for name in ("maps", "boxes")),
+    ]
+    for found, wanted in expected:
+        assert found.dtype == tf.as_dtype(wanted.dtype)
+        largest = np.abs(wanted).max()
+        np.testing.assert_allclose(found, wanted, atol=1e-5 * largest, rtol=0)
+
+
+def test_names_and_shapes_of_the_signatures(signatures):
+    assert set(signatures) == {"encode_gallery", "encode_query", "predict", "serving_default"}
+    for name in ("encode_query", "serving_default"):
+        _, inputs = signatures[name].structured_input_signature
+        assert inputs["image_bytes"] == tf.TensorSpec([None], tf.string, "image_bytes")
+        assert inputs["manipulation"] == tf.TensorSpec([None, 3], tf.int32, "manipulation")
+    shapes = {k: v.shape.as_list() for k, v in signatures["predict"].structured_outputs.items()}
+    assert shapes == {
+        "probabilities": [None, 9],
+        "values": [None, 3],
+        "maps": [None, 3, 3, 3],
+        "boxes": [None, 3, 4],
+    }
+
+
+def test_assets_say_what_the_numbers_mean(folder):
+    assert AttributeSpace.load(folder / "assets/attribute_space.json") == SPACE
+    made = json.loads((folder / "assets/export.json").read_text())
+    assert made.pop("fingerprint").isalnum()
+    assert made == {
+        "system": "fashionsearchnet_v2",
+        "variant": "full",
+        "image_size": 40,
+        "channel_means": [127.5, 127.5, 127.5],
+        "dim": 5,
+        "precision": "float32",
+        "geometry": {"first_centre": 11.5, "cell_stride": 8.0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("manipulation", "rule"),
+    [([[3, 0, 0]], "below the number of values"), (EDITS[:2], "one row per image")],
+)
+def test_a_signature_refuses_wrong_manipulations(signatures, manipulation, rule):
+    image = tf.constant(export.sample_images(40, 1))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
+        signatures["encode_query"](image_bytes=image, manipulation=tf.constant(manipulation))
+
+
+def test_warm_up_requests_are_calls_of_every_signature(folder, signatures):
+    logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    called = set()
+    for record in tf.data.TFRecordDataset(str(folder / export.WARMUP_FILE)).as_numpy_iterator():
+        request = logs.PredictionLog.FromString(record).predict_log.request
+        called.add(request.model_spec.signature_name)
+        _, inputs = signatures[request.model_spec.signature_name].structured_input_signature
+        for name, spec in inputs.items():
+            assert spec.is_compatible_with(tf.constant(tf.make_ndarray(request.inputs[name])))
+    assert called == {"encode_gallery", "encode_query", "predict"}
+
+
+def test_without_the_serving_package_there_is_no_warm_up(tmp_path, unchecked):
+    with mock.patch.dict(sys.modules, {"tensorflow_serving.apis": None}):
+        made = export.export_system(PlainSystem(), tmp_path)
+    assert (made / "saved_model.pb").exists()
+    assert not (made / export.WARMUP_FILE).exists()
+
+
+def test_features_and_attention_are_those_of_the_two_methods(system):
+    pictures = load_images(system, export.sample_images(40))
+    features, attention = system.features_and_attention(pictures)
+    for found, wanted in (
+        (features, system.image_features(pictures)),
+        (attention, system.attention(pictures)),
+    ):
+        assert found.keys() == wanted.keys()
+        for name, value in found.items():
+            np.testing.assert_array_equal(value, wanted[name])
+
+
+def test_a_system_without_attention_has_no_maps(tmp_path, unchecked):
+    made = export.export_system(PlainSystem(), tmp_path, warmup_images=export.sample_images(9, 2))
+    outputs = tf.saved_model.load(str(made)).signatures["predict"].structured_outputs
+    assert set(outputs) == {"probabilities", "values"}
+    described = json.loads((made / "assets/export.json").read_text())
+    assert (described["variant"], described["geometry"], described["dim"]) == (None, None, 40)
+
+
+def test_versions_are_counted_and_never_overwritten(tmp_path, unchecked):
+    (tmp_path / ".unfinished-killed").mkdir()
+    (tmp_path / ".unfinished-killed" / "saved_model.pb").write_bytes(b"half")
+    (tmp_path / "notes").mkdir()
+    with mock.patch.object(export, "_write_saved_model"):
+        for version, expected in ((None, "1"), (None, "2"), (7, "7"), (5, "5"), (None, "8")):
+            made = export.export_system(PlainSystem(), tmp_path, version=version)
+            assert made == tmp_path / expected
+        with pytest.raises(ValueError, match=r"version 2 of .* exists; taken: 1, 2, 5, 7, 8"):
+            export.export_system(PlainSystem(), tmp_path, version=2)
+        with pytest.raises(ValueError, match="version must be at least 1; got 0"):
+            export.export_system(PlainSystem(), tmp_path, version=0)
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path):
+    def save(module, path, signatures):
+        (Path(path) / "saved_model.pb").write_bytes(b"half")
+        assert not [path for path in tmp_path.iterdir() if path.name.isdecimal()]
+        raise KeyboardInterrupt
+
+    with mock.patch.object(tf.saved_model, "save", save), pytest.raises(KeyboardInterrupt):
+        export.export_system(PlainSystem(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fresh_process_finds_wrong_numbers_and_the_version_is_removed(tmp_path):
+    true_cases = export.live_cases
+
+    def wrong_cases(*arguments):
+        cases = true_cases(*arguments)
+        cases[1]["outputs"]["embedding"][0][3] += 0.01
+        return cases
+
+    with mock.patch.object(export, "live_cases", wrong_cases):
+        with pytest.raises(ValueError, match="encode_query/embedding differs from the live system"):
+            export.export_system(PlainSystem(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_systems_that_cannot_be_exported_are_refused(tmp_path):
+    system = PlainSystem()
+    system.gallery_depends_on_edit = True
+    with pytest.raises(ValueError, match=r"plain cannot be exported: .* depends on which attrib"):
+        export.export_system(system, tmp_path)
+    system = PlainSystem()
+    system.image_features = lambda images: {"embedding": images[:, 0, 0]}
+    with pytest.raises(ValueError, match=r"no 'logits'.* they have embedding"):
+        export.export_system(system, tmp_path)
+    with pytest.raises(ValueError, match="precision must be one of float32, bfloat16, float16"):
+        export.export_system(PlainSystem(), tmp_path, precision="int8")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot write into .*file"):
+        export.export_system(PlainSystem(), tmp_path / "file")
+
+
+def test_the_fingerprint_tells_models_apart():
+    def of(seed, kind):
+        return export.fingerprint(ServedSystem(PlainSystem(seed), kind))
+
+    found = [of(0, "float32"), of(1, "float32"), of(0, "bfloat16"), of(0, "float16")]
+    assert len(set(found)) == 4
+    assert of(0, "float32") == found[0]
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_reduced_precision_halves_the_kernels(kind):
+    system = PlainSystem()
+    served = ServedSystem(system, kind)
+    kernels = {weight.dtype.name for weight in served.weights if len(weight.shape) > 1}
+    biases = {weight.dtype.name for weight in served.weights if len(weight.shape) == 1}
+    assert (kernels, biases) == ({kind}, {"float32"})
+    images = tf.constant(export.sample_images(16))
+    found = served.encode_gallery(images)["embedding"]
+    before = system.encode_gallery(load_images(system, images.numpy())).numpy()
+    precision.round_weights(system, kind)
+    wanted = system.encode_gallery(load_images(system, images.numpy())).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(wanted, before, rtol=1e-5, atol=1e-6)
+
+
+def test_what_float16_cannot_hold_is_refused():
+    system = PlainSystem()
+    system.projection.kernel.assign(system.projection.kernel * 1e6)
+    with pytest.raises(ValueError, match=r"kernel reaches .*, and precision float16 ends at 65504"):
+        precision.round_weights(system, "float16")
+    precision.round_weights(system, "bfloat16")
+
+
+@pytest.mark.parametrize(("spread", "is_lost"), [(1.0, False), (1e-3, True)])
+def test_change_of_accuracy_is_that_of_the_rounded_weights(spread, is_lost):
+    class Weighted(FakeSystem):
+        """Tells values apart by so little that bfloat16 loses it, or by enough."""
+
+        def __init__(self):
+            super().__init__()
+            self.kernel = keras.Variable(1.0 + spread * np.eye(7, dtype=np.float32))
+            self.weights = [self.kernel]
+
+        def query_embedding(self, features, manipulation):
+            return super().query_embedding(features, manipulation) @ self.kernel.value
+
+        def gallery_embedding(self, features, manipulation=None):
+            return features["embedding"] @ self.kernel.value
+
+    settings = evaluation.Settings(top_k=(1,), headline_k=1, num_resamples=50)
+    dataset = FakeDataset(missing=False)
+    found = precision.measure_change(Weighted(), dataset, settings, "bfloat16")
+    assert found["float32"] == 1.0
+    assert found["difference"] == pytest.approx(found["reduced"] - 1.0)
+    assert (found["changed"] > 0) == is_lost
+    low, high = found["interval"]
+    assert low <= found["difference"] <= high <= 0.0
+    assert (found["k"], found["dataset"]) == (1, "fakes/tiny")
+
+
+def test_the_script_exports_a_run(tmp_path):
+    run = tmp_path / "run"
+    systems.save_system(run, tiny_system(), "global", dataset="fakes")
+    command = [
+        *(sys.executable, "tools/export.py", f"--workdir={run}"),
+        *(f"--output={tmp_path / 'exports'}", "--precision=float16"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"written: {tmp_path / 'exports' / '1'}" in done.stdout
+    described = json.loads((tmp_path / "exports/1/assets/export.json").read_text())
+    assert described["precision"] == "float16"

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import FakeDataset
+
+from fashionsearchnet.systems.features import extract_features, load_stored, store
+
+
+class Brightness:
+    """A system as far as the extraction goes."""
+
+    image_size = 6
+    channel_means = (1.0, 2.0, 3.0)
+
+    def __init__(self):
+        self.traces = 0
+
+    def image_features(self, images):
+        self.traces += 1
+        mean = tf.reduce_mean(images, axis=[1, 2])
+        return {"embedding": mean[:, None], "dark": mean[:, 0] < 0}
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 12, 50])
+def test_features_of_a_split_come_in_stored_order(batch_size):
+    dataset = FakeDataset()
+    system = Brightness()
+    features = extract_features(system, dataset, "query", batch_size)
+    means = np.array([dataset.render("query", i, 6).mean(axis=(0, 1)) for i in range(12)])
+    assert features["embedding"].shape == (12, 1, 3) and features["dark"].dtype == bool
+    np.testing.assert_allclose(features["embedding"][:, 0], means - [1, 2, 3], atol=1e-3)
+    np.testing.assert_array_equal(features["dark"], means[:, 0] < 1)
+    assert system.traces == 1
+
+
+def test_a_split_or_a_batch_without_images():
+    dataset = FakeDataset(sizes={"train": 4, "query": 0})
+    with pytest.raises(ValueError, match=r"'query' of fake/1\.0\.0 is empty"):
+        extract_features(Brightness(), dataset, "query")
+    with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
+        extract_features(Brightness(), dataset, "train", 0)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """Features of the images of the fake data set, in a file."""
+    features = np.random.default_rng(0).normal(size=(64, 3, 2)).astype(np.float32)
+    path = tmp_path / "features.npy"
+    store(path, np.split(features, [5, 40]), FakeDataset(), "train")
+    return path, features
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_stored_features_are_those_that_came_in_batches(stored, tmp_path, mapped):
+    path, features = stored
+    found = load_stored(path, FakeDataset(), "train", "train_it", mapped=mapped)
+    np.testing.assert_array_equal(found, features)
+    assert isinstance(found, np.memmap) == mapped
+    np.save(tmp_path / "whole.npy", features)
+    assert path.read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
+def relabelled() -> FakeDataset:
+    """The same images, one with another label."""
+    dataset = FakeDataset()
+    labels = dataset.labels("train")
+    labels[3, 0] = (labels[3, 0] + 1) % 3
+    return dataset
+
+
+def renamed() -> FakeDataset:
+    """As many images with the same labels, under other names."""
+    dataset = FakeDataset()
+    dataset.image_ids = lambda split: [f"other-{i}" for i in range(64)]
+    return dataset
+
+
+@pytest.mark.parametrize("dataset", [relabelled(), renamed(), FakeDataset(seed=1)])
+def test_stored_features_of_other_images_or_labels_are_refused(stored, dataset):
+    with pytest.raises(ValueError, match=r"'train' of fake/1.0.0 as it was then, .*--train_split"):
+        load_stored(stored[0], dataset, "train", "train_it")
+
+
+def test_stored_features_of_unknown_images_pass_by_their_number(stored):
+    path, features = stored
+    path.with_suffix(".json").unlink()
+    np.testing.assert_array_equal(load_stored(path, relabelled(), "train", "train_it"), features)
+    with pytest.raises(ValueError, match=r"holds 64 images, but split 'query' .* has 12"):
+        load_stored(path, relabelled(), "query", "train_it")
