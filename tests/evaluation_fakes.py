@@ -13,11 +13,14 @@ from absl import flags
 from absl.testing import flagsaver
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks.image_input import ImageInput
 
 SPACE = AttributeSpace.from_dict(
     {"colour": ["red", "green", "blue"], "size": ["small", "large"], "shape": ["box", "disc"]}
 )
 MEANS = (100.0, 100.0, 100.0)
+IMAGE_INPUT = ImageInput(4, mean=MEANS)
 BOX = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -39,7 +42,7 @@ def script(name):
             delattr(flags.FLAGS, flag)
 
 
-class FakeDataset:
+class FakeDataset(Dataset):
     """Pixel (0, a) of an image holds the value of attribute a, less the channel means."""
 
     def __init__(self, num_queries=12, num_gallery=60, seed=0, missing=True, name="fakes/tiny"):
@@ -61,8 +64,8 @@ class FakeDataset:
     def image_ids(self, split):
         return [f"{split}{i}" for i in range(self.num_examples(split))]
 
-    def boxes(self, split, image_size):
-        del image_size
+    def boxes(self, split, image_input):
+        assert image_input == IMAGE_INPUT
         boxes = np.full((self.num_examples(split), 3, 4), -1, np.float32)
         boxes[:, 1] = BOX
         return boxes
@@ -72,14 +75,20 @@ class FakeDataset:
         images[:, 0, :3] = self.labels(split)[..., None]
         return images
 
-    def images(self, split, image_size, *, channel_means, batch_size=64):
-        assert (image_size, channel_means) == (4, MEANS)
+    def images(self, split, image_input, *, batch_size=64):
+        assert image_input == IMAGE_INPUT
         return tf.data.Dataset.from_tensor_slices(self.pixels(split)).batch(batch_size)
 
     def encoded_images(self, split):
         pictures = np.round(self.pixels(split) + np.array(MEANS)).astype(np.uint8)
         data = [cv2.imencode(".png", picture)[1].tobytes() for picture in pictures]
         return tf.data.Dataset.from_tensor_slices(data)
+
+    def channel_means(self, split="train"):
+        return MEANS
+
+    def training_examples(self, split, image_input, **kwargs):
+        raise NotImplementedError("nothing trains on this data set")
 
 
 class FakeSystem:

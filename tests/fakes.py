@@ -1,11 +1,13 @@
-"""A data set made in memory, with the interface of `fashionsearchnet.data.pipeline.Dataset`."""
+"""A data set made in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks.image_input import ImageInput
 
 SPACE = AttributeSpace.from_dict(
     {
@@ -21,7 +23,7 @@ GREY = np.array([127, 127, 127], np.float32)  # of a missing value
 NOISE = 20.0  # standard deviation, so that no two images are the same
 
 
-class FakeDataset:
+class FakeDataset(Dataset):
     """Images whose quadrants (in reading order) show the values of the attributes as colours.
 
     At most four attributes of at most four values each. Every split has its own images.
@@ -56,7 +58,7 @@ class FakeDataset:
     def image_ids(self, split: str) -> list[str]:
         return [f"{split}-{i}" for i in range(self.num_examples(split))]
 
-    def boxes(self, split: str, image_size: int) -> np.ndarray:
+    def boxes(self, split: str, image_input: ImageInput) -> np.ndarray:
         """Returns the attributes' quadrants, -1 where the value is missing."""
         corners = np.array([[y, x, y + 0.5, x + 0.5] for y in (0, 0.5) for x in (0, 0.5)])
         labels = self._labels[split]
@@ -77,14 +79,25 @@ class FakeDataset:
             image[rows, columns] += GREY if value == MISSING else COLOURS[value]
         return image
 
+    def _see(self, split: str, index: int, image_input: ImageInput) -> np.ndarray:
+        """Returns an image as a network's input."""
+        image = self.render(split, index, image_input.size)
+        values = (image - np.float32(image_input.mean)) / np.float32(image_input.scale)
+        return values[..., ::-1] if image_input.channels == "bgr" else values
+
+    def encoded_images(self, split: str) -> tf.data.Dataset:
+        pictures = [self.render(split, i, 16) for i in range(self.num_examples(split))]
+        pixels = np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
+        return tf.data.Dataset.from_tensor_slices(pixels).map(tf.io.encode_png)
+
     def images(
-        self, split: str, image_size: int, *, channel_means: Sequence[float], batch_size: int = 64
+        self, split: str, image_input: ImageInput, *, batch_size: int = 64
     ) -> tf.data.Dataset:
         def generate() -> Iterator[np.ndarray]:
             for index in range(self.num_examples(split)):
-                yield self.render(split, index, image_size) - np.asarray(channel_means, np.float32)
+                yield self._see(split, index, image_input)
 
-        signature = tf.TensorSpec([image_size, image_size, 3], tf.float32)
+        signature = tf.TensorSpec([image_input.size, image_input.size, 3], tf.float32)
         return tf.data.Dataset.from_generator(generate, output_signature=signature).batch(
             batch_size
         )
@@ -92,9 +105,8 @@ class FakeDataset:
     def training_examples(
         self,
         split: str,
+        image_input: ImageInput,
         *,
-        image_size: int,
-        channel_means: Sequence[float],
         global_batch_size: int,
         seed: int,
         first_step: int = 0,
@@ -117,14 +129,12 @@ class FakeDataset:
                 order = np.random.default_rng((seed, position // number)).permutation(number)
                 for index in order[position % number :]:
                     if position % global_batch_size // share == mine:
-                        image = self.render(split, index, image_size) - np.asarray(
-                            channel_means, np.float32
-                        )
+                        image = self._see(split, index, image_input)
                         yield {"image": image, "attributes": self._labels[split][index]}
                     position += 1
 
         signature = {
-            "image": tf.TensorSpec([image_size, image_size, 3], tf.float32),
+            "image": tf.TensorSpec([image_input.size, image_input.size, 3], tf.float32),
             "attributes": tf.TensorSpec([self.space.num_attributes], tf.int32),
         }
         examples = tf.data.Dataset.from_generator(generate, output_signature=signature)

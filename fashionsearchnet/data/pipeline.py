@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +10,16 @@ import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import preprocess
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks.image_input import ImageInput
 
 SPLITS = ("train", "validation", "gallery", "query")
 _MEANS_SAMPLE = 5_000  # images; the standard error of a channel's mean is then under 1 of 255
 _SHUFFLE_BUFFER = 50_000  # encoded images held in memory while shuffling
 
 
-class Dataset:
-    """One prepared data set: its attribute space, labels and images, split by split.
-
-    A split is a name or anything of TFDS' slicing syntax, such as `validation[:20%]` or
-    `train+validation`. All methods return the examples of a split in the same, stored order.
-    """
+class PreparedDataset(Dataset):
+    """A data set that tools/prepare_data.py has stored; see `Dataset`."""
 
     def __init__(self, builder: tfds.core.DatasetBuilder):
         self.builder = builder
@@ -52,12 +49,8 @@ class Dataset:
         """Returns the ids of the images."""
         return [name.decode() for name in self._table(split)["image_id"]]
 
-    def boxes(self, split: str, image_size: int) -> np.ndarray | None:
-        """Returns the true boxes, float32 `[num, attributes, 4]`, on the fitted images.
-
-        ymin, xmin, ymax, xmax in 0..1, all -1 where an attribute has no place; None for a data
-        set without boxes.
-        """
+    def boxes(self, split: str, image_input: ImageInput) -> np.ndarray | None:
+        """Returns the true boxes on the network's input, float32 `[num, A, 4]`, or None."""
         if not self.has_boxes:
             return None
         records = self._records(split).map(
@@ -66,7 +59,7 @@ class Dataset:
                 tf.io.extract_jpeg_shape(example["image"])
                 if self._is_jpeg
                 else tf.shape(preprocess.decode_image(example["image"])),
-                image_size,
+                image_input,
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
@@ -77,13 +70,13 @@ class Dataset:
         return self._records(split).map(lambda example: example["image"])
 
     def images(
-        self, split: str, image_size: int, *, channel_means: Sequence[float], batch_size: int = 64
+        self, split: str, image_input: ImageInput, *, batch_size: int = 64
     ) -> tf.data.Dataset:
-        """Returns batches of float32 `[batch, image_size, image_size, 3]`, the last one smaller."""
+        """Returns batches of float32 `[batch, size, size, 3]`, the last one smaller."""
         return (
             self.encoded_images(split)
             .map(
-                lambda data: preprocess.load_image(data, image_size, channel_means),
+                lambda data: preprocess.load_image(data, image_input),
                 num_parallel_calls=tf.data.AUTOTUNE,
             )
             .batch(batch_size)
@@ -108,31 +101,15 @@ class Dataset:
     def training_examples(
         self,
         split: str,
+        image_input: ImageInput,
         *,
-        image_size: int,
-        channel_means: Sequence[float],
         global_batch_size: int,
         seed: int,
         first_step: int = 0,
         flip: bool = False,
         context: tf.distribute.InputContext | None = None,
     ) -> tf.data.Dataset:
-        """Returns endless batches of {image, attributes} from step `first_step` on.
-
-        The examples of a step depend on `seed` and the step only: a run that starts again at a
-        step sees what it would have seen, and several workers share every batch of one order.
-        Each epoch has its own order; a last incomplete batch of an epoch is filled from the next.
-
-        Args:
-          split: see the class.
-          image_size: side in pixels.
-          channel_means: what to subtract.
-          global_batch_size: images per step, over all replicas.
-          seed: of the order and the flips.
-          first_step: the step to start at.
-          flip: mirror half of the images, drawn per example.
-          context: of the input pipeline among several; batches are per replica then.
-        """
+        """Returns endless batches of {image, attributes} from step `first_step` on."""
         num = self.num_examples(split)
         if not num:
             raise ValueError(f"split {split!r} of {self.name} is empty; nothing to train on.")
@@ -148,7 +125,7 @@ class Dataset:
             return encoded.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
 
         def load(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            image = preprocess.load_image(example["image"], image_size, channel_means)
+            image = preprocess.load_image(example["image"], image_input)
             if flip:
                 mirrored = tf.random.stateless_uniform([], [seed, index]) < 0.5
                 image = tf.where(mirrored, image[:, ::-1], image)
@@ -195,7 +172,7 @@ class Dataset:
         return self._tables[split]
 
 
-def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
+def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset:
     """Opens a data set that tools/prepare_data.py has written.
 
     Args:
@@ -216,4 +193,4 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
             f"{folder} holds no prepared data set. There: {', '.join(known) or 'none'}. "
             f"Make it by: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"
         )
-    return Dataset(tfds.builder_from_directory(str(versions[-1])))
+    return PreparedDataset(tfds.builder_from_directory(str(versions[-1])))

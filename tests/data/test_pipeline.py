@@ -9,11 +9,12 @@ import tensorflow_datasets as tfds
 from fakes import SPACE
 
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.networks.image_input import ImageInput
 
 SIZES = {"train": 23, "validation": 6, "gallery": 9, "query": 4}
 FIRST = {"train": 0, "validation": 23, "gallery": 29, "query": 38}
-NO_MEANS = (0.0, 0.0, 0.0)
 SIDE = 8
+IMAGE_INPUT = ImageInput(SIDE, mean=(0.0, 0.0, 0.0))
 
 
 def picture(number):
@@ -104,7 +105,7 @@ def test_labels_ids_and_images_come_in_the_same_order(dataset, split):
     found = dataset.labels(split)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, [labels(n) for n in numbers])
-    batches = list(dataset.images(split, SIDE, channel_means=NO_MEANS, batch_size=5))
+    batches = list(dataset.images(split, IMAGE_INPUT, batch_size=5))
     assert [len(b) for b in batches[:-1]] == [5] * (len(batches) - 1)
     images = np.concatenate(batches)
     assert images.shape == (len(numbers), SIDE, SIDE, 3) and images.dtype == np.float32
@@ -115,7 +116,7 @@ def test_labels_ids_and_images_come_in_the_same_order(dataset, split):
 
 
 def test_the_means_are_subtracted_and_the_padding_is_zero(dataset):
-    (images,) = dataset.images("query", SIDE, channel_means=(1.0, 2.0, 3.0))
+    (images,) = dataset.images("query", ImageInput(SIDE, mean=(1.0, 2.0, 3.0)))
     np.testing.assert_allclose(images[0, 3, 2], [38 - 1, 7 - 2, 38 - 3], atol=1e-4)
     np.testing.assert_array_equal(images.numpy()[:, :, [0, -1]], np.zeros((4, 8, 2, 3)))
 
@@ -127,7 +128,7 @@ def test_channel_means_count_the_image_alone(dataset):
 
 
 def test_boxes_lie_on_the_fitted_images(dataset):
-    boxes = dataset.boxes("gallery", SIDE)
+    boxes = dataset.boxes("gallery", IMAGE_INPUT)
     assert boxes.shape == (9, 3, 4) and boxes.dtype == np.float32
     # 8 x 6 pixels with one column of padding on either side.
     np.testing.assert_allclose(boxes[:, 0], [[0.0, 0.5, 1.0, 0.875]] * 9)
@@ -147,7 +148,7 @@ def test_slices_of_splits(dataset):
     both = dataset.image_ids("validation+query")
     assert both == dataset.image_ids("validation") + dataset.image_ids("query")
     assert dataset.num_examples("validation[:50%]") == 3
-    images = np.concatenate(list(dataset.images("train[20:]", SIDE, channel_means=NO_MEANS)))
+    images = np.concatenate(list(dataset.images("train[20:]", IMAGE_INPUT)))
     np.testing.assert_allclose(images[:, 4, 1, 0], [20, 21, 22], atol=1e-4)
 
 
@@ -157,9 +158,7 @@ def test_unknown_splits_are_answered_with_those_that_exist(dataset, split):
         dataset.num_examples,
         dataset.labels,
         dataset.encoded_images,
-        lambda split: dataset.training_examples(
-            split, image_size=SIDE, channel_means=NO_MEANS, global_batch_size=2, seed=0
-        ),
+        lambda split: dataset.training_examples(split, IMAGE_INPUT, global_batch_size=2, seed=0),
     ):
         with pytest.raises(ValueError, match=r"has no split .*train.*validation.*gallery.*query"):
             ask(split)
@@ -176,8 +175,7 @@ def training(dataset, steps=0, split="train", batch=5, seed=3, **kwargs):
     """The numbers on the images of some steps, int [steps, batch], and the raw batches."""
     examples = dataset.training_examples(
         split,
-        image_size=SIDE,
-        channel_means=NO_MEANS,
+        IMAGE_INPUT,
         global_batch_size=batch,
         seed=seed,
         **kwargs,
@@ -278,17 +276,15 @@ def test_several_pipelines_share_every_batch(dataset, pipelines, replicas):
 
 
 def test_the_pipeline_keeps_its_shapes(dataset):
-    spec = dataset.training_examples(
-        "train", image_size=SIDE, channel_means=NO_MEANS, global_batch_size=4, seed=0
-    ).element_spec
+    spec = dataset.training_examples("train", IMAGE_INPUT, global_batch_size=4, seed=0).element_spec
     assert spec["image"].shape.as_list() == [4, SIDE, SIDE, 3]
     assert spec["attributes"].shape.as_list() == [4, 3]
 
 
 def test_batches_of_images_end_with_a_smaller_one(dataset):
-    sizes = [len(b) for b in dataset.images("train", SIDE, channel_means=NO_MEANS, batch_size=10)]
+    sizes = [len(b) for b in dataset.images("train", IMAGE_INPUT, batch_size=10)]
     assert sizes == [10, 10, 3]
-    head = itertools.islice(dataset.images("train", SIDE, channel_means=NO_MEANS, batch_size=10), 1)
+    head = itertools.islice(dataset.images("train", IMAGE_INPUT, batch_size=10), 1)
     assert len(list(head)) == 1
 
 
