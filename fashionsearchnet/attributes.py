@@ -214,6 +214,43 @@ def one_hot_blocks(space: AttributeSpace, values: np.ndarray) -> np.ndarray:
     return flat
 
 
+def softmax_blocks(space: AttributeSpace, logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax of each attribute's block, float32 `[..., total_values]`."""
+    probabilities = np.empty(logits.shape, np.float32)
+    for offset, size in zip(space.offsets, space.num_values, strict=True):
+        block = logits[..., offset : offset + size].astype(np.float32)
+        exponential = np.exp(block - block.max(axis=-1, keepdims=True))
+        exponential /= exponential.sum(axis=-1, keepdims=True)
+        probabilities[..., offset : offset + size] = exponential
+    return probabilities
+
+
+def predicted_values(space: AttributeSpace, logits: np.ndarray) -> np.ndarray:
+    """Returns the likeliest value of each attribute, int32 `[..., A]`."""
+    blocks = zip(space.offsets, space.num_values, strict=True)
+    return np.stack(
+        [logits[..., start : start + size].argmax(axis=-1) for start, size in blocks], axis=-1
+    ).astype(np.int32)
+
+
+def edit_blocks(
+    space: AttributeSpace, probabilities: np.ndarray, manipulations: np.ndarray
+) -> np.ndarray:
+    """Returns a copy with the blocks of edited attributes set to one-hot of the wanted value.
+
+    Args:
+      space: A attributes with C values in all.
+      probabilities: float32 `[B, C]`.
+      manipulations: int32 `[B, A]`, -1 to keep.
+    """
+    edited = probabilities.copy()
+    for attribute, (offset, size) in enumerate(zip(space.offsets, space.num_values, strict=True)):
+        rows = np.flatnonzero(manipulations[:, attribute] != KEEP)
+        edited[rows, offset : offset + size] = 0.0
+        edited[rows, offset + manipulations[rows, attribute]] = 1.0
+    return edited
+
+
 def _check_distinct(what: str, names: Sequence[str]) -> None:
     """Raises a ValueError if a name is empty, not a string, or occurs twice."""
     for name in names:

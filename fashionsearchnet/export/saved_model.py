@@ -22,13 +22,13 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.attributes import KEEP, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.data import preprocess
-from fashionsearchnet.evaluation.methods import predicted_values, softmax_blocks
 from fashionsearchnet.export import check
 from fashionsearchnet.export.precision import PRECISIONS
-from fashionsearchnet.export.signatures import ServedSystem, attention_of
+from fashionsearchnet.export.signatures import ServedSystem
+from fashionsearchnet.systems.system import System
 
 TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
 CHECK_FILE = "assets.extra/largest_differences.json"  # what the check found; see `check_export`
@@ -37,7 +37,7 @@ _UNFINISHED = ".unfinished-"  # TensorFlow Serving only looks at folders named b
 
 
 def export_system(
-    system: Any,
+    system: System,
     directory: str | os.PathLike[str],
     *,
     version: int | None = None,
@@ -52,7 +52,7 @@ def export_system(
     version, or a bad one.
 
     Args:
-      system: any keras model of the contract whose features have "logits", with its weights.
+      system: one that answers manipulation and reads attributes, with its weights.
       directory: of all versions of this export.
       version: a number at least 1 that is not taken; by default one more than the highest.
       precision: of the stored weights, see `precision.PRECISIONS`. Inputs, outputs and what is
@@ -74,7 +74,7 @@ def export_system(
     directory = Path(directory).expanduser()
     target = directory / str(_choose_version(directory, version))
     served = ServedSystem(system, precision)
-    cases = live_cases(served, list(warmup_images) or sample_images(system.image_size))
+    cases = live_cases(served, list(warmup_images) or sample_images(system.image_input.size))
     with _unfinished_folder(directory) as folder:
         _write_saved_model(served, folder, _describe(served, cases) | details)
         _write_warmup_requests(folder, cases)
@@ -99,14 +99,14 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         with tf.device("CPU:0"), served.stored_weights():
             features = system.image_features(pictures)
             return {
-                "logits": features["logits"],
+                "logits": system.attribute_logits(features),
                 "gallery": system.gallery_embedding(features),
                 "query": system.query_embedding(features, manipulation),
-                "attention": attention_of(system, pictures),
+                "attention": system.attention(pictures) or {},
             }
 
     def load(data: bytes) -> tf.Tensor:
-        return preprocess.load_image(tf.constant(data), system.image_size, system.channel_means)
+        return preprocess.load_image(tf.constant(data), system.image_input)
 
     live = run(tf.stack([load(data) for data in images]), tf.constant(edits))
     logits = live["logits"].numpy()
@@ -183,20 +183,21 @@ def check_export(folder: Path, cases: list[dict[str, Any]]) -> dict[str, float]:
     return differences
 
 
-def _check_exportable(system: Any) -> None:
-    """Raises a ValueError if the contract of the export cannot be kept."""
-    if getattr(system, "gallery_depends_on_edit", False):
+def _check_exportable(system: System) -> None:
+    """Raises a ValueError that says why a system cannot be exported."""
+    system.check_answers("manipulation")
+    if system.gallery_depends_on_edit:
         raise ValueError(
-            f"{system.name} cannot be exported: what it makes of a gallery image depends on which "
-            "attributes are edited, so that no index of one vector per image can hold it. Export a "
-            "variant with one set of weights for all edits."
+            f"{system.title} cannot be exported: the vector of a gallery image depends on which "
+            "attributes of the query are edited, so no index could hold it. Export a variant "
+            "without that, such as `ours` or `full` of fashionsearchnet_v2."
         )
-    size = system.image_size
+    size = system.image_input.size
     features = system.image_features(tf.zeros([1, size, size, 3]))
-    if "logits" not in features:
+    if system.attribute_logits(features) is None:
         raise ValueError(
-            f"{system.name} cannot be exported: its features have no 'logits', from which the "
-            f"probabilities of attribute values come; they have {', '.join(features)}."
+            f"{system.title} cannot be exported: it reads no attribute values, so there are no "
+            "probabilities to return."
         )
 
 
@@ -216,17 +217,17 @@ def _choose_version(directory: Path, version: int | None) -> int:
 
 def _describe(served: ServedSystem, cases: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns the content of export.json."""
-    system, backbone = served.system, getattr(served.system, "backbone", None)
+    system, geometry = served.system, served.system.map_geometry
     return {
         "system": system.name,
+        "title": system.title,
         "variant": system.arguments.get("variant"),
         "fingerprint": fingerprint(served),
-        "image_size": system.image_size,
-        "channel_means": list(system.channel_means),
+        "image_input": system.image_input.to_dict(),
         "dim": len(cases[0]["outputs"]["embedding"][0]),
         "precision": served.precision,
-        "geometry": backbone
-        and {"first_centre": backbone.first_centre, "cell_stride": backbone.cell_stride},
+        "geometry": geometry
+        and {"first_centre": geometry.first_centre, "cell_stride": geometry.cell_stride},
     }
 
 
@@ -234,8 +235,8 @@ def fingerprint(served: ServedSystem) -> str:
     """Returns sixteen hex digits of the weights as stored, the arguments and the space."""
     system = served.system
     digest = hashlib.sha256()
-    said = [system.name, system.arguments, system.image_size, list(system.channel_means)]
-    digest.update(json.dumps([*said, system.space.to_dict()], sort_keys=True).encode())
+    said = [system.name, system.arguments, system.space.to_dict()]
+    digest.update(json.dumps(said, sort_keys=True).encode())
     for weight in served.weights:
         digest.update(f"{weight.dtype.name} {weight.shape}".encode())
         digest.update(tf.io.serialize_tensor(weight).numpy())

@@ -9,7 +9,7 @@ For B images and A attributes with C values in all:
   `probabilities` are those of the unedited images;
 * `predict`: `image_bytes` -> `probabilities`, `values` int32 `[B, A]`, and from a system with
   `attention` also `maps` float32 `[B, A, h, w]` and `boxes` float32 `[B, A, 4]` (ymin, xmin, ymax,
-  xmax in 0..1 of the image padded to a square).
+  xmax in 0..1 of the network's input).
 """
 
 from typing import Any
@@ -20,6 +20,7 @@ import tensorflow as tf
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.export.precision import reduce_weight
+from fashionsearchnet.systems.system import System
 
 
 class ServedSystem:
@@ -30,7 +31,7 @@ class ServedSystem:
     (tensorflow#72963).
     """
 
-    def __init__(self, system: Any, precision: str) -> None:
+    def __init__(self, system: System, precision: str) -> None:
         self.system = system
         self.precision = precision
         self.weights = [
@@ -57,7 +58,8 @@ class ServedSystem:
         with self.stored_weights():
             features = self.system.image_features(images)
             embedding = self.system.gallery_embedding(features)
-        return {"embedding": embedding, "probabilities": self._softmax(features["logits"])}
+            probabilities = self._probabilities(features)
+        return {"embedding": embedding, "probabilities": probabilities}
 
     def encode_query(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
@@ -66,19 +68,20 @@ class ServedSystem:
         with self.stored_weights():
             features = self.system.image_features(images)
             embedding = self.system.query_embedding(features, manipulation)
-        return {"embedding": embedding, "probabilities": self._softmax(features["logits"])}
+            probabilities = self._probabilities(features)
+        return {"embedding": embedding, "probabilities": probabilities}
 
     def predict(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
         images = self._load(image_bytes)
         with self.stored_weights():
-            features, attention = features_and_attention(self.system, images)
-        logits = features["logits"]
+            features, attention = self.system.features_and_attention(images)
+            logits = self._logits(features)
         values = [tf.argmax(block, -1, tf.int32) for block in self._blocks(logits)]
         return {
             "probabilities": self._softmax(logits),
             "values": tf.stack(values, axis=1),
-            **{name: attention[name] for name in ("maps", "boxes") if name in attention},
+            **{name: attention[name] for name in ("maps", "boxes") if attention},
         }
 
     def signatures(self) -> dict[str, Any]:
@@ -96,9 +99,10 @@ class ServedSystem:
 
     def _load(self, image_bytes: tf.Tensor) -> tf.Tensor:
         """string `[B]` -> float32 `[B, image_size, image_size, 3]`."""
-        size, means = self.system.image_size, self.system.channel_means
+        image_input = self.system.image_input
+        size = image_input.size
         return tf.map_fn(
-            lambda data: preprocess.load_image(data, size, means),
+            lambda data: preprocess.load_image(data, image_input),
             image_bytes,
             fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
         )
@@ -118,24 +122,16 @@ class ServedSystem:
             ),
         ]
 
+    def _logits(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        logits = self.system.attribute_logits(features)
+        assert logits is not None  # `saved_model` exports no system without
+        return logits
+
+    def _probabilities(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
+        return self._softmax(self._logits(features))
+
     def _blocks(self, logits: tf.Tensor) -> list[tf.Tensor]:
         return tf.split(logits, list(self.system.space.num_values), axis=-1)
 
     def _softmax(self, logits: tf.Tensor) -> tf.Tensor:
         return tf.concat([tf.nn.softmax(block) for block in self._blocks(logits)], axis=-1)
-
-
-def features_and_attention(system: Any, images: tf.Tensor) -> tuple[dict, dict]:
-    """Returns the features of images and, if the system shows where it looks, its attention.
-
-    In one pass through the network where the system has a method for that, else in two, which
-    TensorFlow does not merge.
-    """
-    if hasattr(system, "features_and_attention"):
-        return system.features_and_attention(images)
-    return system.image_features(images), attention_of(system, images)
-
-
-def attention_of(system: Any, images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Returns the attention of a system, or nothing if it does not show where it looks."""
-    return system.attention(images) if hasattr(system, "attention") else {}

@@ -8,12 +8,15 @@ import dataclasses
 import functools
 import os
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.networks.layers import (
     NORMALIZATIONS,
     ConvolutionBlock,
@@ -34,55 +37,75 @@ _PRETRAINED_LAYERS = ("conv1", "conv2", "conv3", "conv4")
 
 
 @dataclasses.dataclass(frozen=True)
+class Trunk:
+    """Which network a system stands on.
+
+    Attributes:
+      backbone: one of BACKBONES.
+      width: multiplies the number of AlexNet's filters; 1 in [Ak21].
+      first_stride: the stride of AlexNet's conv1; 4 in [Ak21], 2 suits images under 100 px.
+      normalization: AlexNet only: 'none' (with the original response normalisation) or 'batch'.
+    """
+
+    backbone: str = "alexnet"
+    width: float = 1.0
+    first_stride: int = 4
+    normalization: str = "none"
+
+    def __post_init__(self) -> None:
+        check_choice("backbone", self.backbone, BACKBONES)
+        check_choice("normalization", self.normalization, NORMALIZATIONS)
+        if self.backbone == "alexnet":
+            check_range("width", self.width, 0.05, 4.0)
+            check_range("first_stride", self.first_stride, 1, 4)
+
+    @classmethod
+    def of(cls, given: "Trunk | Mapping[str, Any]") -> "Trunk":
+        """Returns `given`, or the trunk that a mapping of `to_dict` describes."""
+        return given if isinstance(given, Trunk) else cls(**given)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the attributes for JSON."""
+        return dataclasses.asdict(self)
+
+
+PAPER_TRUNK = Trunk()  # of [Ak21] Sec. 4.1
+PAPER_INPUT = ImageInput(227)
+
+
+@dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A trunk and the place of its grid cells on the image.
+    """An untrained trunk and the place of its grid cells on the image.
 
     Attributes:
       model: maps float `[batch, image_size, image_size, 3]` to `[batch, h, w, channels]`.
-      first_centre: pixels from the image's edge to the centre of the first cell's receptive
-        field; the middle of the image's first pixel is at 0.5.
-      cell_stride: the number of pixels from one cell's centre to the next one's.
+      geometry: where the cells lie.
     """
 
     model: keras.Model
-    first_centre: float
-    cell_stride: float
+    geometry: MapGeometry
 
 
-def build_backbone(
-    name: str,
-    *,
-    image_size: int,
-    width: float = 1.0,
-    first_stride: int = 4,
-    normalization: str = "none",
-) -> Backbone:
+def build_backbone(trunk: Trunk, image_size: int) -> Backbone:
     """Returns an untrained backbone.
 
     Args:
-      name: one of BACKBONES.
-      image_size: side of the square input in pixels; 227 in the paper.
-      width: multiplies the number of AlexNet's filters; 1 in the paper.
-      first_stride: the stride of AlexNet's conv1; 4 in the paper, 2 suits images under 100 px.
-      normalization: AlexNet only: 'none' (with the original response normalisation) or 'batch'.
+      trunk: which network.
+      image_size: side of the square input in pixels; 227 in [Ak21].
 
     Raises:
-      ValueError: for an unknown name, or an image too small for two poolings.
+      ValueError: for an image too small for two poolings.
     """
-    check_choice("backbone", name, BACKBONES)
-    check_choice("normalization", normalization, NORMALIZATIONS)
-    if name != "alexnet":
-        return _application(name, image_size)
-    check_range("width", width, 0.05, 4.0)
-    check_range("first_stride", first_stride, 1, 4)
-    check_range("image_size", image_size, 11 + 14 * first_stride)
+    if trunk.backbone != "alexnet":
+        return _application(trunk.backbone, image_size)
+    stride = trunk.first_stride
+    check_range("image_size", image_size, 11 + 14 * stride)
     inputs = keras.Input((image_size, image_size, 3))
-    outputs = _alexnet(inputs, width, first_stride, normalization)
+    outputs = _alexnet(inputs, trunk.width, stride, trunk.normalization)
     # conv1 (11x11, valid) centres its first cell at 5.5 pixels; each valid 3x3/2 pooling moves the
     # first centre by one of its input's cells and doubles the stride.
-    return Backbone(
-        keras.Model(inputs, outputs, name="alexnet"), 5.5 + 3.0 * first_stride, 4.0 * first_stride
-    )
+    geometry = MapGeometry(5.5 + 3.0 * stride, 4.0 * stride, image_size)
+    return Backbone(keras.Model(inputs, outputs, name="alexnet"), geometry)
 
 
 def _alexnet(inputs, width: float, first_stride: int, normalization: str):
@@ -111,7 +134,8 @@ def _application(name: str, image_size: int) -> Backbone:
     model = APPLICATIONS[name](
         include_top=False, weights=None, input_shape=(image_size, image_size, 3)
     )
-    return Backbone(model, _first_centre(name, image_size), 2.0**_NUM_HALVINGS)
+    geometry = MapGeometry(_first_centre(name, image_size), 2.0**_NUM_HALVINGS, image_size)
+    return Backbone(model, geometry)
 
 
 def _first_centre(name: str, image_size: int) -> float:

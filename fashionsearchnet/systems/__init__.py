@@ -6,7 +6,7 @@ arguments, `attribute_space.json` its attributes, `model.weights.h5` its weights
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.system import System
 
-SYSTEMS: dict[str, Callable[..., Any]] = {
+SYSTEMS: dict[str, type[System]] = {
     "amnet": AMNet,
     "fashionsearchnet_v2": FashionSearchNetV2,
 }
@@ -27,7 +28,7 @@ _CURE = "Train it first (tools/train_*.py), or correct the path."
 
 
 def save_system(
-    workdir: str | os.PathLike[str], system: Any, stage: str, dataset: str, **details: Any
+    workdir: str | os.PathLike[str], system: System, stage: str, dataset: str, **details: Any
 ) -> None:
     """Writes a trained system into its run's folder.
 
@@ -62,7 +63,7 @@ def describe_system(workdir: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def weights_digest(workdir: str | os.PathLike[str]) -> str:
-    """Returns the SHA-256 of a run's weights: what was made from them can name them by it.
+    """Returns the SHA-256 of a run's weights: what comes from them can name them by it.
 
     It may be asked often: a file is read again only if it was changed.
 
@@ -74,7 +75,7 @@ def weights_digest(workdir: str | os.PathLike[str]) -> str:
     return _digest_of_version(path, found.st_mtime_ns, found.st_size)
 
 
-def load_complete_system(workdir: str | os.PathLike[str]) -> Any:
+def load_complete_system(workdir: str | os.PathLike[str]) -> System:
     """Returns the system of a run that is the last of its stages, to search with.
 
     Raises:
@@ -83,16 +84,16 @@ def load_complete_system(workdir: str | os.PathLike[str]) -> Any:
         reads would be untrained in part.
     """
     system = load_system(workdir)
-    stage, last = describe_system(workdir)["stage"], system.variant.last_stage
+    stage, last = describe_system(workdir)["stage"], system.stages[-1]
     if stage != last:
         raise ValueError(
-            f"{workdir} has been through stage {stage!r} only, but {system.variant.title} needs "
-            f"stage {last!r}. Train that with --init_from={workdir}, and name its --workdir here."
+            f"{workdir} has finished stage {stage!r} only, but {system.title} needs stage "
+            f"{last!r}. Train that with --init_from={workdir}, and give its --workdir here."
         )
     return system
 
 
-def load_system(workdir: str | os.PathLike[str]) -> Any:
+def load_system(workdir: str | os.PathLike[str]) -> System:
     """Returns the system that a finished run holds, after any of its stages.
 
     Raises:
@@ -102,13 +103,13 @@ def load_system(workdir: str | os.PathLike[str]) -> Any:
     workdir = Path(workdir).expanduser()
     description = describe_system(workdir)
     space = AttributeSpace.load(workdir / "attribute_space.json")
-    build = SYSTEMS[check_choice(f"system of {workdir}", description["system"], SYSTEMS)]
+    build: Any = SYSTEMS[check_choice(f"system of {workdir}", description["system"], SYSTEMS)]
     try:
-        system = build(space, **description["arguments"])
+        system: System = build(space, **_in_groups(description["arguments"]))
     except TypeError as error:
         raise ValueError(
-            f"{workdir / 'model.json'} holds arguments that this version does not know ({error}); "
-            "use the version that versions.json beside it names."
+            f"{workdir / 'model.json'} holds arguments that this version does not know ({error}). "
+            "Use the version that versions.json beside it names."
         ) from error
     weights = _weights_file(workdir)
     try:
@@ -120,6 +121,16 @@ def load_system(workdir: str | os.PathLike[str]) -> Any:
             f"({reason}); it is damaged or of another run."
         ) from error
     return system
+
+
+def _in_groups(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a model.json; version 0.1 had input and trunk not grouped."""
+    found = dict(arguments)
+    if "image_size" in found:
+        found["image_input"] = {"size": found.pop("image_size"), "mean": found.pop("channel_means")}
+        names = ("backbone", "width", "first_stride", "normalization")
+        found["trunk"] = {name: found.pop(name) for name in names}
+    return found
 
 
 @functools.cache

@@ -1,17 +1,24 @@
-"""The features of whole splits: every image goes through the network once."""
+"""The features of whole splits, and what a system makes of them.
+
+Every image goes through the network once; features are NumPy arrays `[number of images, ...]`.
+"""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 from fashionsearchnet import files
+from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.system import System
+
+FeatureArrays = dict[str, np.ndarray]
 
 
 def store(path: Path, batches: Iterable[np.ndarray], dataset: Dataset, split: str) -> None:
@@ -49,7 +56,7 @@ def load_stored(
 ) -> np.ndarray:
     """Returns features of a whole split that an earlier stage stored as .npy, in stored order.
 
-    Those that were stored without a word of which images they are of pass if their number is right.
+    Files without a .json beside them are checked for length only.
 
     Args:
       path: the file in that stage's run.
@@ -103,23 +110,21 @@ def _split_digest(dataset: Dataset, split: str) -> str:
 
 
 def extract_features(
-    system: Any, dataset: Dataset, split: str, batch_size: int = 64
-) -> dict[str, np.ndarray]:
+    system: System, dataset: Dataset, split: str, batch_size: int = 64
+) -> FeatureArrays:
     """Returns `system.image_features` of all images of a split, in stored order.
 
     Args:
-      system: any system of the contract.
+      system: any system.
       dataset: with the system's attribute space.
       split: to extract.
       batch_size: images per forward pass.
-
-    Returns:
-      For each feature an array `[number of images, ...]`.
     """
     number = dataset.num_examples(split)
-    features: dict[str, np.ndarray] = {}
+    features: FeatureArrays = {}
     done = 0
-    for batch in feature_batches(system, dataset, split, batch_size):
+    compute, image_input = system.image_features, system.image_input
+    for batch in feature_batches(compute, image_input, dataset, split, batch_size):
         if not features:
             features = {k: np.empty((number, *v.shape[1:]), v.dtype) for k, v in batch.items()}
         for key, value in batch.items():
@@ -129,21 +134,114 @@ def extract_features(
 
 
 def feature_batches(
-    system: Any, dataset: Dataset, split: str, batch_size: int = 64
-) -> Iterator[dict[str, np.ndarray]]:
-    """Yields what `extract_features` returns batch by batch, for what is larger than memory."""
+    compute: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    image_input: ImageInput,
+    dataset: Dataset,
+    split: str,
+    batch_size: int = 64,
+) -> Iterator[FeatureArrays]:
+    """Yields what a network makes of a split, batch by batch, for what is larger than memory.
+
+    Args:
+      compute: from images float32 `[B, size, size, 3]` to tensors `[B, ...]` by name.
+      image_input: what the network wants to see.
+      dataset: that holds the images.
+      split: to extract.
+      batch_size: images per forward pass.
+    """
     check_range("batch_size", batch_size, 1)
     number = dataset.num_examples(split)
     if not number:
         raise ValueError(
             f"split {split!r} of {dataset.name} is empty; there is nothing to extract."
         )
-    size = system.image_size
-    signature = tf.TensorSpec([None, size, size, 3], tf.float32)
-    extract = tf.function(system.image_features, input_signature=[signature])
+    size = image_input.size
+    extract = tf.function(
+        compute, input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)]
+    )
     with tqdm(total=number, desc=f"features of {split}", unit="img", mininterval=1.0) as bar:
-        for images in dataset.images(
-            split, size, channel_means=system.channel_means, batch_size=batch_size
-        ):
+        for images in dataset.images(split, image_input, batch_size=batch_size):
             yield {key: value.numpy() for key, value in extract(images).items()}
             bar.update(len(images))
+
+
+def attribute_logits(system: System, features: FeatureArrays) -> np.ndarray | None:
+    """Returns what the system reads off images, float32 `[number, C]`; None if it reads nothing."""
+    if system.attribute_logits(_rows(features, slice(0, 1))) is None:
+        return None
+    return _batched(system.attribute_logits, features)
+
+
+def gallery_embeddings(
+    system: System, features: FeatureArrays, edited: Sequence[int] = ()
+) -> np.ndarray:
+    """Returns the gallery vectors of images, float32 `[number, dim]`.
+
+    Args:
+      system: a system.
+      features: of `extract_features`.
+      edited: the edited attributes; they matter only where `gallery_depends_on_edit`.
+    """
+    if not system.gallery_depends_on_edit:
+        return _batched(system.gallery_embedding, features)
+    number = _number_of(features)
+    edit = np.full((number, system.space.num_attributes), KEEP, np.int32)
+    edit[:, list(edited)] = 0  # which value does not matter, only that there is one
+    embed = edited_embedding(system.gallery_embedding, features)
+    rows = np.arange(number)
+    batches = [embed(rows[part], edit[part]) for part in _parts(number)]
+    return np.concatenate(batches).astype(np.float32)
+
+
+def attribute_embeddings(system: System, features: FeatureArrays, attribute: int) -> np.ndarray:
+    """Returns what images show of an attribute, float32 `[number, dim]`."""
+    return _batched(lambda tensors: system.attribute_embedding(tensors, attribute), features)
+
+
+def instance_embeddings(system: System, features: FeatureArrays) -> np.ndarray:
+    """Returns what tells items apart, float32 `[number, dim]`."""
+    return _batched(system.instance_embedding, features)
+
+
+def edited_embedding(
+    function: Callable[..., tf.Tensor], features: FeatureArrays
+) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Returns `function(features, manipulation)` as a function of positions and manipulations.
+
+    Args:
+      function: `query_embedding` or `gallery_embedding` of a system.
+      features: of `extract_features`.
+    """
+    manipulation = tf.TensorSpec([None, None], tf.int32)
+    compiled = tf.function(function, input_signature=[_signature(features), manipulation])
+
+    def embed(positions: np.ndarray, manipulations: np.ndarray) -> np.ndarray:
+        return compiled(_rows(features, positions), tf.constant(manipulations, tf.int32)).numpy()
+
+    return embed
+
+
+def _batched(
+    function: Callable[[dict[str, tf.Tensor]], tf.Tensor | None], features: FeatureArrays
+) -> np.ndarray:
+    """Returns float32 `[number, ...]` of a function of features, computed part by part."""
+    compiled = tf.function(function, input_signature=[_signature(features)])
+    parts = _parts(_number_of(features))
+    batches = [compiled(_rows(features, part)).numpy() for part in parts]
+    return np.concatenate(batches).astype(np.float32, copy=False)
+
+
+def _number_of(features: FeatureArrays) -> int:
+    return len(next(iter(features.values())))
+
+
+def _parts(number: int, size: int = 1024) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, number, size)]
+
+
+def _rows(features: FeatureArrays, rows: np.ndarray | slice) -> dict[str, tf.Tensor]:
+    return {key: tf.constant(value[rows]) for key, value in features.items()}
+
+
+def _signature(features: FeatureArrays) -> dict[str, tf.TensorSpec]:
+    return {k: tf.TensorSpec([None, *v.shape[1:]], v.dtype) for k, v in features.items()}

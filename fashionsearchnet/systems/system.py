@@ -34,8 +34,6 @@ class System(keras.Model):
       name: its key in `systems.SYSTEMS`.
       tasks: which of TASKS it answers.
       has_attention: whether it says where it looks.
-      gallery_depends_on_edit: whether an image has another gallery vector for each set of edited
-        attributes; such a system cannot be exported.
       space: the attributes.
       image_input: what the network wants to see.
       arguments: with `space`, all that rebuilds the system; JSON can hold it.
@@ -43,7 +41,6 @@ class System(keras.Model):
 
     tasks: ClassVar[tuple[str, ...]]
     has_attention: ClassVar[bool] = False
-    gallery_depends_on_edit: bool = False
 
     def __init__(
         self,
@@ -82,6 +79,14 @@ class System(keras.Model):
     def stages(self) -> tuple[str, ...]:
         """The names of the stages in order; the last one completes the system."""
         raise NotImplementedError
+
+    @property
+    def gallery_depends_on_edit(self) -> bool:
+        """Whether an image has another gallery vector for each set of edited attributes.
+
+        Such a system cannot be exported, and an index of it serves one set of attributes only.
+        """
+        return False
 
     @property
     def map_geometry(self) -> MapGeometry | None:

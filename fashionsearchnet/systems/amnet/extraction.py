@@ -1,13 +1,12 @@
 """Between the stages: the training images' convolutional features, stored, and their memory."""
 
 import os
-import types
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.amnet.memory import class_means
 from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.features import feature_batches, load_stored, store
@@ -25,12 +24,9 @@ def fill_memory(
     would otherwise drown what tells them apart. Convolutional features go to the disk batch by
     batch: those of all images can be larger than memory.
     """
-    convolutions = types.SimpleNamespace(
-        image_size=model.image_size,
-        channel_means=model.channel_means,
-        image_features=lambda images: {"convolved": model.convolve(images)},
+    batches = feature_batches(
+        lambda images: {"convolved": model.convolve(images)}, model.image_input, dataset, split
     )
-    batches = feature_batches(convolutions, dataset, split)
     store(Path(workdir) / _FILE, (batch["convolved"] for batch in batches), dataset, split)
     convolved = load_convolved(workdir, dataset, split)
     signature = [tf.TensorSpec([None, model.convolved_dim], tf.float32)]

@@ -1,7 +1,6 @@
 """AMNet: one feature of the whole image, a memory of prototypes, and a layer that fuses both."""
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,39 +9,28 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.networks.backbones import build_backbone
+from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock, dropout
 from fashionsearchnet.systems.amnet.memory import AttributeMemory
+from fashionsearchnet.systems.system import Features, System
 
 _CONV5_FILTERS = 384  # as FashionSearchNet-v2's, so that a comparison changes the method only
 
 
-@dataclasses.dataclass(frozen=True)
-class Variant:
-    """The system's row in the paper's table, and the stage that completes it; there is one."""
+class AMNet(System):
+    """The memory-augmented attribute manipulation network of [Zhao17], as README.md reads it."""
 
-    title: str
-    last_stage: str
-
-
-class AMNet(keras.Model):
-    """The memory-augmented attribute manipulation network of [Zhao17], as README.md reads it.
-
-    Images are float32 `[batch, image_size, image_size, 3]`, RGB in 0..255 less `channel_means`.
-    """
-
-    variant = Variant("AMNet", last_stage="manipulation")
+    tasks = ("manipulation",)
+    title = "AMNet"
+    stages = ("classification", "manipulation")
 
     def __init__(
         self,
         space: AttributeSpace,
         *,
-        backbone: str = "alexnet",
-        image_size: int = 227,
-        width: float = 1.0,
-        first_stride: int = 4,
-        normalization: str = "none",
-        channel_means: Sequence[float] = (127.5, 127.5, 127.5),
+        image_input: ImageInput | Mapping[str, Any] = PAPER_INPUT,
+        trunk: Trunk | Mapping[str, Any] = PAPER_TRUNK,
         feature_dim: int = 4096,
         dropout_rate: float = 0.5,
     ):
@@ -50,41 +38,19 @@ class AMNet(keras.Model):
 
         Args:
           space: the attributes.
-          backbone: see `backbones.build_backbone`, as are `width`, `first_stride` and
-            `normalization`; the width also scales conv5.
-          image_size: side of the square input in pixels.
-          channel_means: what the input pipeline subtracts; kept here so that it travels along.
+          image_input: what the network wants to see.
+          trunk: see `networks.backbones`; its width also scales conv5.
           feature_dim: width of fc6 and of fc7, the image's feature r.
           dropout_rate: on fc6, and on fc7 on its way to the classifiers, while stage 1 trains.
         """
-        super().__init__(name="amnet")
         check_range("feature_dim", feature_dim, 1)
         check_range("dropout_rate", dropout_rate, 0.0, 0.95)
-        self.space = space
-        self.image_size = image_size
-        self.channel_means = tuple(float(m) for m in channel_means)
+        image_input, trunk = ImageInput.of(image_input), Trunk.of(trunk)
+        arguments = {"feature_dim": feature_dim, "dropout_rate": dropout_rate}
+        super().__init__("amnet", space, image_input, trunk, arguments)
         self.dropout_rate = dropout_rate
-        self.arguments = {
-            "backbone": backbone,
-            "image_size": image_size,
-            "width": width,
-            "first_stride": first_stride,
-            "normalization": normalization,
-            "channel_means": list(self.channel_means),
-            "feature_dim": feature_dim,
-            "dropout_rate": dropout_rate,
-        }
-        self._backbone = build_backbone(
-            backbone,
-            image_size=image_size,
-            width=width,
-            first_stride=first_stride,
-            normalization=normalization,
-        )
-        self.trunk = self._backbone.model
-        self.conv5 = ConvolutionBlock(
-            round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
-        )
+        filters, normalization = round(_CONV5_FILTERS * trunk.width), trunk.normalization
+        self.conv5 = ConvolutionBlock(filters, 3, normalization=normalization, name="conv5")
         self.pool5 = keras.layers.MaxPool2D(3, 2, padding="same", name="pool5")
         self.fc6 = keras.layers.Dense(
             feature_dim, "relu", kernel_initializer="he_normal", name="fc6"
@@ -115,11 +81,6 @@ class AMNet(keras.Model):
         self.fusion.build((None, 2 * feature_dim))
         self.built = True
 
-    @property
-    def backbone(self):
-        """The trunk up to conv4 with its geometry, a `backbones.Backbone`."""
-        return self._backbone
-
     def convolve(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns pool5, float32 `[batch, convolved_dim]`: what the second stage leaves alone."""
         conv5 = self.conv5(self.trunk(images, training=training), training=training)
@@ -149,9 +110,7 @@ class AMNet(keras.Model):
         """Returns what any edit needs of the images; see `represent`."""
         return self.represent(self.convolve(images))
 
-    def query_embedding(
-        self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor
-    ) -> tf.Tensor:
+    def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns r' = W [r, p M] + b, float32 `[batch, feature_dim]`; r where nothing is edited.
 
         Fusion is never trained without an edit, so an unedited image searches as it is.
@@ -165,20 +124,15 @@ class AMNet(keras.Model):
         edited = tf.reduce_any(manipulation != KEEP, axis=1, keepdims=True)  # [B, 1]
         return tf.where(edited, fused, feature)
 
-    def gallery_embedding(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def gallery_embedding(
+        self, features: Features, manipulation: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Returns r, float32 `[batch, feature_dim]`: the images' embeddings as they are."""
         return features["embedding"]
 
-    def encode_query(self, images: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
-        """Returns float32 `[batch, feature_dim]`, the query vectors of edited images."""
-        return self.query_embedding(self.image_features(images), manipulation)
-
-    def encode_gallery(self, images: tf.Tensor, manipulation: Any = None) -> tf.Tensor:
-        """Returns float32 `[batch, feature_dim]`; the manipulation plays no part in the gallery."""
-        return self.gallery_embedding(self.image_features(images))
-
-    def call(self, images: tf.Tensor) -> tf.Tensor:
-        return self.encode_gallery(images)
+    def attribute_logits(self, features: Features) -> tf.Tensor:
+        """Returns the softmax classifiers' logits on r, float32 `[batch, total values]`."""
+        return features["logits"]
 
     def move_origin(self, origin: np.ndarray) -> None:
         """Makes `origin`, float32 `[feature_dim]`, the zero of r.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.features import extract_features, load_stored, store

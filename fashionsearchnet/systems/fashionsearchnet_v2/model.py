@@ -1,15 +1,14 @@
 """FashionSearchNet-v2: attention, local representations, memory, global representation."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.networks.backbones import build_backbone
+from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock
 from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
@@ -25,29 +24,26 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     pool_whole,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
+from fashionsearchnet.systems.system import Features, System
 
 MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
 _CONV5_FILTERS = 384  # [Ak21] Sec. 4.1
 _CONV6_FILTERS = 512  # and conv7
 
 
-class FashionSearchNetV2(keras.Model):
-    """The network of [Ak21] (Figure 2) in any of the variants of its ablation.
+class FashionSearchNetV2(System):
+    """The network of [Ak21] (Figure 2) in any of the variants of its ablation."""
 
-    Images are float32 `[batch, image_size, image_size, 3]`, RGB in 0..255 less `channel_means`.
-    """
+    tasks = ("manipulation", "attribute")
+    has_attention = True
 
     def __init__(
         self,
         space: AttributeSpace,
         *,
         variant: str = "full",
-        backbone: str = "alexnet",
-        image_size: int = 227,
-        width: float = 1.0,
-        first_stride: int = 4,
-        normalization: str = "none",
-        channel_means: Sequence[float] = (127.5, 127.5, 127.5),
+        image_input: ImageInput | Mapping[str, Any] = PAPER_INPUT,
+        trunk: Trunk | Mapping[str, Any] = PAPER_TRUNK,
         map_threshold: float = 0.2,
         map_scaling: str = "max",
         region_size: int = 3,
@@ -61,10 +57,8 @@ class FashionSearchNetV2(keras.Model):
         Args:
           space: the attributes.
           variant: a key of `variants.VARIANTS`.
-          backbone: see `backbones.build_backbone`, as are `width`, `first_stride` and
-            `normalization`; the width also scales conv5-conv7.
-          image_size: side of the square input in pixels.
-          channel_means: what the input pipeline subtracts; kept here so that it travels along.
+          image_input: what the network wants to see.
+          trunk: see `networks.backbones`; its width also scales conv5-conv7.
           map_threshold: share of an activation map's maximum that counts as attention.
           map_scaling: 'max' (the paper's) or 'min_max', see `regions.threshold_maps`.
           region_size: cells per side of a pooled region.
@@ -76,24 +70,12 @@ class FashionSearchNetV2(keras.Model):
         Raises:
           ValueError: if an argument is out of its range, or the maps are too wide to find regions.
         """
-        super().__init__(name="fashionsearchnet_v2")
         check_choice("map_scaling", map_scaling, regions.MAP_SCALINGS)
         check_range("map_threshold", map_threshold, 0.0, MAX_MAP_THRESHOLD)
         check_range("dropout_rate", dropout_rate, 0.0, 0.95)
-        self.space = space
-        self.variant = get_variant(variant)
-        self.image_size = image_size
-        self.channel_means = tuple(float(m) for m in channel_means)
-        self.map_threshold, self.map_scaling = map_threshold, map_scaling
-        self.region_size = region_size
-        self.arguments = {
+        image_input, trunk = ImageInput.of(image_input), Trunk.of(trunk)
+        arguments = {
             "variant": variant,
-            "backbone": backbone,
-            "image_size": image_size,
-            "width": width,
-            "first_stride": first_stride,
-            "normalization": normalization,
-            "channel_means": list(self.channel_means),
             "map_threshold": map_threshold,
             "map_scaling": map_scaling,
             "region_size": region_size,
@@ -102,15 +84,12 @@ class FashionSearchNetV2(keras.Model):
             "dropout_rate": dropout_rate,
             "global_dim": global_dim,
         }
-        self._backbone = build_backbone(
-            backbone,
-            image_size=image_size,
-            width=width,
-            first_stride=first_stride,
-            normalization=normalization,
-        )
-        self.trunk = self._backbone.model
-        self._check_maps(first_stride)
+        super().__init__("fashionsearchnet_v2", space, image_input, trunk, arguments)
+        self.variant = get_variant(variant)
+        self.map_threshold, self.map_scaling = map_threshold, map_scaling
+        self.region_size = region_size
+        self._check_maps(trunk.first_stride)
+        width, normalization = trunk.width, trunk.normalization
         self.conv5 = ConvolutionBlock(
             round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
         )
@@ -140,8 +119,8 @@ class FashionSearchNetV2(keras.Model):
         cells = self.trunk.output_shape[2]
         if cells > regions.MAX_WIDTH:
             raise ValueError(
-                f"--image_size={self.image_size} with --first_stride={first_stride} gives maps of "
-                f"{cells} cells a side; regions are found on at most {regions.MAX_WIDTH}. Use a "
+                f"--image_size={self.image_input.size} and --first_stride={first_stride} give maps "
+                f"of {cells} cells a side; regions are found on at most {regions.MAX_WIDTH}. Use a "
                 "smaller image or a larger stride."
             )
 
@@ -157,27 +136,20 @@ class FashionSearchNetV2(keras.Model):
         self.built = True
 
     @property
-    def backbone(self):
-        """The trunk up to conv4 with its geometry, a `backbones.Backbone`."""
-        return self._backbone
+    def title(self) -> str:
+        """The variant's row in Table 1, or its name for ours."""
+        return self.variant.title
 
-    def copy_parts(self, other: "FashionSearchNetV2", *names: str) -> None:
-        """Takes over the weights of the named parts of another instance, such as 'trunk'.
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """All but the variants without a global representation have three."""
+        stages = ("localization", "representations", "global")
+        return stages if self.variant.global_ranking else stages[:2]
 
-        Raises:
-          ValueError: if a part has other variables there; nothing is taken over then.
-        """
-        parts = [(getattr(self, name), getattr(other, name)) for name in names]
-        for name, (part, source) in zip(names, parts, strict=True):
-            for mine, theirs in itertools.zip_longest(part.variables, source.variables):
-                if _name_and_shape(mine) != _name_and_shape(theirs):
-                    raise ValueError(
-                        f"{name}: {_name_and_shape(theirs)} in the run to start from does not fit "
-                        f"{_name_and_shape(mine)} here; use the same settings."
-                    )
-        for part, source in parts:
-            for mine, theirs in zip(part.variables, source.variables, strict=True):
-                mine.assign(theirs)
+    @property
+    def gallery_depends_on_edit(self) -> bool:
+        """True where lambda depends on the edit and weighs the gallery too."""
+        return self._merge.depends_on_edit
 
     def localize(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
         """Runs the first stage's part of the network.
@@ -231,23 +203,17 @@ class FashionSearchNetV2(keras.Model):
         """
         return self._features(self.localize(images))
 
-    def attention(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns what explains the model: `maps` `[batch, A, h, w]`, `boxes`, `logits`.
-
-        The logits are those of the attention's own classifier, which chose the maps' values.
-        """
-        return self._attention(self.localize(images))
-
     def features_and_attention(
         self, images: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """Returns `image_features` and `attention` of one pass through the trunk."""
+        """Returns `image_features` and what explains the model, of one pass through the trunk.
+
+        The logits of the attention are those of its own classifier, which chose the maps' values.
+        """
         located = self.localize(images)
         return self._features(located), self._attention(located)
 
-    def query_embedding(
-        self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor
-    ) -> tf.Tensor:
+    def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns F_{I,t}, float32 `[batch, dim]`: the edited images' embeddings.
 
         Args:
@@ -257,7 +223,7 @@ class FashionSearchNetV2(keras.Model):
         return self._merge.query(self.memory(features["embedding"], manipulation), manipulation)
 
     def gallery_embedding(
-        self, features: Mapping[str, tf.Tensor], manipulation: tf.Tensor | None = None
+        self, features: Features, manipulation: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Returns F_I, float32 `[batch, dim]`: the images' embeddings as they are.
 
@@ -268,21 +234,13 @@ class FashionSearchNetV2(keras.Model):
             manipulation = tf.fill(tf.shape(embedding)[:2], KEEP)
         return self._merge.gallery(embedding, manipulation)
 
-    @property
-    def gallery_depends_on_edit(self) -> bool:
-        """Whether the gallery has a representation of its own for each edited attribute."""
-        return self._merge.depends_on_edit
+    def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns fc10 of an attribute, float32 `[batch, representation_dim]`."""
+        return features["embedding"][:, attribute]
 
-    def encode_query(self, images: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
-        """Returns float32 `[batch, dim]`, the query vectors of edited images."""
-        return self.query_embedding(self.image_features(images), manipulation)
-
-    def encode_gallery(self, images: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns float32 `[batch, dim]`, the vectors of images as they are."""
-        return self.gallery_embedding(self.image_features(images), manipulation)
-
-    def call(self, images: tf.Tensor) -> tf.Tensor:
-        return self.encode_gallery(images)
+    def attribute_logits(self, features: Features) -> tf.Tensor:
+        """Returns the logits of the classifiers on fc10, float32 `[batch, total values]`."""
+        return features["logits"]
 
     def _features(self, located: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self.represent(located)
@@ -295,16 +253,10 @@ class FashionSearchNetV2(keras.Model):
         return {"maps": maps, "boxes": self._on_image(boxes), "logits": located["logits"]}
 
     def _on_image(self, boxes: tf.Tensor) -> tf.Tensor:
+        geometry = self.backbone.geometry
         return regions.image_boxes(
             boxes,
-            first_centre=self._backbone.first_centre,
-            cell_stride=self._backbone.cell_stride,
-            image_size=self.image_size,
+            first_centre=geometry.first_centre,
+            cell_stride=geometry.cell_stride,
+            image_size=geometry.image_size,
         )
-
-
-def _name_and_shape(variable: keras.Variable | None) -> str:
-    """The last two parts of a variable's path, and its shape."""
-    if variable is None:
-        return "nothing"
-    return f"{'/'.join(variable.path.split('/')[-2:])} {tuple(variable.shape)}"

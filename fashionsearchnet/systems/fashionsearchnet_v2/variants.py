@@ -38,11 +38,6 @@ class Variant:
         """Which maps feed the heads: False for the whole map, True for the region."""
         return (True, False) if self.fusion else (self.localization,)
 
-    @property
-    def last_stage(self) -> str:
-        """The stage after which all of it is trained."""
-        return "global" if self.global_ranking else "representations"
-
     def shares_representations(self, other: "Variant") -> bool:
         """Returns whether the second stage trains the same in both."""
         keys = ("ranking", "pooling", "normalized_triplets")
