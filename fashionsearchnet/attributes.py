@@ -19,10 +19,27 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from fashionsearchnet import files
-from fashionsearchnet.checks import suggestion
+from fashionsearchnet.checks import check_choice, suggestion
 
 MISSING = -1  # in value vectors: this image has no such attribute, or its label is unknown
 KEEP = -1  # in manipulations: leave this attribute as it is
+HIT_RULES = {
+    "identical": "all attributes agree, and what the target lacks the image must lack too",
+    "labelled": "all attributes that the target states agree; what it lacks may be anything",
+}
+_LONGEST_PAIR = 500  # characters of attribute=value
+
+
+class NameProblem(ValueError):
+    """A text that should name an attribute, a value or an edit, and does not.
+
+    Attributes:
+      kind: "malformed_pair", "unknown_attribute", "unknown_value" or "duplicate_edit".
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,12 +119,13 @@ class AttributeSpace:
         """Returns the index of an attribute.
 
         Raises:
-          ValueError: listing the attributes that exist.
+          NameProblem: listing the attributes that exist.
         """
         if name not in self.names:
-            raise ValueError(
+            raise NameProblem(
+                "unknown_attribute",
                 f"there is no attribute {name!r}{suggestion(name, self.names)}; "
-                f"attributes: {', '.join(self.names)}."
+                f"attributes: {', '.join(self.names)}.",
             )
         return self.names.index(name)
 
@@ -115,13 +133,14 @@ class AttributeSpace:
         """Returns the index of a value within its attribute.
 
         Raises:
-          ValueError: listing the attributes, or the values of the attribute, that exist.
+          NameProblem: listing the attributes, or the values of the attribute, that exist.
         """
         values = self.values[self.attribute_index(name)]
         if value not in values:
-            raise ValueError(
+            raise NameProblem(
+                "unknown_value",
                 f"attribute {name!r} has no value {value!r}{suggestion(value, values)}; "
-                f"values: {', '.join(values)}."
+                f"values: {', '.join(values)}.",
             )
         return values.index(value)
 
@@ -145,25 +164,45 @@ class AttributeSpace:
         raise ValueError(f"{this} and {that} have different attribute spaces: {what}.")
 
 
-def parse_manipulation(space: AttributeSpace, edits: Iterable[str]) -> np.ndarray:
+def parse_pair(space: AttributeSpace, text: str, what: str = "an edit") -> tuple[int, int]:
+    """Returns the indices of the attribute and the value of a text like `neckline=v-neck`.
+
+    Args:
+      space: the attributes.
+      text: of at most 500 characters.
+      what: what the message calls the text.
+
+    Raises:
+      NameProblem: for a text without '=', or an unknown attribute or value, listing those there
+        are.
+    """
+    name, equals, value = (part.strip() for part in text[:_LONGEST_PAIR].partition("="))
+    if not equals or len(text) > _LONGEST_PAIR:
+        raise NameProblem(
+            "malformed_pair",
+            f"{what} must read attribute=value, such as {space.names[0]}={space.values[0][0]}; "
+            f"got {text[:100]!r}. Attributes: {', '.join(space.names)}.",
+        )
+    return space.attribute_index(name), space.value_index(name, value)
+
+
+def parse_manipulation(
+    space: AttributeSpace, edits: Iterable[str], what: str = "an edit"
+) -> np.ndarray:
     """Returns the manipulation, int32 `[num_attributes]`, of edits like `neckline=v-neck`.
 
     Raises:
-      ValueError: for an edit without '=', an unknown attribute or value (listing those that
-        exist), or two edits of one attribute.
+      NameProblem: as `parse_pair`, and for two edits of one attribute.
     """
     manipulation = np.full(space.num_attributes, KEEP, np.int32)
     for edit in edits:
-        name, equals, value = edit.partition("=")
-        if not equals:
-            raise ValueError(
-                f"an edit must read attribute=value, such as {space.names[0]}={space.values[0][0]};"
-                f" got {edit!r}. Attributes: {', '.join(space.names)}."
-            )
-        attribute = space.attribute_index(name.strip())
+        attribute, value = parse_pair(space, edit, what)
         if manipulation[attribute] != KEEP:
-            raise ValueError(f"attribute {name.strip()!r} is set twice; give it one value.")
-        manipulation[attribute] = space.value_index(name.strip(), value.strip())
+            name = space.names[attribute]
+            raise NameProblem(
+                "duplicate_edit", f"attribute {name!r} is set twice; give it one value."
+            )
+        manipulation[attribute] = value
     return manipulation
 
 
@@ -175,6 +214,22 @@ def apply_manipulation(values: np.ndarray, manipulation: np.ndarray) -> np.ndarr
       manipulation: int `[..., num_attributes]`, broadcast against `values`.
     """
     return np.where(manipulation == KEEP, values, manipulation)
+
+
+def differs(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
+    """Returns bool `[...]`: which labels keep an image from being a hit of the target.
+
+    Args:
+      targets: int `[...]`, the wanted values, -1 for none.
+      labels: int `[...]`, broadcast against `targets`.
+      hit_rule: one of HIT_RULES.
+
+    Raises:
+      ValueError: for an unknown hit rule.
+    """
+    check_choice("hit_rule", hit_rule, HIT_RULES)
+    different = targets != labels
+    return different & (targets != MISSING) if hit_rule == "labelled" else different
 
 
 def check_manipulations(

@@ -15,14 +15,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fashionsearchnet.attributes import KEEP, MISSING, apply_manipulation
+from fashionsearchnet.attributes import (
+    HIT_RULES,
+    KEEP,
+    MISSING,
+    apply_manipulation,
+    differs,
+)
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.index.arrays import differs_from_previous
 
-HIT_RULES = {
-    "identical": "all attributes agree, and what the target lacks the image must lack too",
-    "labelled": "all attributes that the target states agree; what it lacks may be anything",
-}
 _CHUNK_CELLS = 4_000_000  # cells of a block of comparisons, to bound memory
 _MAX_GROUPS = 10_000  # sets of attributes; each has a mean and an interval of its own
 
@@ -128,7 +130,7 @@ def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) ->
     """
     number = np.zeros(np.broadcast_shapes(targets.shape[:-1], labels.shape[:-1]), np.int16)
     for attribute in range(targets.shape[-1]):
-        number += _differs(targets[..., attribute], labels[..., attribute], hit_rule)
+        number += differs(targets[..., attribute], labels[..., attribute], hit_rule)
     return number
 
 
@@ -208,15 +210,6 @@ def enumerate_manipulations(
     )
 
 
-def _differs(target: np.ndarray, label: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns bool `[...]`: whether one attribute keeps an image from being a hit."""
-    check_choice("hit_rule", hit_rule, HIT_RULES)
-    different = target != label
-    if hit_rule == "labelled":
-        different &= target != MISSING
-    return different
-
-
 def _attribute_groups(num_attributes: int, num_changes: int) -> tuple[tuple[int, ...], ...]:
     """Returns all sets of `num_changes` of the attributes 0, 1, ..., in lexicographic order.
 
@@ -256,7 +249,7 @@ def _changes(
         for num_filled in range(most_filled + 1):
             query, column = np.nonzero(differences == num_changes - num_filled)
             own, other = labels[query], combinations[column]  # [P, A]
-            changed = _differs(own, other, hit_rule)
+            changed = differs(own, other, hit_rule)
             lacking = other == MISSING if add_missing else (other == MISSING) | (own == MISSING)
             possible = ~(changed & lacking).any(axis=1)
             fillable = (own == MISSING) & (other != MISSING)
