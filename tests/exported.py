@@ -12,9 +12,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from fakes import SPACE
+from small_networks import network
 
 from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.system import System
 
 
 def tiny_system(seed: int = 0) -> FashionSearchNetV2:
@@ -22,9 +25,7 @@ def tiny_system(seed: int = 0) -> FashionSearchNetV2:
     keras.utils.set_random_seed(seed)
     system = FashionSearchNetV2(
         SPACE,
-        image_size=40,
-        width=0.05,
-        first_stride=2,
+        **network(),
         hidden_dims=(8, 8),
         representation_dim=6,
         global_dim=5,
@@ -53,33 +54,31 @@ def _exported(seed: int) -> Path:
         return export.export_system(tiny_system(seed), folder)
 
 
-class PlainSystem(keras.Model):
-    """The least that the contract asks for: no attention, no variant; an edit moves the query."""
+class PlainSystem(System):
+    """The least that an export needs: no attention, no trunk; an edit moves the query."""
 
-    image_size, channel_means, space = 16, (100.0, 110.0, 120.0), SPACE
+    tasks = ("manipulation",)
+    title = "Plain"
+    stages = ("only",)
 
     def __init__(self, seed: int = 0):
-        super().__init__(name="plain")
+        image_input = ImageInput(16, mean=(100.0, 110.0, 120.0))
+        super().__init__("plain", SPACE, image_input, {"seed": seed})
         keras.utils.set_random_seed(seed)
-        self.arguments = {"seed": seed}
         self.logits = keras.layers.Dense(SPACE.total_values)
         self.projection = keras.layers.Dense(40)
         self.logits.build((None, 3))
         self.projection.build((None, SPACE.total_values + SPACE.num_attributes))
 
     def image_features(self, images):
-        logits = self.logits(tf.reduce_mean(images, axis=[1, 2]) / 100.0)
-        return {"embedding": logits, "logits": logits}
+        return {"read": self.logits(tf.reduce_mean(images, axis=[1, 2]) / 100.0)}
+
+    def attribute_logits(self, features):
+        return features["read"]
 
     def query_embedding(self, features, manipulation):
         edit = tf.cast(manipulation + 1, tf.float32)
-        return self.projection(tf.concat([features["embedding"], edit], axis=1))
+        return self.projection(tf.concat([features["read"], edit], axis=1))
 
-    def gallery_embedding(self, features):
-        return self.query_embedding(features, -tf.ones_like(features["logits"][:, :3], tf.int32))
-
-    def encode_query(self, images, manipulation):
-        return self.query_embedding(self.image_features(images), manipulation)
-
-    def encode_gallery(self, images):
-        return self.gallery_embedding(self.image_features(images))
+    def gallery_embedding(self, features, manipulation=None):
+        return self.query_embedding(features, -tf.ones_like(features["read"][:, :3], tf.int32))

@@ -7,7 +7,6 @@ Everywhere, B is the number of images, A the number of attributes and C that of 
 `manipulation` is int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
 """
 
-import itertools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,7 +14,6 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.networks.backbones import Trunk, build_backbone
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 
 TASKS = {
@@ -47,28 +45,20 @@ class System(keras.Model):
         name: str,
         space: AttributeSpace,
         image_input: ImageInput,
-        trunk: Trunk,
         arguments: Mapping[str, Any],
     ):
-        """Builds the trunk; a subclass builds the rest.
+        """Keeps what every system has; a subclass builds its network.
 
         Args:
           name: the key of the system.
           space: the attributes.
           image_input: what the network wants to see.
-          trunk: which network the system stands on.
-          arguments: the other arguments of the subclass.
+          arguments: the other arguments of the subclass, as JSON can hold them.
         """
         super().__init__(name=name)
         self.space = space
         self.image_input = image_input
-        self.arguments: dict[str, Any] = {
-            "image_input": image_input.to_dict(),
-            "trunk": trunk.to_dict(),
-            **arguments,
-        }
-        self.backbone = build_backbone(trunk, image_input.size)
-        self.trunk = self.backbone.model
+        self.arguments: dict[str, Any] = {"image_input": image_input.to_dict(), **arguments}
 
     @property
     def title(self) -> str:
@@ -90,8 +80,8 @@ class System(keras.Model):
 
     @property
     def map_geometry(self) -> MapGeometry | None:
-        """Where the cells of the maps of `attention` lie; None without attention."""
-        return self.backbone.geometry if self.has_attention else None
+        """Where the cells of the maps of `attention` lie; None where that is not known."""
+        return None
 
     def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what any question needs of images; each goes through the network once.
@@ -174,33 +164,8 @@ class System(keras.Model):
         if task not in self.tasks:
             raise self._unanswered(task)
 
-    def copy_parts(self, other: "System", *names: str) -> None:
-        """Takes over the weights of the named parts of another instance, such as 'trunk'.
-
-        Raises:
-          ValueError: if a part has other variables there; nothing is taken over then.
-        """
-        parts = [(getattr(self, name), getattr(other, name)) for name in names]
-        for name, (part, source) in zip(names, parts, strict=True):
-            for mine, theirs in itertools.zip_longest(part.variables, source.variables):
-                if _name_and_shape(mine) != _name_and_shape(theirs):
-                    raise ValueError(
-                        f"{name}: {_name_and_shape(theirs)} in the run to start from does not fit "
-                        f"{_name_and_shape(mine)} here; use the same settings."
-                    )
-        for part, source in parts:
-            for mine, theirs in zip(part.variables, source.variables, strict=True):
-                mine.assign(theirs)
-
     def _unanswered(self, task: str) -> ValueError:
         return ValueError(
             f"{self.title} does not answer the task {task!r} ({TASKS[task]}); it answers "
             f"{', '.join(self.tasks)}."
         )
-
-
-def _name_and_shape(variable: keras.Variable | None) -> str:
-    """The last two parts of a variable's path, and its shape."""
-    if variable is None:
-        return "nothing"
-    return f"{'/'.join(variable.path.split('/')[-2:])} {tuple(variable.shape)}"

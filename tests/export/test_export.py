@@ -13,20 +13,20 @@ from exported import PlainSystem, export_tiny, tiny_system
 from fakes import SPACE
 
 from fashionsearchnet import evaluation, systems
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.attributes import AttributeSpace, predicted_values, softmax_blocks
 from fashionsearchnet.data import preprocess
-from fashionsearchnet.evaluation.methods import predicted_values, softmax_blocks
 from fashionsearchnet.export import precision
 from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.export.signatures import ServedSystem
+from fashionsearchnet.networks.image_input import ImageInput
 
 ROOT = Path(__file__).parents[2]
 EDITS = np.array([[-1, -1, -1], [2, -1, -1], [-1, 1, 3], [0, 0, 0]], np.int32)
 
 
 def load_images(system, images):
-    size, means = system.image_size, system.channel_means
-    return tf.stack([preprocess.load_image(tf.constant(data), size, means) for data in images])
+    image_input = system.image_input
+    return tf.stack([preprocess.load_image(tf.constant(data), image_input) for data in images])
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,8 @@ def test_assets_say_what_the_numbers_mean(folder):
     assert made == {
         "system": "fashionsearchnet_v2",
         "variant": "full",
-        "image_size": 40,
-        "channel_means": [127.5, 127.5, 127.5],
+        "title": "Full",
+        "image_input": ImageInput(40).to_dict(),
         "dim": 5,
         "precision": "float32",
         "geometry": {"first_centre": 11.5, "cell_stride": 8.0},

@@ -48,7 +48,7 @@ def test_the_cpp_loader_gives_the_numbers_of_python(program, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     system = tiny_system()
-    picture = preprocess.load_image(tf.constant(image), system.image_size, system.channel_means)
+    picture = preprocess.load_image(tf.constant(image), system.image_input)
     expected = system.encode_gallery(picture[None]).numpy()[0]
     found = np.array(done.stdout.split(), np.float32)
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)

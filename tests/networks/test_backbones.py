@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashionsearchnet.networks.backbones import Backbone, build_backbone, load_pretrained
+from fashionsearchnet.networks.backbones import Backbone, Trunk, build_backbone, load_pretrained
+from fashionsearchnet.networks.image_input import MapGeometry
 
 WIDTH = 0.125  # 12, 32, 48 and 48 filters
 
@@ -57,7 +58,7 @@ def by_hand(layers, images):
 
 
 def test_published_weights_compute_what_two_groups_on_bgr_images_do(published, tmp_path, rng):
-    backbone = build_backbone("alexnet", image_size=67, width=WIDTH)
+    backbone = build_backbone(Trunk(width=WIDTH), 67)
     path = save(tmp_path / "alexnet.npy", published)
     assert load_pretrained(backbone, path) == ["conv1", "conv2", "conv3", "conv4"]
     images = rng.uniform(-120, 120, (2, 67, 67, 3)).astype(np.float32)
@@ -89,7 +90,7 @@ def test_published_weights_that_do_not_fit(published, tmp_path):
     other.touch()
     cases.append(({}, other, r"must be \*\.weights\.h5, or \*\.npy for backbone alexnet"))
     for arguments, path, message in cases:
-        backbone = build_backbone("alexnet", image_size=67, **({"width": WIDTH} | arguments))
+        backbone = build_backbone(Trunk(**({"width": WIDTH} | arguments)), 67)
         before = backbone.model.get_weights()[0]
         with pytest.raises(ValueError, match=message):
             load_pretrained(backbone, path)
@@ -98,7 +99,7 @@ def test_published_weights_that_do_not_fit(published, tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    backbone = build_backbone("alexnet", image_size=67, width=WIDTH)
+    backbone = build_backbone(Trunk(width=WIDTH), 67)
     with pytest.raises(FileNotFoundError, match=r"alexnet\.npy do not exist"):
         load_pretrained(backbone, tmp_path / "alexnet.npy")
 
@@ -106,7 +107,7 @@ def test_a_missing_file(tmp_path):
 @pytest.mark.parametrize("normalization", ["none", "batch"])
 def test_keras_weights_survive_a_file(tmp_path, rng, normalization):
     first, second = (
-        build_backbone("alexnet", image_size=39, width=0.05, first_stride=2, normalization=n)
+        build_backbone(Trunk(width=0.05, first_stride=2, normalization=n), 39)
         for n in [normalization] * 2
     )
     path = tmp_path / "trunk.weights.h5"
@@ -118,8 +119,8 @@ def test_keras_weights_survive_a_file(tmp_path, rng, normalization):
 
 def test_keras_weights_of_another_model(tmp_path):
     path = tmp_path / "trunk.weights.h5"
-    build_backbone("alexnet", image_size=39, width=0.05, first_stride=2).model.save_weights(path)
-    wider = build_backbone("alexnet", image_size=39, width=WIDTH, first_stride=2)
+    build_backbone(Trunk(width=0.05, first_stride=2), 39).model.save_weights(path)
+    wider = build_backbone(Trunk(width=WIDTH, first_stride=2), 39)
     with pytest.raises(ValueError, match=r"trunk\.weights\.h5 does not fit backbone alexnet"):
         load_pretrained(wider, path)
     path.write_bytes(path.read_bytes()[:2000])
@@ -131,14 +132,12 @@ def test_keras_weights_of_another_model(tmp_path):
     ("image_size", "first_stride", "cells"), [(227, 4, 13), (80, 2, 8), (67, 4, 3), (25, 1, 3)]
 )
 def test_map_sizes(image_size, first_stride, cells):
-    backbone = build_backbone(
-        "alexnet", image_size=image_size, width=0.05, first_stride=first_stride
-    )
+    backbone = build_backbone(Trunk(width=0.05, first_stride=first_stride), image_size)
     assert backbone.model.output_shape == (None, cells, cells, 19)
 
 
 def test_the_paper_has_the_published_numbers_of_filters():
-    model = build_backbone("alexnet", image_size=227).model
+    model = build_backbone(Trunk(), 227).model
     filters = [model.get_layer(f"conv{i}").convolution.kernel.shape[-1] for i in range(1, 5)]
     assert filters == [96, 256, 384, 384]
     assert model.output_shape == (None, 13, 13, 384)
@@ -156,7 +155,8 @@ def test_the_paper_has_the_published_numbers_of_filters():
 )
 def test_backbones_that_cannot_be(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        build_backbone(name, **arguments)
+        image_size = arguments.pop("image_size")
+        build_backbone(Trunk(name, **arguments), image_size)
 
 
 def seen_by(backbone: Backbone, images, cell):
@@ -175,16 +175,14 @@ def seen_by(backbone: Backbone, images, cell):
 )
 def test_cells_look_at_pixels_around_their_centre(rng, first_stride, image_size, cell):
     keras.utils.set_random_seed(0)
-    backbone = build_backbone(
-        "alexnet", image_size=image_size, width=0.05, first_stride=first_stride
-    )
+    backbone = build_backbone(Trunk(width=0.05, first_stride=first_stride), image_size)
     images = rng.normal(0.0, 60.0, (4, image_size, image_size, 3)).astype(np.float32)
     top, bottom, left, right = seen_by(backbone, images, cell)
     field = 11 + 30 * first_stride
     assert bottom - top + 1 == right - left + 1 == field  # not cut by the border
     for first, last, position in ((top, bottom, cell[0]), (left, right, cell[1])):
         centre = (first + last + 1) / 2  # the outer edges of the pixels
-        assert centre == backbone.first_centre + position * backbone.cell_stride
+        assert centre == backbone.geometry.first_centre + position * backbone.geometry.cell_stride
 
 
 def centre_taps_only(model):
@@ -203,20 +201,22 @@ def centre_taps_only(model):
 
 @pytest.mark.parametrize(("image_size", "cells"), [(64, 2), (75, 3)])
 def test_a_network_of_keras_applications(rng, image_size, cells):
-    backbone = build_backbone("mobilenet_v2", image_size=image_size)
+    backbone = build_backbone(Trunk("mobilenet_v2"), image_size)
     assert backbone.model.output_shape == (None, cells, cells, 1280)
-    assert backbone.cell_stride == 32.0
+    assert backbone.geometry.cell_stride == 32.0
     centre_taps_only(backbone.model)
     # Small, so that the sums of the residual blocks stay below the limit of the activations.
     images = rng.uniform(1e-8, 2e-8, (1, image_size, image_size, 3)).astype(np.float32)
     top, bottom, left, right = seen_by(backbone, images, (0, 1))
     assert (top, left) == (bottom, right)
-    assert top + 0.5 == backbone.first_centre
-    assert left + 0.5 == backbone.first_centre + backbone.cell_stride
+    assert top + 0.5 == backbone.geometry.first_centre
+    assert left + 0.5 == backbone.geometry.first_centre + backbone.geometry.cell_stride
 
 
 def test_published_weights_are_for_alexnet(tmp_path):
-    backbone = Backbone(keras.Sequential([keras.Input((8, 8, 3))], name="other"), 0.5, 1.0)
+    backbone = Backbone(
+        keras.Sequential([keras.Input((8, 8, 3))], name="other"), MapGeometry(0.5, 1.0, 8)
+    )
     path = save(tmp_path / "alexnet.npy", {})
     with pytest.raises(ValueError, match="for backbone other"):
         load_pretrained(backbone, path)

@@ -1,18 +1,20 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from fakes import FakeDataset
+from fakes import SPACE, FakeDataset
 
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.features import extract_features, load_stored, store
+from fashionsearchnet.systems.system import System
 
 
-class Brightness:
+class Brightness(System):
     """A system as far as the extraction goes."""
 
-    image_size = 6
-    channel_means = (1.0, 2.0, 3.0)
+    tasks = ()
 
     def __init__(self):
+        super().__init__("brightness", SPACE, ImageInput(6, mean=(1.0, 2.0, 3.0)), {})
         self.traces = 0
 
     def image_features(self, images):

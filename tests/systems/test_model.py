@@ -1,9 +1,11 @@
 import json
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_networks import network
 
 from fashionsearchnet import systems
 from fashionsearchnet.attributes import AttributeSpace
@@ -20,20 +22,17 @@ from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
 )
 
 SIZE, DIM, GLOBAL_DIM = 39, 8, 12
-SETTINGS = {
-    "image_size": SIZE,
-    "width": 0.05,
-    "first_stride": 1,
-    "hidden_dims": (10, 6),
-    "representation_dim": DIM,
-    "global_dim": GLOBAL_DIM,
-}
+NETWORK: dict[str, Any] = {"image_size": SIZE, "first_stride": 1}
+HEADS = {"hidden_dims": (10, 6), "representation_dim": DIM, "global_dim": GLOBAL_DIM}
 
 
 def build(space, variant="full", **settings):
     """A tiny model whose activation maps are not all alike."""
     keras.utils.set_random_seed(0)
-    model = FashionSearchNetV2(space, variant=variant, **{**SETTINGS, **settings})
+    names = ("image_size", "first_stride", "width", "normalization", "mean", "backbone")
+    seen = {name: settings.pop(name) for name in names if name in settings}
+    arguments = {**network(**{**NETWORK, **seen}), **HEADS, **settings}
+    model = FashionSearchNetV2(space, variant=variant, **arguments)
     kernel = model.attention_maps.classifier.kernel
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
     return model
@@ -96,7 +95,6 @@ def test_keeping_every_attribute_gives_the_gallery_embedding(space, images, vari
     keep = tf.fill([5, 3], -1)
     gallery = model.encode_gallery(images)
     np.testing.assert_array_equal(model.encode_query(images, keep), gallery)
-    np.testing.assert_array_equal(model(images), gallery)
     edited = model.encode_query(images, tf.constant([[1, -1, -1]] * 5)).numpy()
     assert (np.abs(edited - gallery.numpy()).max(axis=1) > 0.1).all()
 
@@ -245,7 +243,7 @@ def test_the_attention_explains_the_boxes(space, images):
         ({"map_threshold": 1.0}, "map_threshold must be between 0.0 and 0.999"),
         (
             {"image_size": 520, "first_stride": 2},
-            "--image_size=520 with --first_stride=2 gives maps of 63 cells",
+            "--image_size=520 and --first_stride=2 give maps of 63 cells",
         ),
         ({"dropout_rate": 1.0}, "dropout_rate must be between"),
         ({"backbone": "vgg"}, "backbone must be one of"),
@@ -315,7 +313,7 @@ def test_variants_that_do_not(wanted, trained, cure):
 @pytest.fixture
 def saved(space, tmp_path):
     """A trained-looking model and the folder that holds it."""
-    model = build(space, "full_ff", normalization="batch", channel_means=(1.0, 2.0, 3.0))
+    model = build(space, "full_ff", normalization="batch", mean=(1.0, 2.0, 3.0))
     for i, variable in enumerate(model.variables):
         variable.assign(variable.value + 0.001 * (i + 1))
     systems.save_system(tmp_path, model, "global", dataset="fake/1.0.0")
@@ -333,7 +331,7 @@ def test_a_system_survives_its_folder(saved, images):
         "model.weights.h5",
     ]
     loaded = systems.load_system(workdir)
-    assert loaded.space == model.space and loaded.channel_means == (1.0, 2.0, 3.0)
+    assert loaded.space == model.space and loaded.image_input.mean == (1.0, 2.0, 3.0)
     assert loaded.arguments == model.arguments
     manipulation = tf.constant([[0, -1, 2]] * 5)
     np.testing.assert_array_equal(

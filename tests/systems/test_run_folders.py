@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import pytest
+from small_networks import network
 
 from fashionsearchnet import systems
 from fashionsearchnet.attributes import AttributeSpace
@@ -11,14 +12,14 @@ from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 
 SPACE = AttributeSpace.from_dict({"colour": ["red", "green"], "size": ["small", "large"]})
-TRUNK: dict[str, Any] = {"image_size": 32, "width": 0.05, "first_stride": 1}
+NETWORK = network(32, first_stride=1)
 
 
 def build(variant):
     if variant == "amnet":
-        return AMNet(SPACE, feature_dim=8, **TRUNK)
+        return AMNet(SPACE, feature_dim=8, **NETWORK)
     sizes: dict[str, Any] = {"hidden_dims": (4,), "representation_dim": 4, "global_dim": 8}
-    return FashionSearchNetV2(SPACE, variant=variant, **sizes, **TRUNK)
+    return FashionSearchNetV2(SPACE, variant=variant, **sizes, **NETWORK)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_only_the_last_stage_is_searched_with(variant, title, stages, tmp_path):
     for stage in stages[:-1]:
         systems.save_system(tmp_path, model, stage, "fakes")
         assert systems.load_system(tmp_path).arguments == model.arguments
-        message = f"has been through stage '{stage}' only, but {title} needs stage '{stages[-1]}'"
+        message = f"has finished stage '{stage}' only, but {title} needs stage '{stages[-1]}'"
         with pytest.raises(ValueError, match=message):
             systems.load_complete_system(tmp_path)
     systems.save_system(tmp_path, model, stages[-1], "fakes")

@@ -13,12 +13,13 @@ from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock, dropout
 from fashionsearchnet.systems.amnet.memory import AttributeMemory
-from fashionsearchnet.systems.system import Features, System
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
+from fashionsearchnet.systems.system import Features
 
 _CONV5_FILTERS = 384  # as FashionSearchNet-v2's, so that a comparison changes the method only
 
 
-class AMNet(System):
+class AMNet(ConvolutionalSystem):
     """The memory-augmented attribute manipulation network of [Zhao17], as README.md reads it."""
 
     tasks = ("manipulation",)

@@ -1,9 +1,8 @@
 """The two stages: classification of images, then manipulation with the memory."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -12,8 +11,8 @@ from fashionsearchnet.checks import check_range
 from fashionsearchnet.networks.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.image_stage import ImageStage, classification
+from fashionsearchnet.training import EditSampler, EditTriplets, Stage, Update
 from fashionsearchnet.training.distribution import replica_seed
-from fashionsearchnet.training.edits import EditSampler, EditTriplets
 
 
 @dataclasses.dataclass
@@ -23,19 +22,21 @@ class ClassificationStage(ImageStage):
     model: AMNet
     name: str = "classification"
 
-    def trainable_variables(self) -> Sequence[keras.Variable]:
+    def updates(self) -> Sequence[Update]:
+        """Returns the only update: of everything but memory and fusion."""
         model = self.model
         parts = (model.trunk, model.conv5, model.fc6, model.fc7, model.classifiers)
-        return [v for part in parts for v in part.trainable_variables]
+        return [Update(self.loss, [v for part in parts for v in part.trainable_variables])]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of the loss and of the accuracy; see `Update`."""
         convolved = self.model.convolve(batch["image"], training=True)
         logits = self.model.represent(convolved, seed=replica_seed(seed))["logits"]
         loss, accuracy = self.classification(logits, batch["attributes"])
         return loss, {"accuracy": accuracy}
 
 
-class ManipulationStage:
+class ManipulationStage(Stage):
     """Trains the edited feature r' by classification of the target and by ranking, jointly.
 
     Moves everything behind the convolutions: fc6, fc7, classifiers, memory and fusion. It works on
@@ -66,10 +67,11 @@ class ManipulationStage:
           values: int32 `[num, attributes]`, -1 for missing.
           global_batch_size: triplets per step over all replicas.
           seed: of the triplets.
-          negatives: see `sampling.EditSampler`.
-          num_changes: attributes changed at once, at most.
-          margin: by how much the positive must be nearer to r' than the negative. Distances between
-            images are about 15 after the first stage; at 1 few triplets teach anything.
+          negatives: a key of `training.NEGATIVES`.
+          num_changes: attributes changed at once, at most; see `training.EditSampler`.
+          margin: by how much the positive must be nearer to r' than the negative, as a Euclidean
+            distance. Images are about 15 apart after the first stage, so with a margin of 1 nearly
+            all triplets have no loss.
           triplet_weight: of the ranking loss; that of the classification is 1.
 
         Raises:
@@ -88,6 +90,8 @@ class ManipulationStage:
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
+        """Returns endless batches of stored features from a step on; see `Stage.examples`."""
+
         def load(triplets: EditTriplets) -> dict[str, np.ndarray]:
             anchor_values = self._values[triplets.anchor]
             return {
@@ -106,15 +110,14 @@ class ManipulationStage:
             context=context,
         )
 
-    def trainable_variables(self) -> Sequence[keras.Variable]:
+    def updates(self) -> Sequence[Update]:
+        """Returns the only update: of everything behind the convolutions."""
         model = self.model
         parts = (model.fc6, model.fc7, model.classifiers, model.memory, model.fusion)
-        return [v for part in parts for v in part.trainable_variables]
-
-    def learning_rate_multipliers(self) -> Mapping[str, float]:
-        return {}
+        return [Update(self.loss, [v for part in parts for v in part.trainable_variables])]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of the joint loss and of its parts; see `Update`."""
         images = tf.concat([batch[name] for name in ("anchor", "positive", "negative")], axis=0)
         embedding = self.model.represent(images)["embedding"]
         anchor, positive, negative = tf.split(embedding, 3)
@@ -131,7 +134,7 @@ class ManipulationStage:
             "l_t": ranking / self.global_batch_size,
             "triplet_accuracy": tf.reduce_sum(tf.cast(near < far, tf.float32))
             / self.global_batch_size,
-            # Beside the margin: how far apart the two are on average.
+            # To compare with the margin.
             "positive_distance": tf.reduce_sum(near) / self.global_batch_size,
             "negative_distance": tf.reduce_sum(far) / self.global_batch_size,
         }

@@ -10,6 +10,7 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
 from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking
@@ -24,14 +25,14 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     pool_whole,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
-from fashionsearchnet.systems.system import Features, System
+from fashionsearchnet.systems.system import Features
 
 MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
 _CONV5_FILTERS = 384  # [Ak21] Sec. 4.1
 _CONV6_FILTERS = 512  # and conv7
 
 
-class FashionSearchNetV2(System):
+class FashionSearchNetV2(ConvolutionalSystem):
     """The network of [Ak21] (Figure 2) in any of the variants of its ablation."""
 
     tasks = ("manipulation", "attribute")

@@ -1,0 +1,197 @@
+"""The contract of `systems/system.py`, held against every system and variant."""
+
+import inspect
+import json
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import SPACE, FakeDataset
+from small_networks import network
+
+from fashionsearchnet import systems
+from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.systems.amnet import AMNet
+from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems.features import attribute_logits, extract_features
+from fashionsearchnet.systems.system import TASKS, System
+
+BATCH = 5
+# How a small instance of each system and variant is built.
+BUILDERS: dict[str, Callable[[], System]] = {
+    "amnet": lambda: AMNet(SPACE, feature_dim=12, **network()),
+    **{
+        f"fashionsearchnet_v2/{variant}": lambda variant=variant: FashionSearchNetV2(
+            SPACE,
+            variant=variant,
+            hidden_dims=(10, 6),
+            representation_dim=8,
+            global_dim=7,
+            **network(),
+        )
+        for variant in VARIANTS
+    },
+}
+EVERY = pytest.mark.parametrize("name", BUILDERS)
+
+
+@pytest.fixture
+def system(name) -> System:
+    """A system whose weights are all at random, its memory included."""
+    keras.utils.set_random_seed(0)
+    found = BUILDERS[name]()
+    rng = np.random.default_rng(0)
+    for variable in found.variables:
+        if "moving_" not in variable.path:
+            variable.assign(variable.value + rng.normal(0.0, 0.05, variable.shape))
+    return found
+
+
+@pytest.fixture
+def images(system, rng):
+    size = system.image_input.size
+    return tf.constant(rng.normal(0.0, 60.0, (BATCH, size, size, 3)), tf.float32)
+
+
+@pytest.fixture
+def edits(rng):
+    manipulation = rng.integers(KEEP, SPACE.num_values, (BATCH, SPACE.num_attributes))
+    manipulation[0] = KEEP
+    return tf.constant(manipulation, tf.int32)
+
+
+def test_every_system_is_in_the_table():
+    assert {name.split("/")[0] for name in BUILDERS} == set(systems.SYSTEMS)
+    variants = {name.partition("/")[2] for name in BUILDERS if name.startswith("fashion")}
+    assert variants == set(VARIANTS)
+
+
+@EVERY
+def test_it_says_what_it_is(name, system):
+    assert systems.SYSTEMS[system.name] is type(system)
+    assert system.title and system.stages and set(system.tasks) <= set(TASKS) and system.tasks
+    assert len(set(system.stages)) == len(system.stages)
+    assert system.space is SPACE
+    json.dumps(system.arguments)
+
+
+@EVERY
+def test_its_arguments_build_it_again(name, system):
+    again = systems.SYSTEMS[system.name](SPACE, **system.arguments)  # type: ignore[call-arg]
+    assert again.arguments == system.arguments and again.image_input == system.image_input
+    shapes = [(v.path.split("/")[-1], tuple(v.shape)) for v in system.variables]
+    assert [(v.path.split("/")[-1], tuple(v.shape)) for v in again.variables] == shapes
+
+
+@EVERY
+def test_it_survives_a_run_folder(name, system, images, tmp_path):
+    systems.save_system(tmp_path, system, system.stages[-1], "fake/1.0.0")
+    loaded = systems.load_complete_system(tmp_path)
+    for key, value in system.image_features(images).items():
+        np.testing.assert_array_equal(loaded.image_features(images)[key], value, err_msg=key)
+
+
+@EVERY
+def test_features_are_the_same_in_a_graph_of_unknown_batch_size(name, system, images):
+    size = system.image_input.size
+    signature = [tf.TensorSpec([None, size, size, 3], tf.float32)]
+    compiled = tf.function(system.image_features, input_signature=signature)
+    for rows in (slice(0, BATCH), slice(2, 3)):
+        eager = system.image_features(images[rows])
+        for key, value in compiled(images[rows]).items():
+            np.testing.assert_allclose(value, eager[key], rtol=1e-4, atol=1e-4, err_msg=key)
+            assert len(value) == rows.stop - rows.start and len(value.shape) < 4, key
+
+
+@EVERY
+def test_vectors_of_each_task(name, system, images, edits):
+    features = system.image_features(images)
+    found = {
+        "manipulation": lambda: [
+            system.query_embedding(features, edits),
+            system.gallery_embedding(features, edits),
+            system.encode_query(images, edits),
+            system.encode_gallery(images),
+        ],
+        "attribute": lambda: [
+            make(features_or_images, attribute)
+            for attribute in range(SPACE.num_attributes)
+            for make, features_or_images in (
+                (system.attribute_embedding, features),
+                (system.encode_attribute, images),
+            )
+        ],
+        "instance": lambda: [system.instance_embedding(features), system.encode_instance(images)],
+    }
+    assert set(found) == set(TASKS)
+    for task, vectors in found.items():
+        if task not in system.tasks:
+            with pytest.raises(ValueError, match=f"does not answer the task '{task}'.*it answers"):
+                vectors()
+            with pytest.raises(ValueError, match=f"does not answer the task '{task}'"):
+                system.check_answers(task)
+            continue
+        system.check_answers(task)
+        for vector in vectors():
+            assert vector.dtype == tf.float32 and vector.shape[0] == BATCH
+            assert len(vector.shape) == 2 and np.isfinite(vector).all()
+
+
+@EVERY
+def test_the_gallery_depends_on_the_edit_only_where_it_says_so(name, system, images, edits):
+    if "manipulation" not in system.tasks:
+        return
+    features = system.image_features(images)
+    plain = system.gallery_embedding(features).numpy()
+    edited = system.gallery_embedding(features, edits).numpy()
+    if system.gallery_depends_on_edit:
+        for variable in system.variables:  # different weights for different edits
+            if variable.name == "lambda":
+                variable.assign(np.random.default_rng(0).uniform(0.5, 1.5, variable.shape))
+        edited = system.gallery_embedding(features, edits).numpy()
+    assert (edited != plain).any() == system.gallery_depends_on_edit
+
+
+@EVERY
+def test_what_it_reads(name, system, images):
+    logits = system.attribute_logits(system.image_features(images))
+    if logits is not None:
+        assert logits.shape == (BATCH, SPACE.total_values) and logits.dtype == tf.float32
+    dataset = FakeDataset(sizes={"query": 3})
+    arrays = attribute_logits(system, extract_features(system, dataset, "query"))
+    assert (arrays is None) == (logits is None)
+
+
+@EVERY
+def test_where_it_looks(name, system, images):
+    attention = system.attention(images)
+    features, beside = system.features_and_attention(images)
+    for key, value in system.image_features(images).items():
+        np.testing.assert_array_equal(features[key], value)
+    if not system.has_attention:
+        assert attention is None and beside is None and system.map_geometry is None
+        return
+    assert attention is not None and beside is not None
+    number = SPACE.num_attributes
+    assert attention["maps"].shape[:2] == (BATCH, number) and len(attention["maps"].shape) == 4
+    assert attention["boxes"].shape == (BATCH, number, 4)
+    assert attention["logits"].shape == (BATCH, SPACE.total_values)
+    assert system.map_geometry is None or system.map_geometry.image_size == system.image_input.size
+    for key, value in attention.items():
+        np.testing.assert_array_equal(beside[key], value)
+
+
+def test_the_contract_has_no_other_members():
+    """Whoever adds a public member to a system's contract adds its test here."""
+    own = {name for name in vars(System) if not name.startswith("_")}
+    tested = {
+        *("title", "stages", "gallery_depends_on_edit", "map_geometry", "has_attention"),
+        *("image_features", "query_embedding", "gallery_embedding", "attribute_embedding"),
+        *("instance_embedding", "attribute_logits", "attention", "features_and_attention"),
+        *("encode_query", "encode_gallery", "encode_attribute", "encode_instance"),
+        *("call", "check_answers"),
+    }
+    assert own == tested
+    assert all(inspect.getdoc(vars(System)[name]) for name in own - {"has_attention", "call"})
