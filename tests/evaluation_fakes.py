@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -15,6 +16,7 @@ from absl.testing import flagsaver
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.system import System
 
 SPACE = AttributeSpace.from_dict(
     {"colour": ["red", "green", "blue"], "size": ["small", "large"], "shape": ["box", "disc"]}
@@ -26,10 +28,10 @@ BOX = (0.25, 0.5, 0.75, 1.0)
 
 @contextlib.contextmanager
 def script(name):
-    """A script of tools/ as a module; its flags go when it is left, for other scripts'."""
+    """A script such as `amnet/train_classification` as a module; leaving it removes its flags."""
     before = set(flags.FLAGS)
     path = Path(__file__).parents[1] / "tools" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", path)
+    spec = importlib.util.spec_from_file_location(f"{name.replace('/', '_')}_tool", path)
     assert spec and spec.loader
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     try:
@@ -91,13 +93,22 @@ class FakeDataset(Dataset):
         raise NotImplementedError("nothing trains on this data set")
 
 
-class FakeSystem:
+class FakeSystem(System):
     """Represents an image by one-hot blocks of its attributes; `noise` blurs what it sees."""
 
-    image_size, channel_means, space = 4, MEANS, SPACE
+    tasks = ("manipulation",)
+    has_attention = True
+    stages = ("only",)
+    map_geometry = None
 
     def __init__(self, noise=0.0, name="fake"):
-        self.noise, self.name, self.arguments = noise, name, {"noise": noise}
+        keras.Model.__init__(self, name=name)  # without a trunk
+        self.space, self.image_input = SPACE, IMAGE_INPUT
+        self.noise, self.arguments = noise, {"noise": noise}
+
+    @property
+    def title(self):
+        return self.name
 
     def image_features(self, images):
         values = tf.cast(tf.round(images[:, 0, :3, 0]), tf.int32)
@@ -116,6 +127,9 @@ class FakeSystem:
 
     def gallery_embedding(self, features, manipulation=None):
         return features["embedding"]
+
+    def attribute_logits(self, features):
+        return features["logits"]
 
     def attention(self, images):
         number = images.shape[0]

@@ -52,8 +52,12 @@ class Checkout:
         self._data = ("--data_dir=" + str(self._out / "data"), "--dataset=garments/tiny")
 
     def run(self, script: str, *arguments: str) -> None:
-        """Runs a script of tools/, wherever it lies there, unless its run is finished."""
-        (path,) = self._root.glob(f"tools/**/{script}.py")
+        """Runs a script of a system's folder or, as in older checkouts, of tools/ itself."""
+        system, _, name = script.rpartition("/")
+        prefix = "amnet_" if system == "amnet" else ""
+        old = name.replace("train_", f"train_{prefix}")
+        paths = (self._root / "tools" / f"{each}.py" for each in (script, old))
+        path = next(path for path in paths if path.exists())
         command = [sys.executable, str(path), *self._data, *arguments]
         environment = {**os.environ, "PYTHONPATH": str(self._root)}
         print("$", script, *arguments, flush=True)
@@ -76,23 +80,35 @@ def record(root: Path, out: Path) -> None:
     """Trains and evaluates everything."""
     checkout = Checkout(root, out)
     checkout.run("prepare_data")
-    checkout.train("train_localization", "localization", "", "--num_epochs=4", "--flip", *NETWORK)
+    checkout.train(
+        "fashionsearchnet_v2/train_localization",
+        "localization",
+        "",
+        "--num_epochs=4",
+        "--flip",
+        *NETWORK,
+    )
     for variant in SECOND:
         flags = (f"--variant={variant}", "--num_epochs=3", *HEADS)
         checkout.train(
-            "train_representations", f"{variant}_representations", "localization", *flags
+            "fashionsearchnet_v2/train_representations",
+            f"{variant}_representations",
+            "localization",
+            *flags,
         )
     for variant in ("without_rank", "rank", "rank_l"):
         checkout.evaluate(f"{variant}_representations")
     for name, (start, *flags) in THIRD.items():
         chosen = [] if any(f.startswith("--variant") for f in flags) else [f"--variant={name}"]
         common = ("--num_epochs=3", "--momentum=0.9", "--global_dim=32", *chosen)
-        checkout.train("train_global", name, f"{start}_representations", *common, *flags)
+        checkout.train(
+            "fashionsearchnet_v2/train_global", name, f"{start}_representations", *common, *flags
+        )
         checkout.evaluate(name)
     first = ("--num_epochs=4", "--feature_dim=48", *NETWORK)
-    checkout.train("train_amnet_classification", "amnet_classification", "", *first)
+    checkout.train("amnet/train_classification", "amnet_classification", "", *first)
     second = ("--num_epochs=2", "--gradient_clip_norm=5", "--momentum=0.9")
-    checkout.train("train_amnet_manipulation", "amnet", "amnet_classification", *second)
+    checkout.train("amnet/train_manipulation", "amnet", "amnet_classification", *second)
     checkout.evaluate("amnet")
 
 

@@ -1,49 +1,120 @@
-"""How the scripts of tools/ answer mistakes: one line, exit code 1, no stack trace."""
+"""How scripts start and answer mistakes: quietly; one line, exit code 1, no stack trace."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SCRIPT = """
-import sys
 from fashionsearchnet import command
 
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+from fashionsearchnet import command
+import os, sys
+{imports}
 def main():
-    raise {error}
+    {body}
 
 command.run(main)
 """
+TENSORFLOW = "import tensorflow as tf"
+LOG = "oneDNN custom operations"  # part of what TensorFlow logs at its start
 
 
-def run_script(error: str, *arguments: str) -> subprocess.CompletedProcess:
-    code = [sys.executable, "-c", SCRIPT.format(error=error), *arguments]
-    return subprocess.run(code, cwd=ROOT, capture_output=True, text=True, timeout=60)
+def run_script(body: str, *arguments: str, imports: str = "", **environment: str):
+    """The finished process of a script with this `main`."""
+    code = [sys.executable, "-c", SCRIPT.format(imports=imports, body=body), *arguments]
+    known = {k: v for k, v in os.environ.items() if not k.startswith("TF_")}
+    return subprocess.run(
+        code, cwd=ROOT, capture_output=True, text=True, timeout=60, env=known | environment
+    )
 
 
 @pytest.mark.parametrize("kind", ["ValueError", "OSError", "FloatingPointError"])
 def test_a_users_mistake_is_one_line(kind):
-    done = run_script(f"{kind}('row 7 of labels.csv: no such image')")
+    done = run_script(f"raise {kind}('row 7 of labels.csv: no such image')")
     assert done.returncode == 1
-    assert done.stderr.strip().endswith("row 7 of labels.csv: no such image")
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "-c: row 7 of labels.csv: no such image\n"
 
 
 def test_a_bug_keeps_its_trace():
-    done = run_script("KeyError('bug')")
+    done = run_script("raise KeyError('bug')")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
 
 
 def test_a_word_that_is_no_flag_is_refused():
-    done = run_script("SystemExit(0)", "garments")
+    done = run_script("raise SystemExit(0)", "garments")
     assert done.returncode == 1
     assert "unexpected argument 'garments'" in done.stderr
 
 
 def test_an_interrupt_says_how_to_go_on():
-    done = run_script("KeyboardInterrupt")
+    done = run_script("raise KeyboardInterrupt")
     assert done.returncode == 130
     assert "run the same command again" in done.stderr
+
+
+def test_flagfiles_are_read_where_they_are_included(tmp_path):
+    (tmp_path / "outer.flags").write_text("--flagfile=inner.flags\n")
+    (tmp_path / "inner.flags").write_text("--verbosity=-1\n")
+    body = "from absl import flags; print(flags.FLAGS.verbosity)"
+    done = run_script(body, f"--flagfile={tmp_path}/outer.flags")
+    assert (done.stdout, done.stderr) == ("-1\n", "")
+    (tmp_path / "inner.flags").unlink()
+    done = run_script(body, f"--flagfile={tmp_path}/outer.flags")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"{tmp_path}/outer.flags includes --flagfile=inner.flags" in done.stderr
+
+
+def test_tensorflow_starts_quietly():
+    body = "print(tf.constant(1) + tf.config.list_physical_devices().__len__())"
+    done = run_script(body, imports=TENSORFLOW)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("how", ["flag", "environment"])
+def test_its_log_comes_back(how):
+    arguments = ["--tensorflow_log"] if how == "flag" else []
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "0"} if how == "environment" else {}
+    done = run_script("pass", *arguments, imports=TENSORFLOW, **environment)
+    assert done.returncode == 0 and LOG in done.stderr
+
+
+def test_child_processes_show_it_too():
+    code = "'from fashionsearchnet import command; import tensorflow; command.run(print)'"
+    body = f"import subprocess; subprocess.run([sys.executable, '-c', {code}])"
+    assert run_script(body).stderr == ""
+    assert LOG in run_script(body, "--tensorflow_log").stderr
+
+
+def test_standard_error_of_python_and_of_c_is_whole():
+    imports = f"{TENSORFLOW}; print('while it starts', file=sys.stderr)"
+    body = "print('later', file=sys.stderr); os.write(2, b'from C\\n')"
+    assert run_script(body, imports=imports).stderr == "while it starts\nlater\nfrom C\n"
+
+
+@pytest.mark.parametrize(
+    ("crash", "status"),
+    [("os.abort()", -6), ("os.kill(os.getpid(), 9)", -9), ("raise ImportError('broken')", 1)],
+)
+def test_a_crash_at_the_start_shows_its_text(crash, status):
+    done = run_script("pass", imports=f"os.write(2, b'fatal: no such library\\n'); {crash}")
+    assert done.returncode == status
+    assert "fatal: no such library" in done.stderr
+    assert ("ImportError: broken" in done.stderr) == (status == 1)
+
+
+@pytest.mark.parametrize(("visible", "lines"), [("0", 1), ("-1", 0)])
+def test_a_gpu_that_cannot_be_used_is_named(visible, lines, tmp_path):
+    imports = f"{TENSORFLOW}; command._GPU_FILES = ({str(tmp_path)!r},)"
+    imports += "; find = tf.config.list_physical_devices"
+    imports += "; tf.config.list_physical_devices = lambda kind: find(kind) and []"
+    done = run_script("pass", imports=imports, CUDA_VISIBLE_DEVICES=visible)
+    assert done.stderr.count("\n") == done.stderr.count("TensorFlow cannot use it") == lines
+
+
+def test_a_process_that_is_no_script_keeps_its_standard_error():
+    assert command._held_back is None  # of this one

@@ -11,7 +11,7 @@ ROOT = Path(fashionsearchnet.__file__).parent
 
 # From the bottom up. A module may import those of its own line and of the lines below it.
 LAYERS = [
-    ("checks", "files"),
+    ("checks", "files", "flagfiles"),
     ("attributes",),
     ("networks",),
     ("data",),
@@ -31,9 +31,10 @@ NUMPY_ONLY = (
     "attributes",
     "checks",
     "files",
+    "flagfiles",
     "evaluation/metrics",
-    "evaluation/protocol",
-    "index/arrays",
+    "evaluation/tasks/manipulation/enumeration",
+    "evaluation/tasks/manipulation/hits",
     "index/exact",
 )
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -1,9 +1,9 @@
-"""The flags that the training scripts share, and the objects made of them."""
+"""The flags that the training scripts share, and the objects that they describe."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import tensorflow as tf
@@ -11,10 +11,15 @@ from absl import flags
 
 from fashionsearchnet import systems, training
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks import backbones, layers
-from fashionsearchnet.training import distribution, edits, runs
+from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.system import System
+from fashionsearchnet.training import distribution, edits, optimizers, runs
 
 FLAGS = flags.FLAGS
+
+AnySystem = TypeVar("AnySystem", bound=System)
 
 
 class _FolderParser(flags.ArgumentParser):
@@ -45,19 +50,12 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
     )
     flags.DEFINE_float("num_epochs", num_epochs, "Passes over the training images.", 0.001)
     flags.DEFINE_integer("batch_size", batch_size, "Images per step over all devices.", 2)
-    flags.DEFINE_float("learning_rate", 0.01, "Highest learning rate; 0.01 in the paper.", 0.0)
-    flags.DEFINE_float("momentum", 0.0, "Of SGD; 0 in the paper, 0.9 from scratch.", 0.0, 0.9999)
-    flags.DEFINE_float("weight_decay", 0.0, "On kernels, decoupled.", 0.0)
-    flags.DEFINE_enum(
-        "schedule", "constant", training.SCHEDULES, "Of the learning rate; cosine ends at zero."
-    )
-    flags.DEFINE_integer("warmup_steps", 0, "Linear warm-up before a cosine, in steps.", 0)
-    flags.DEFINE_float("gradient_clip_norm", 0.0, "Bound on the global norm; 0 for none.", 0.0)
+    _define_optimizer()
     flags.DEFINE_integer("seed", 0, "Of initial weights, order, flips, dropout and triplets.", 0)
     flags.DEFINE_enum(
         "precision",
         "float32",
-        training.PRECISIONS,
+        optimizers.PRECISIONS,
         "Losses, distances, maps and boxes stay float32. mixed_bfloat16 is much faster on "
         "CPUs with AMX and much slower on those without bfloat16; mixed_float16 is for older GPUs.",
     )
@@ -69,6 +67,30 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
     )
     flags.DEFINE_integer("log_every", 50, "Steps per line of metrics.jsonl.", 1)
     flags.DEFINE_integer("checkpoint_every", 500, "Steps.", 1)
+
+
+def _define_optimizer() -> None:
+    """Defines the flags of the optimizer and its schedule."""
+    flags.DEFINE_enum("optimizer", "sgd", list(optimizers.OPTIMIZERS), "sgd in the paper.")
+    flags.DEFINE_float("learning_rate", 0.01, "Highest learning rate; 0.01 in the paper.", 0.0)
+    flags.DEFINE_float("momentum", 0.0, "Of SGD; 0 in the paper, 0.9 from scratch.", 0.0, 0.9999)
+    flags.DEFINE_float("weight_decay", 0.0, "On kernels, decoupled; not for adam.", 0.0)
+    flags.DEFINE_enum(
+        "schedule",
+        "constant",
+        list(optimizers.SCHEDULES),
+        "Of the learning rate. "
+        + "; ".join(f"{name}: {words}" for name, words in optimizers.SCHEDULES.items())
+        + ".",
+    )
+    flags.DEFINE_integer("warmup_steps", 0, "Linear warm-up before a cosine, in steps.", 0)
+    flags.DEFINE_float(
+        "step_epochs", 0.0, "Epochs between two drops of the rate with --schedule=steps.", 0.0
+    )
+    flags.DEFINE_float(
+        "step_factor", 0.1, "Each drop of --schedule=steps multiplies the rate by this.", 0.0, 1.0
+    )
+    flags.DEFINE_float("gradient_clip_norm", 0.0, "Bound on the global norm; 0 for none.", 0.0)
 
 
 def define_augmentation() -> None:
@@ -112,45 +134,42 @@ def define_network() -> None:
     )
 
 
-def network_arguments(dataset: pipeline.Dataset) -> dict[str, Any]:
-    """Returns what the flags of the trunk say, as arguments of a system."""
+def network_arguments(dataset: Dataset) -> dict[str, Any]:
+    """Returns the trunk of the flags and its input, as arguments of a system."""
     return {
-        "backbone": FLAGS.backbone,
-        "image_size": FLAGS.image_size,
-        "width": FLAGS.width,
-        "first_stride": FLAGS.first_stride,
-        "normalization": FLAGS.normalization,
-        "channel_means": dataset.channel_means(FLAGS.train_split),
+        "image_input": ImageInput(FLAGS.image_size, mean=dataset.channel_means(FLAGS.train_split)),
+        "trunk": backbones.Trunk(
+            FLAGS.backbone, FLAGS.width, FLAGS.first_stride, FLAGS.normalization
+        ),
     }
 
 
-def load_pretrained_weights(model: Any) -> None:
-    """Loads --pretrained_weights into a system's trunk, if given, and says which layers it had."""
+def load_pretrained_weights(model: System) -> None:
+    """Loads --pretrained_weights, if given, into a system's trunk and prints the layers."""
     if FLAGS.pretrained_weights:
         names = backbones.load_pretrained(model.backbone, FLAGS.pretrained_weights)
         print(f"loaded {', '.join(names)} from {FLAGS.pretrained_weights}")
 
 
-def load_start(system: str, dataset: pipeline.Dataset) -> Any:
-    """Returns the system that --init_from holds.
+def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:
+    """Returns the system that the run --init_from holds.
 
     Raises:
-      ValueError: if it is of another system than the one called `system`, or of another
-        attribute space than the data set.
+      ValueError: unless it is a `kind`, with the data set's attributes.
     """
-    trained = systems.describe_system(FLAGS.init_from)["system"]
-    if trained != system:
-        raise ValueError(
-            f"--init_from={FLAGS.init_from} is a run of {trained}; this script goes on from one "
-            f"of {system}."
-        )
     found = systems.load_system(FLAGS.init_from)
+    if not isinstance(found, kind):
+        (wanted,) = (name for name, known in systems.SYSTEMS.items() if known is kind)
+        raise ValueError(
+            f"--init_from={FLAGS.init_from} is a run of {found.name}; this script starts from a "
+            f"run of {wanted}."
+        )
     found.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
     return found
 
 
 def image_stage_arguments() -> dict[str, Any]:
-    """Returns what the flags say of the images, as arguments of a stage that reads them."""
+    """Returns the arguments of a stage that reads images."""
     return {
         "global_batch_size": FLAGS.batch_size,
         "split": FLAGS.train_split,
@@ -160,7 +179,7 @@ def image_stage_arguments() -> dict[str, Any]:
 
 
 def edit_stage_arguments() -> dict[str, Any]:
-    """Returns what the flags say of the edits, as arguments of a stage that trains on them."""
+    """Returns the arguments of a stage that trains on edits."""
     return {
         "global_batch_size": FLAGS.batch_size,
         "seed": FLAGS.seed,
@@ -170,76 +189,104 @@ def edit_stage_arguments() -> dict[str, Any]:
 
 
 def is_finished() -> bool:
-    """Returns whether this run is complete, and says so.
+    """Returns whether this run is complete, and prints that it is.
 
     Raises:
-      ValueError: if it is, but with other flags than it is asked for now.
+      ValueError: if it is complete but has other flags than this command.
     """
-    if not Path(FLAGS.workdir, "model.json").exists():
+    workdir = Path(FLAGS.workdir)
+    if not (workdir / "model.json").exists():
         return False
-    runs.check_same_flags(Path(FLAGS.workdir), _settings())
+    runs.check_same_flags(workdir, _settings(), _at_default())
     print(f"{FLAGS.workdir} is finished; use another --workdir to train again.")
     return True
 
 
-def start() -> tuple[pipeline.Dataset, tf.distribute.Strategy]:
-    """Returns the data set and the strategy, with all set that must be before a model is built."""
+def start() -> tuple[Dataset, tf.distribute.Strategy]:
+    """Returns the data set and the strategy.
+
+    Opens the run's folder, and sets the precision and the seed that the model is built with.
+    """
     # A strategy of several workers must come before anything else of TensorFlow.
     strategy = distribution.get_strategy(FLAGS.distribution)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     if distribution.is_chief(strategy):
-        runs.start_run(FLAGS.workdir, space=dataset.space, flags=_settings(), seed=FLAGS.seed)
+        runs.start_run(
+            FLAGS.workdir,
+            space=dataset.space,
+            flags=_settings(),
+            seed=FLAGS.seed,
+            at_default=_at_default(),
+        )
     keras.mixed_precision.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
     return dataset, strategy
 
 
-def _settings() -> str:
-    """Returns the flags as a flagfile: our own, since absl's and TensorFlow's say nothing of it."""
+def _own_flags() -> list[flags.Flag]:
+    """Returns the flags of the script and of this module, without those of absl and TensorFlow."""
     modules = FLAGS.flags_by_module_dict()
-    own = [flag for name in (sys.argv[0], __name__) for flag in modules.get(name, [])]
-    return "".join(f"{flag.serialize()}\n" for flag in own if flag.value is not None)
+    return [flag for name in (sys.argv[0], __name__) for flag in modules.get(name, [])]
 
 
-def train(stage: training.Stage, dataset: pipeline.Dataset, strategy) -> None:
-    """Runs the loop on a stage as the flags say."""
+def _settings() -> str:
+    """Returns the flags as a flagfile."""
+    return "".join(f"{flag.serialize()}\n" for flag in _own_flags() if flag.value is not None)
+
+
+def _at_default() -> set[str]:
+    """Returns the names of the flags that have their default value."""
+    return {flag.name for flag in _own_flags() if flag.value == flag.default}
+
+
+def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
+    """Trains a stage with the flags' optimizer, for the flags' number of epochs."""
+    steps_per_epoch = dataset.num_examples(FLAGS.train_split) / FLAGS.batch_size
     training.train(
         stage,
         workdir=FLAGS.workdir,
-        optimizer=_optimizer(),
-        length=_run_length(dataset.num_examples(FLAGS.train_split)),
+        optimizer=_optimizer(steps_per_epoch),
+        length=training.RunLength(
+            num_steps=max(1, round(FLAGS.num_epochs * steps_per_epoch)),
+            log_every=FLAGS.log_every,
+            checkpoint_every=FLAGS.checkpoint_every,
+            seed=FLAGS.seed,
+        ),
         strategy=strategy,
     )
 
 
-def _optimizer() -> training.OptimizerSettings:
-    """Returns the optimizer's settings."""
+def _optimizer(steps_per_epoch: float) -> training.OptimizerSettings:
+    """Returns the optimizer's settings.
+
+    Raises:
+      ValueError: if --schedule=steps and --step_epochs do not come together.
+    """
+    is_stepped = FLAGS.schedule == "steps"
+    if is_stepped != (FLAGS.step_epochs > 0):
+        raise ValueError(
+            "--schedule=steps and --step_epochs, the epochs between two drops, go together; got "
+            f"--schedule={FLAGS.schedule} and --step_epochs={FLAGS.step_epochs:g}."
+        )
     return training.OptimizerSettings(
+        optimizer=FLAGS.optimizer,
         learning_rate=FLAGS.learning_rate,
         momentum=FLAGS.momentum,
         weight_decay=FLAGS.weight_decay,
         schedule=FLAGS.schedule,
         warmup_steps=FLAGS.warmup_steps,
+        step_every=max(1, round(FLAGS.step_epochs * steps_per_epoch)) if is_stepped else 0,
+        step_factor=FLAGS.step_factor,
         gradient_clip_norm=FLAGS.gradient_clip_norm,
     )
 
 
-def _run_length(num_examples: int) -> training.RunLength:
-    """Returns how long to train: `--num_epochs` over `num_examples`, in steps."""
-    return training.RunLength(
-        num_steps=max(1, round(FLAGS.num_epochs * num_examples / FLAGS.batch_size)),
-        log_every=FLAGS.log_every,
-        checkpoint_every=FLAGS.checkpoint_every,
-        seed=FLAGS.seed,
-    )
-
-
-def save(model, stage: str, strategy: tf.distribute.Strategy) -> None:
-    """Writes the finished stage's model and says where."""
+def save(model: System, stage: str, strategy: tf.distribute.Strategy) -> None:
+    """Writes the model of a finished stage and prints where it is."""
     if not distribution.is_chief(strategy):
         return
     details = {"dataset": FLAGS.dataset, "train_split": FLAGS.train_split}
-    if "init_from" in FLAGS:  # so that a start that was made anew is noticed
+    if "init_from" in FLAGS:  # to notice when the start is trained again
         details["starts_from"] = systems.weights_digest(FLAGS.init_from)
     systems.save_system(FLAGS.workdir, model, stage, **details)
     print(f"{stage}: done; the model is in {FLAGS.workdir}")

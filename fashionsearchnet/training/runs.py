@@ -3,17 +3,23 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Collection
 from pathlib import Path
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.training.flagfiles import differences, parse_flags, read_flagfile
+from fashionsearchnet.flagfiles import differences, parse_flags, read_flagfile
 
 _PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
 def start_run(
-    workdir: str | os.PathLike[str], *, space: AttributeSpace, flags: str, seed: int
+    workdir: str | os.PathLike[str],
+    *,
+    space: AttributeSpace,
+    flags: str,
+    seed: int,
+    at_default: Collection[str] = (),
 ) -> Path:
     """Makes or reopens a run's folder and returns its path.
 
@@ -27,7 +33,7 @@ def start_run(
     known = workdir / "attribute_space.json"
     if has_begun(workdir):
         AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
-        check_same_flags(workdir, flags)
+        check_same_flags(workdir, flags, at_default)
     space.save(known)
     files.write_text(workdir / "flags.txt", flags)
     files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
@@ -39,10 +45,22 @@ def has_begun(workdir: Path) -> bool:
     return any(workdir.glob("checkpoints/*.index")) or (workdir / "model.json").exists()
 
 
-def check_same_flags(workdir: Path, now: str) -> None:
-    """Raises a ValueError that names the flags in which a run's flagfile differs from `now`."""
+def check_same_flags(workdir: Path, now: str, at_default: Collection[str] = ()) -> None:
+    """Raises a ValueError that names the flags in which a run's flagfile differs from `now`.
+
+    Args:
+      workdir: of the run.
+      now: the text of a flagfile.
+      at_default: names of the flags that have their default value in `now`. An older run may lack
+        them, since it was made before they existed.
+    """
     there = read_flagfile(workdir / "flags.txt")
-    found = differences(parse_flags(now.splitlines()), there, given=there)
+    wanted = {
+        name: value
+        for name, value in parse_flags(now.splitlines()).items()
+        if name in there or name not in at_default
+    }
+    found = differences(wanted, there, given=there)
     if found:
         raise ValueError(
             f"workdir {workdir} holds a run with other settings: {'; '.join(found)}. Use its flags "

@@ -15,7 +15,7 @@ from fashionsearchnet.data import pipeline
 def start(monkeypatch):
     """Parses a command line of the first stage and starts it, unless it is finished."""
     monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
-    with script("train_localization") as tool:
+    with script("fashionsearchnet_v2/train_localization") as tool:
         monkeypatch.setattr("sys.argv", [tool.__name__])
 
         def call(workdir, *arguments) -> bool:
@@ -58,7 +58,12 @@ def test_a_home_folder_is_found(start, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["train_representations", "train_global", "train_amnet_manipulation"]
+    "name",
+    [
+        "fashionsearchnet_v2/train_representations",
+        "fashionsearchnet_v2/train_global",
+        "amnet/train_manipulation",
+    ],
 )
 def test_the_run_to_start_from_may_be_in_the_home_folder(name, monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
@@ -67,3 +72,21 @@ def test_the_run_to_start_from_may_be_in_the_home_folder(name, monkeypatch):
         assert flags.FLAGS.init_from == "/home/someone/runs/first"
         # --help teaches it.
         assert "init_from" in {f.name for f in flags.FLAGS.get_key_flags_for_module(tool.__name__)}
+
+
+def test_a_run_of_before_a_flag_existed_goes_on_while_it_has_its_default(start, tmp_path):
+    assert start(tmp_path)
+    (tmp_path / "model.json").write_text("{}")
+    path = tmp_path / "flags.txt"
+    path.write_text(path.read_text().replace("--optimizer=sgd\n", ""))
+    assert not start(tmp_path)
+    with pytest.raises(ValueError, match="--optimizer is not given there, adam now"):
+        start(tmp_path, "--optimizer=adam")
+
+
+@pytest.mark.parametrize("arguments", [["--schedule=steps"], ["--step_epochs=2"]])
+def test_a_schedule_in_steps_needs_their_length(arguments, tmp_path):
+    with script("fashionsearchnet_v2/train_localization") as tool:
+        flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
+        with pytest.raises(ValueError, match="--schedule=steps and --step_epochs"):
+            tool.training_flags._optimizer(10.0)

@@ -1,0 +1,75 @@
+"""Stage 3 of FashionSearchNet-v2: learns to merge the local representations (Eq. 7-8).
+
+  python tools/fashionsearchnet_v2/train_global.py \\
+      --flagfile=flags/garments/fashionsearchnet_v2/global.flags
+"""
+
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
+
+import tensorflow as tf
+from absl import flags
+
+import training_flags
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import RANKING_LOSSES, GlobalStage
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
+
+FLAGS = flags.FLAGS
+training_flags.define(num_epochs=2)
+training_flags.define_edits()
+training_flags.define_folder("init_from", "Workdir of a finished stage 2.")
+flags.adopt_module_key_flags(training_flags)  # --help shows them too
+flags.DEFINE_enum(
+    "variant",
+    "full",
+    [name for name, variant in VARIANTS.items() if variant.global_ranking],
+    "Row of the paper's Table 1, or ours.",
+)
+flags.DEFINE_integer("global_dim", 512, "Width r of the global representation.", 1)
+flags.DEFINE_float(
+    "memory_rate_multiplier",
+    1.0,
+    "Learning rate of the memory over that of the rest. At 1 its rows hardly move.",
+    0.0,
+)
+flags.DEFINE_enum(
+    "ranking_loss",
+    "triplet",
+    list(RANKING_LOSSES),
+    "; ".join(f"{name}: {words}" for name, words in RANKING_LOSSES.items()) + ".",
+)
+
+
+def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSearchNetV2:
+    """Returns the variant's model with the local representations and memory of stage 2."""
+    start = training_flags.load_start(FashionSearchNetV2, dataset)
+    trained = start.arguments["variant"]
+    check_shares_representations(FLAGS.variant, trained, f"--init_from={FLAGS.init_from}")
+    arguments = {**start.arguments, "variant": FLAGS.variant, "global_dim": FLAGS.global_dim}
+    with strategy.scope():
+        model = FashionSearchNetV2(dataset.space, **arguments)
+        model.copy_parts(start, "trunk", "conv5", "attention_maps", "heads", "memory")
+    return model
+
+
+def main() -> None:
+    if training_flags.is_finished():
+        return
+    dataset, strategy = training_flags.start()
+    model = build_model(dataset, strategy)
+    stage = GlobalStage(
+        model,
+        load_representations(FLAGS.init_from, dataset, FLAGS.train_split),
+        dataset.labels(FLAGS.train_split),
+        memory_rate_multiplier=FLAGS.memory_rate_multiplier,
+        ranking_loss=FLAGS.ranking_loss,
+        **training_flags.edit_stage_arguments(),
+    )
+    training_flags.train(stage, dataset, strategy)
+    training_flags.save(model, stage.name, strategy)
+
+
+if __name__ == "__main__":
+    command.run(main)
