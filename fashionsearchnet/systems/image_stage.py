@@ -1,19 +1,19 @@
 """What the stages that train on labelled images share, whatever the system."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data.pipeline import Dataset
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.losses import attribute_cross_entropy, attribute_hits
+from fashionsearchnet.systems.system import System
+from fashionsearchnet.training import Stage
 from fashionsearchnet.training.distribution import num_replicas
 
 
 @dataclasses.dataclass
-class ImageStage:
+class ImageStage(Stage):
     """Batches of images with their labels, and the loss of classifying them.
 
     Attributes:
@@ -21,11 +21,11 @@ class ImageStage:
       dataset: with the model's attribute space.
       global_batch_size: images per step over all replicas.
       split: to train on.
-      seed: of order and flips.
+      seed: of the order and the flips.
       flip: mirror half of the images.
     """
 
-    model: Any
+    model: System
     dataset: Dataset
     global_batch_size: int = 64
     split: str = "train"
@@ -38,18 +38,13 @@ class ImageStage:
         """Returns endless batches from a step on; see `Dataset.training_examples`."""
         return self.dataset.training_examples(
             self.split,
-            image_size=self.model.image_size,
-            channel_means=self.model.channel_means,
+            self.model.image_input,
             global_batch_size=self.global_batch_size,
             seed=self.seed,
             first_step=first_step,
             flip=self.flip,
             context=context,
         )
-
-    def learning_rate_multipliers(self) -> Mapping[str, float]:
-        """Returns none: all variables learn at the same rate."""
-        return {}
 
     def classification(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns this replica's share of the loss and of the accuracy.
@@ -64,7 +59,13 @@ class ImageStage:
 def classification(
     space: AttributeSpace, logits: tf.Tensor, labels: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the summed cross-entropy of this replica's images, and its share of the accuracy."""
+    """Returns the summed cross-entropy of this replica's images, and its share of the accuracy.
+
+    Args:
+      space: A attributes of C values together.
+      logits: float `[batch, C]`, one block per attribute.
+      labels: int32 `[batch, A]`, -1 for missing.
+    """
     loss = tf.reduce_sum(attribute_cross_entropy(logits, labels, space.num_values))
     correct, labelled = attribute_hits(logits, labels, space.num_values)
     return loss, correct / tf.maximum(labelled, 1.0) / num_replicas()

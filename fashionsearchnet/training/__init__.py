@@ -1,12 +1,25 @@
-"""Training: the only loop, its stages and updates, examples, runs."""
+"""Training: the only loop, stages with their updates, optimizers, examples, and runs."""
 
-from fashionsearchnet.training.loop import (
+from fashionsearchnet.training.edits import NEGATIVES, EditSampler, EditTriplets
+from fashionsearchnet.training.loop import RunLength, train
+from fashionsearchnet.training.optimizers import (
+    OPTIMIZERS,
     PRECISIONS,
     SCHEDULES,
     OptimizerSettings,
-    RunLength,
-    Stage,
-    train,
 )
+from fashionsearchnet.training.stages import Stage, Update
 
-__all__ = ["PRECISIONS", "SCHEDULES", "OptimizerSettings", "RunLength", "Stage", "train"]
+__all__ = [
+    "NEGATIVES",
+    "OPTIMIZERS",
+    "PRECISIONS",
+    "SCHEDULES",
+    "EditSampler",
+    "EditTriplets",
+    "OptimizerSettings",
+    "RunLength",
+    "Stage",
+    "Update",
+    "train",
+]

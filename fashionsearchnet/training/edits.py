@@ -1,14 +1,12 @@
-"""Triplets for the global stage: an image, an edit of it, and who has the edited combination."""
+"""Triplets for manipulation: an image, an edit of it, and images with and without the target."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
 
 import numpy as np
-import tensorflow as tf
 
-from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.attributes import KEEP, MISSING
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.training.distribution import replica_rows
+from fashionsearchnet.training.sampler import Rows, Sampler
 
 NEGATIVES = {
     "random": "any image that lacks the target, as in [Ak21]",
@@ -19,7 +17,7 @@ _ATTEMPTS = 8  # draws of several changes at once before an anchor makes do with
 
 
 @dataclasses.dataclass(frozen=True)
-class EditTriplets:
+class EditTriplets(Rows):
     """A batch of triplets for Eq. 8 of [Ak21].
 
     Attributes:
@@ -34,12 +32,8 @@ class EditTriplets:
     positive: np.ndarray
     negative: np.ndarray
 
-    def __getitem__(self, rows: slice) -> "EditTriplets":
-        """Returns some rows of the batch."""
-        return EditTriplets(**{name: array[rows] for name, array in vars(self).items()})
 
-
-class EditSampler:
+class EditSampler(Sampler[EditTriplets]):
     """Draws edits whose target combination exists among the given images.
 
     An anchor is drawn uniformly among the images that have such an edit, then one of the
@@ -65,10 +59,11 @@ class EditSampler:
         check_range("num_changes", num_changes, 1, values.shape[1])
         self._num_changes = num_changes
         self._num, self._num_attributes = values.shape
-        self._combinations, self._combination_of = np.unique(values, axis=0, return_inverse=True)
-        self._combination_of = self._combination_of.reshape(-1)
-        order = np.argsort(self._combination_of, kind="stable")
-        self._members = order
+        _, first, self._combination_of = np.unique(
+            _row_codes(values), return_index=True, return_inverse=True
+        )
+        self._combinations = values[first]
+        self._members = np.argsort(self._combination_of, kind="stable")
         self._member_count = np.bincount(self._combination_of)
         self._member_start = np.cumsum(self._member_count) - self._member_count
         self._enumerate_edits()
@@ -92,27 +87,18 @@ class EditSampler:
 
     def _enumerate_edits(self) -> None:
         """Fills `edit_target`, the combinations reached, grouped by (combination, attribute)."""
-        num_combinations = len(self._combinations)
         sources, attributes, targets = [], [], []
         for a in range(self._num_attributes):
             labelled = np.flatnonzero(self._combinations[:, a] >= 0)
-            rest = np.delete(self._combinations[labelled], a, axis=1)
-            _, group = np.unique(rest, axis=0, return_inverse=True)
-            group = group.reshape(-1)
-            by_group = np.argsort(group, kind="stable")
-            for members in np.split(
-                labelled[by_group], np.flatnonzero(np.diff(group[by_group])) + 1
-            ):
-                source, target = np.meshgrid(members, members, indexing="ij")
-                apart = source != target
-                sources.append(source[apart])
-                targets.append(target[apart])
-                attributes.append(np.full(apart.sum(), a))
+            source, target = _ordered_pairs(np.delete(self._combinations[labelled], a, axis=1))
+            sources.append(labelled[source])
+            targets.append(labelled[target])
+            attributes.append(np.full(len(source), a))
         slot = np.concatenate(sources) * self._num_attributes + np.concatenate(attributes)
         order = np.argsort(slot, kind="stable")
         self._edit_target = np.concatenate(targets)[order]
-        count = np.bincount(slot, minlength=num_combinations * self._num_attributes)
-        shape = (num_combinations, self._num_attributes)
+        shape = (len(self._combinations), self._num_attributes)
+        count = np.bincount(slot, minlength=shape[0] * shape[1])
         self._edit_count = count.reshape(shape)
         self._edit_start = (np.cumsum(count) - count).reshape(shape)
 
@@ -182,41 +168,29 @@ class EditSampler:
             negative[same] = rng.integers(self._num, size=same.sum())
         return negative
 
-    def batches(self, seed: int, first_step: int, batch_size: int) -> Iterator[EditTriplets]:
-        """Yields endless batches; that of a step depends on the seed and the step only."""
-        step = first_step
-        while True:
-            yield self.sample(np.random.default_rng((seed, step)), batch_size)
-            step += 1
 
-    def examples(
-        self,
-        load: Callable[[EditTriplets], dict[str, np.ndarray]],
-        *,
-        seed: int,
-        first_step: int,
-        global_batch_size: int,
-        context: tf.distribute.InputContext | None,
-    ) -> tf.data.Dataset:
-        """Returns endless batches of what `load` makes of triplets, for a stage of training.
+def _ordered_pairs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns all (i, j), i != j, of equal rows: int64 arrays, the js of an i in rising order."""
+    codes = _row_codes(rows)
+    by_group = np.argsort(codes, kind="stable")
+    _, first, size = np.unique(codes[by_group], return_index=True, return_counts=True)
+    first, size = np.repeat(first, size), np.repeat(size, size)  # of each row's group
+    source = np.repeat(np.arange(len(rows)), size - 1)
+    # Each row meets the 0th, 1st, ... other of its group; from its own place on, the next one.
+    other = np.arange(len(source)) - np.repeat(np.cumsum(size - 1) - (size - 1), size - 1)
+    target = first[source] + other
+    target += target >= source
+    return by_group[source], by_group[target]
 
-        Args:
-          load: is given the triplets of one replica's share of a step; its arrays must have the
-            same shapes and dtypes at each call.
-          seed: see `batches`, as is `first_step`.
-          first_step: the step to start at.
-          global_batch_size: triplets per step, over all replicas.
-          context: of the input pipeline among several; batches are per replica then.
-        """
-        shares = replica_rows(global_batch_size, context)
 
-        def loaded() -> Iterator[dict[str, np.ndarray]]:
-            for triplets in self.batches(seed, first_step, global_batch_size):
-                for rows in shares:
-                    yield load(triplets[rows])
-
-        signature = {
-            name: tf.TensorSpec(array.shape, array.dtype) for name, array in next(loaded()).items()
-        }
-        examples = tf.data.Dataset.from_generator(loaded, output_signature=signature)
-        return examples.prefetch(tf.data.AUTOTUNE)
+def _row_codes(rows: np.ndarray) -> np.ndarray:
+    """Returns one int64 per row of values from -1 on: in the rows' order, equal for equal rows."""
+    codes, bound = np.zeros(len(rows), np.int64), 1
+    for column in rows.T:
+        size = int(column.max(initial=MISSING)) + 2
+        if bound * size >= 2**62:  # the codes would overflow: number those that occur
+            present, codes = np.unique(codes, return_inverse=True)
+            bound = len(present)
+        codes = codes * size + (column.astype(np.int64) + 1)
+        bound *= size
+    return codes

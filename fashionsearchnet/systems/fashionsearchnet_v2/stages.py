@@ -1,7 +1,7 @@
 """The three stages of [Ak21] Sec. 3.4: localisation, representations, global ranking."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -17,8 +17,8 @@ from fashionsearchnet.networks.losses import (
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import equal_length
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.image_stage import ImageStage
+from fashionsearchnet.training import EditSampler, Stage, Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
-from fashionsearchnet.training.edits import EditSampler
 
 RANKING_LOSSES = {
     "triplet": "one positive against one negative (Eq. 8)",
@@ -33,12 +33,16 @@ class LocalizationStage(ImageStage):
     model: FashionSearchNetV2
     name: str = "localization"
 
-    def trainable_variables(self) -> Sequence[keras.Variable]:
-        model = self.model
-        parts = (model.trunk, model.conv5, model.attention_maps)
+    def updates(self) -> Sequence[Update]:
+        """Returns the only update: of the network up to the attention maps."""
+        return [Update(self.loss, self._attention_variables())]
+
+    def _attention_variables(self) -> list[keras.Variable]:
+        parts = (self.model.trunk, self.model.conv5, self.model.attention_maps)
         return [v for part in parts for v in part.trainable_variables]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of L_C and of the accuracy; see `Update`."""
         located = self.model.localize(batch["image"], training=True)
         loss, accuracy = self.classification(located["logits"], batch["attributes"])
         return loss, {"accuracy": accuracy}
@@ -61,10 +65,13 @@ class RepresentationStage(LocalizationStage):
     representation_classification_weight: float = 1.0
     name: str = "representations"
 
-    def trainable_variables(self) -> Sequence[keras.Variable]:
-        return [*super().trainable_variables(), *self.model.heads.trainable_variables]
+    def updates(self) -> Sequence[Update]:
+        """Returns the only update: of the network up to fc10."""
+        variables = [*self._attention_variables(), *self.model.heads.trainable_variables]
+        return [Update(self.loss, variables)]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of the joint loss and of its parts; see `Update`."""
         located = self.model.localize(batch["image"], training=True)
         features = self.model.represent(located, seed=replica_seed(seed))
         labels = batch["attributes"]
@@ -83,7 +90,7 @@ class RepresentationStage(LocalizationStage):
             triplets, valid = region_triplet_loss(gather(compared), gather(labels), seed)
             share = self.global_batch_size * num_replicas()
             logged["l_t"] = tf.reduce_sum(triplets) / share
-            # How often the negative is nearer than the positive would be 1 at worst.
+            # Per valid triplet: 0.5 by chance, 0 at best.
             num_valid = tf.reduce_sum(tf.cast(valid, tf.float32))
             logged["triplet_loss_mean"] = (
                 tf.reduce_sum(triplets) / tf.maximum(num_valid, 1.0) / num_replicas()
@@ -101,7 +108,7 @@ def _mean_area(boxes: tf.Tensor, conv5: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_prod(sides, axis=-1)) / cells
 
 
-class GlobalStage:
+class GlobalStage(Stage):
     """Trains lambda and w_r, and the memory if the variant updates it, with L_G alone (Eq. 8).
 
     Works on stored local representations, which stay fixed ([Ak21] Sec. 3.4).
@@ -132,7 +139,7 @@ class GlobalStage:
           seed: of the triplets.
           memory_rate_multiplier: on the learning rate of the memory. At 1, as in the paper, the
             rows hardly move in two epochs.
-          negatives: 'random', as in the paper, or another of `sampling.NEGATIVES`.
+          negatives: 'random', as in the paper, or another key of `training.NEGATIVES`.
           ranking_loss: a key of RANKING_LOSSES.
           num_changes: attributes edited at once, at most; 1 in the paper.
 
@@ -164,24 +171,25 @@ class GlobalStage:
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
+        """Returns endless batches of positions and edits from a step on; see `Stage.examples`."""
         return self._sampler.examples(
-            lambda triplets: dict(vars(triplets)),
             seed=self._seed,
             first_step=first_step,
             global_batch_size=self.global_batch_size,
             context=context,
         )
 
-    def trainable_variables(self) -> Sequence[keras.Variable]:
+    def updates(self) -> Sequence[Update]:
+        """Returns the only update: of lambda, w_r and the memory if the variant updates it."""
         variables = list(self.model.global_representation.trainable_variables)
+        memory = self.model.memory.memory
         if self.model.variant.updatable_memory:
-            variables.append(self.model.memory.memory)
-        return variables
-
-    def learning_rate_multipliers(self) -> Mapping[str, float]:
-        return {self.model.memory.memory.path: self._memory_rate_multiplier}
+            variables.append(memory)
+        rates = {memory.path: self._memory_rate_multiplier}
+        return [Update(self.loss, variables, rate_multipliers=rates)]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of L_G and of the ranking accuracy; see `Update`."""
         edit = batch["manipulation"]
 
         def features(name: str) -> dict[str, tf.Tensor]:

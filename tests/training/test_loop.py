@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -23,17 +22,25 @@ ROOT = Path(__file__).parents[2]
 NUM, DIM, BATCH = 24, 5, 8
 
 
-class RegressionStage:
-    """Linear regression with noise drawn from the step's seed."""
+class RegressionStage(training.Stage):
+    """Linear regression with noise drawn from the step's seed.
+
+    Its data end after step `stop_at`, as if the process had been stopped there.
+    """
 
     name = "regression"
     global_batch_size = BATCH
 
-    def __init__(self, targets: np.ndarray | None = None, delay: float = 0.0):
+    def __init__(
+        self,
+        targets: np.ndarray | None = None,
+        delay: float = 0.0,
+        stop_at: int = 1_000_000,
+    ):
         inputs = np.random.default_rng(0).normal(size=(NUM, DIM)).astype(np.float32)
         self._inputs = inputs
         self._targets = inputs.sum(axis=1) if targets is None else targets
-        self._delay = delay
+        self._delay, self._stop_at = delay, stop_at
         self.model = keras.Sequential([keras.Input((DIM,)), keras.layers.Dense(1)])
 
     def examples(self, first_step, context):
@@ -46,7 +53,7 @@ class RegressionStage:
             x, y = tf.numpy_function(one, [step], [tf.float32, tf.float32])
             return tf.ensure_shape(x, [BATCH, DIM]), tf.ensure_shape(y, [BATCH])
 
-        batches = tf.data.Dataset.range(first_step, 1_000_000).map(batch)
+        batches = tf.data.Dataset.range(first_step, self._stop_at).map(batch)
         if context is None:
             return batches
         share = BATCH // context.num_input_pipelines
@@ -54,30 +61,14 @@ class RegressionStage:
         batches = batches.map(lambda x, y: (x[mine : mine + share], y[mine : mine + share]))
         return batches.unbatch().batch(context.get_per_replica_batch_size(BATCH))
 
-    def trainable_variables(self):
-        return self.model.trainable_variables
-
-    def learning_rate_multipliers(self):
-        return {}
+    def updates(self):
+        return [training.Update(self.loss, self.model.trainable_variables)]
 
     def loss(self, batch, seed):
         x, y = batch
         noise = tf.random.stateless_normal([], seed) * 0.01
         error = tf.cast(self.model(x)[:, 0], tf.float32) - y + noise
         return tf.reduce_sum(tf.square(error)) / BATCH, {"noise": noise}
-
-
-class StoppingStage:
-    """Another stage whose data end after a step, as if the process had been stopped there."""
-
-    def __init__(self, stage: RegressionStage, stop_at: int):
-        self._stage, self._stop_at = stage, stop_at
-
-    def __getattr__(self, name):
-        return getattr(self._stage, name)
-
-    def examples(self, first_step, context):
-        return self._stage.examples(first_step, context).take(self._stop_at - first_step)
 
 
 SETTINGS = training.OptimizerSettings(
@@ -89,7 +80,7 @@ def run(
     workdir,
     num_steps: int,
     *,
-    stop_at: int | None = None,
+    stop_at: int = 1_000_000,
     strategy=None,
     delay=0.0,
     settings=SETTINGS,
@@ -100,14 +91,12 @@ def run(
     keras.utils.set_random_seed(3)
     strategy = strategy or distribution.get_strategy("one_device")
     with strategy.scope():
-        stage: Any = RegressionStage(targets, delay)
+        stage = RegressionStage(targets, delay, stop_at)
     length = training.RunLength(num_steps, log_every=2, checkpoint_every=checkpoint_every, seed=7)
-    if stop_at is not None:
-        stage = StoppingStage(stage, stop_at)
     try:
         training.train(stage, workdir=workdir, optimizer=settings, length=length, strategy=strategy)
     except (StopIteration, tf.errors.OutOfRangeError):
-        assert stop_at is not None
+        assert stop_at < num_steps
     return np.concatenate([np.ravel(w) for w in stage.model.get_weights()])
 
 
@@ -127,7 +116,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_weights_of_a_straight_one(tmp_p
 
 def test_a_killed_process_resumes_exactly(tmp_path):
     script = (
-        "import sys; sys.path.insert(0, 'tests'); import conftest, test_training as t;"
+        "import sys; sys.path[:0] = ['tests', 'tests/training']; import conftest, test_loop as t;"
         "t.run(sys.argv[1], 60, delay=0.05)"
     )
     folder = tmp_path / "killed"
@@ -200,9 +189,9 @@ def test_all_replicas_skip_a_step_that_overflows_on_one(tmp_path):
 def test_two_workers_give_the_weights_of_one_device(tmp_path):
     """Two processes on loopback; both end with the weights of a single one."""
     script = (
-        "import sys; from fashionsearchnet import distribution;"
+        "import sys; from fashionsearchnet.training import distribution;"
         "strategy = distribution.get_strategy('multi_worker');"
-        "sys.path.insert(0, 'tests'); import test_training as t, numpy as np;"
+        "sys.path.insert(0, 'tests/training'); import test_loop as t, numpy as np;"
         "np.save(sys.argv[2], t.run(sys.argv[1], 8, strategy=strategy))"
     )
     ports = [_free_port(), _free_port()]
@@ -266,6 +255,84 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
             length=training.RunLength(5),
             strategy=distribution.get_strategy("one_device"),
         )
+
+
+class TwoUpdatesStage(RegressionStage):
+    """Moves a by a^2 / 2, then b by a b; both start at 1."""
+
+    names = ("a", "b")
+
+    def __init__(self):
+        super().__init__()
+        self.model = keras.Model()
+        self.a, self.b = (keras.Variable(1.0, name=name) for name in "ab")
+        self.model.a, self.model.b = self.a, self.b
+
+    def updates(self):
+        own = training.OptimizerSettings(learning_rate=1.0)
+        return [
+            training.Update(
+                lambda batch, seed: (tf.square(self.a) / 2, {"noise": _noise(seed)}),
+                [self.a],
+                name=self.names[0],
+            ),
+            training.Update(
+                lambda batch, seed: (self.a * self.b, {"noise": _noise(seed)}),
+                [self.b],
+                name=self.names[1],
+                optimizer=own,
+            ),
+        ]
+
+
+def _noise(seed):
+    return tf.random.stateless_normal([], seed)
+
+
+def train_two(stage, workdir, **settings):
+    training.train(
+        stage,
+        workdir=workdir,
+        optimizer=training.OptimizerSettings(learning_rate=0.1, **settings),
+        length=training.RunLength(1, seed=7),
+        strategy=distribution.get_strategy("one_device"),
+    )
+
+
+def test_a_later_update_sees_what_the_earlier_one_moved(tmp_path):
+    stage = TwoUpdatesStage()
+    train_two(stage, tmp_path)
+    assert float(stage.a) == pytest.approx(1 - 0.1 * 1)
+    assert float(stage.b) == pytest.approx(1 - 1.0 * 0.9)
+    (line,) = _metrics(tmp_path)
+    assert line["a/loss"] == pytest.approx(0.5) and line["b/loss"] == pytest.approx(0.9)
+    assert line["a/noise"] == pytest.approx(float(_noise([7, 1])))
+    assert line["b/noise"] != line["a/noise"]
+
+
+@pytest.mark.parametrize("names", [("", "b"), ("a", "a")])
+def test_updates_need_names_that_differ(names, tmp_path):
+    stage = TwoUpdatesStage()
+    stage.names = names
+    with pytest.raises(ValueError, match="several with names that differ; got the names"):
+        train_two(stage, tmp_path)
+
+
+def test_a_variable_that_the_loss_does_not_reach_is_refused_by_name(tmp_path, monkeypatch):
+    stage = TwoUpdatesStage()
+    bad = training.Update(lambda batch, seed: (tf.square(stage.a), {}), [stage.a, stage.b])
+    monkeypatch.setattr(stage, "updates", lambda: [bad])
+    with pytest.raises(ValueError, match="does not depend on b; leave it out"):
+        train_two(stage, tmp_path)
+
+
+def test_rate_multipliers_are_refused_where_they_would_do_nothing(tmp_path, monkeypatch):
+    stage = TwoUpdatesStage()
+    (first, _) = stage.updates()
+    multiplied = dataclasses.replace(first, rate_multipliers={"a": 2.0})
+    monkeypatch.setattr(stage, "updates", lambda: [multiplied])
+    with pytest.raises(ValueError, match=r"rate multipliers need optimizer sgd.*\{'a': 2.0\}"):
+        train_two(stage, tmp_path, optimizer="adam")
 
 
 def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path):

@@ -1,10 +1,11 @@
 import itertools
+import time
 
 import numpy as np
 import pytest
 
 from fashionsearchnet.attributes import apply_manipulation
-from fashionsearchnet.training.edits import EditSampler
+from fashionsearchnet.training.edits import EditSampler, _row_codes
 
 NUM_VALUES = (3, 2, 5)
 
@@ -55,6 +56,54 @@ def test_exactly_the_edits_with_a_target_are_drawn(values):
         (i, a, new) for i, row in enumerate(values.tolist()) for a, new in edits[tuple(row)]
     }
     assert expected and drawn == expected
+
+
+def edits_by_loops(values):
+    """The table of edits from a plain loop over the groups: targets, counts and starts."""
+    combinations = np.unique(values, axis=0)
+    shape = (len(combinations), values.shape[1])
+    found: list[list[list[int]]] = [[[] for _ in range(shape[1])] for _ in range(shape[0])]
+    for source, target in itertools.permutations(range(len(combinations)), 2):
+        (changed,) = np.nonzero(combinations[source] != combinations[target])
+        before_and_after = combinations[[source, target]][:, changed]
+        if len(changed) == 1 and (before_and_after >= 0).all():
+            found[source][changed[0]].append(target)
+    count = np.array([[len(cell) for cell in row] for row in found]).reshape(shape)
+    targets = [target for row in found for cell in row for target in cell]
+    return targets, count, (np.cumsum(count) - count.ravel()).reshape(shape)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_table_of_edits_equals_that_of_a_plain_loop(seed):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2, 5, rng.integers(1, 5))
+    values = rng.integers(-1, sizes, (60, len(sizes))).astype(np.int32)
+    sampler = EditSampler(values)
+    targets, count, start = edits_by_loops(values)
+    np.testing.assert_array_equal(sampler._edit_target, targets)
+    np.testing.assert_array_equal(sampler._edit_count, count)
+    np.testing.assert_array_equal(sampler._edit_start, start)
+    combinations, combination_of = np.unique(values, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(sampler.combination_of, combination_of.ravel())
+    np.testing.assert_array_equal(sampler._combinations, combinations)
+
+
+def test_row_codes_keep_the_order_where_the_product_of_values_overflows():
+    rng = np.random.default_rng(0)
+    rows = rng.integers(-1, 2, (500, 40)) * 1000  # 1001 ** 40 is far above 2 ** 63
+    rows[rows < 0] = -1
+    rows[250:] = rows[:250]
+    _, expected = np.unique(rows, axis=0, return_inverse=True)
+    _, found = np.unique(_row_codes(rows), return_inverse=True)
+    np.testing.assert_array_equal(found, expected.ravel())
+
+
+def test_two_hundred_thousand_images_take_seconds_at_most():
+    rng = np.random.default_rng(0)
+    values = rng.integers(-1, 4, (200_000, 12)).astype(np.int32)
+    start = time.monotonic()
+    EditSampler(values)
+    assert time.monotonic() - start < 10  # a loop over groups takes over a minute
 
 
 def test_positives_show_the_target_and_negatives_never_do(values):
