@@ -14,17 +14,21 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.systems.amnet import AMNet
+from fashionsearchnet.systems.amnet.recipe import RECIPE as _AMNET_RECIPE
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.recipe import RECIPE as _TABLE_1
+from fashionsearchnet.systems.recipe import Recipe
 from fashionsearchnet.systems.system import System
 
 SYSTEMS: dict[str, type[System]] = {
     "amnet": AMNet,
     "fashionsearchnet_v2": FashionSearchNetV2,
 }
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_AMNET_RECIPE, _TABLE_1)}
 
 _WEIGHTS = "model.weights.h5"
 _ENTRIES = {"system", "stage", "dataset", "arguments"}  # of model.json
-_CURE = "Train it first (tools/train_*.py), or correct the path."
+_CURE = "Train it first (tools/<system>/train_*.py), or correct the path."
 
 
 def save_system(
