@@ -1,4 +1,4 @@
-"""Filling an index from a stream of images, so that a run that was killed goes on."""
+"""Fills an index from a stream of images. A run that was killed goes on where it was."""
 
 import dataclasses
 import time
@@ -10,14 +10,14 @@ from tqdm import tqdm
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 
-_COMMIT_SHARE = 0.1  # of the time may go into commits, which write all vectors anew
+_COMMIT_SHARE = 0.1  # of the time may go into commits, which write all vectors again
 
 Encode = Callable[[Sequence[bytes]], np.ndarray]
 
 
 @dataclasses.dataclass
 class Counts:
-    """How many items were added, replaced, and skipped because they were there already."""
+    """How many items were added, replaced, and skipped because the index has them."""
 
     added: int = 0
     replaced: int = 0
@@ -41,8 +41,8 @@ def add_images(
       items: with images and different ids.
       total: their number, for the progress bar.
       batch_size: images encoded at a time, at least 1.
-      commit_every: new items after which the index is committed; more where commits would take
-        over a tenth of the time. A run that is killed loses what came after the last one.
+      commit_every: new items between two commits; more where commits would take over a tenth of
+        the time. A run that is killed loses what came after the last commit.
     """
     counts = Counts()
     pending, commit_seconds, committed_at = 0, 0.0, time.monotonic()

@@ -1,4 +1,4 @@
-"""The few methods behind which any search engine stands.
+"""What an index asks of a search engine.
 
 * `flat`: FAISS in memory, exact; up to some hundred thousand items.
 * `ivf`: FAISS in memory, approximate, with exact distances and order; for a million items.
@@ -15,12 +15,13 @@ from fashionsearchnet.attributes import AttributeSpace
 
 
 @dataclasses.dataclass(frozen=True)
-class Selection:
+class ItemFilter:
     """The items that a search may return.
 
     Attributes:
       mask: bool `[n]`, over all items in the order of their keys.
-      choices: the same as pairs of attribute index and allowed value indices, all of which hold.
+      choices: the same filter as pairs of attribute index and allowed value indices; an item must
+        pass all of them.
     """
 
     mask: np.ndarray
@@ -29,7 +30,7 @@ class Selection:
 
 @dataclasses.dataclass(frozen=True)
 class EngineSettings:
-    """What an engine is made for.
+    """What an engine needs to know.
 
     Attributes:
       dim: the length of the vectors.
@@ -43,10 +44,9 @@ class EngineSettings:
 
 
 class Engine(Protocol):
-    """Vectors under keys. A key is an int64 that is given once, in ascending order.
+    """Vectors under keys: int64, each used once, in ascending order.
 
-    Arguments are checked by the caller. Searches may run in several threads, but not beside a
-    change.
+    The caller checks arguments. Several threads may search at once, but not during a change.
     """
 
     @classmethod
@@ -72,15 +72,15 @@ class Engine(Protocol):
         Args:
           keys: int64 `[m]`.
           vectors: the vectors.
-          ids: the names of the items, for engines that others read too.
-          values: int32 `[m, A]`, -1 for missing; for engines that filter by themselves.
+          ids: the names of the items, for a server that others read too.
+          values: int32 `[m, A]`, -1 for missing; for engines that do their own filtering.
         """
 
     def delete(self, keys: np.ndarray) -> None:
-        """Takes out the items of these keys, ascending, all of which are there."""
+        """Removes the items of these keys, ascending; all exist."""
 
     def search(
-        self, queries: np.ndarray, k: int, selection: Selection | None
+        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns Euclidean distances float32 `[B, k]` and keys int64 `[B, k]`, nearest first.
 
@@ -89,12 +89,12 @@ class Engine(Protocol):
 
         Args:
           queries: float32 `[B, dim]`.
-          k: from 1 to the number of items that may be returned.
-          selection: which may; None for all.
+          k: from 1 to the number of items that pass the filter.
+          item_filter: the items that may be returned; None for all.
         """
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes into a folder what `load` needs; returns the rest, to be kept as JSON."""
+        """Writes files into a folder; returns, for JSON, what else `load` needs."""
 
     def committed(self) -> None:
-        """Is called once what `save` wrote is the state that counts."""
+        """The index calls this once what `save` wrote is the current state."""

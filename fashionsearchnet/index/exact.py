@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.index.arrays import cells_by_row
 
 _CHUNK_DISTANCES = 4_000_000  # per block of queries: 16 MB of float32, so memory stays small
 _MAX_CHUNK = 1024  # queries per block, however small the gallery is
@@ -105,6 +104,16 @@ def nearest(distances: np.ndarray, k: int) -> np.ndarray:
     order = np.lexsort((found, rows))
     # Where several items share the K-th distance a row has more than K of them.
     return positions[order[first[:, None] + np.arange(k)]]
+
+
+def cells_by_row(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns rows and columns of the true cells of `mask` `[n, m]`, int64, in reading order.
+
+    The third array, int64 `[n]`, says where in the other two the cells of each row begin.
+    """
+    # np.flatnonzero is twenty times as fast as np.nonzero of two axes.
+    rows, columns = np.divmod(np.flatnonzero(mask), mask.shape[1])
+    return rows, columns, np.searchsorted(rows, np.arange(len(mask)))
 
 
 def _checked(what: str, embeddings: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 
 from fashionsearchnet import files
-from fashionsearchnet.index.engines import EngineSettings, Selection
+from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.exact import nearest
 
 # Queries times dimensions from which FAISS multiplies matrices instead of comparing pairs. With its
@@ -18,16 +18,16 @@ faiss.cvar.distance_compute_blas_threshold = 8192
 _SearchParameters: Any = faiss.SearchParameters
 _IDSelectorBitmap: Any = faiss.IDSelectorBitmap
 
-_SPARE = 16  # candidates beyond K, so that those on the border can be told apart
+_SPARE = 16  # candidates beyond K, to tell apart those on the border
 _FILE = "vectors.faiss"
 
 
 class FlatEngine:
     """All vectors in memory, 4 bytes times `dim` per item; `vectors.faiss` is an `IndexFlatL2`.
 
-    FAISS proposes candidates; their distances are computed once more, pair by pair. Matrix products
-    round differently from place to place, so without this two equal vectors may have different
-    distances. Where rounding leaves open who is among the K, all items are compared pair by pair.
+    FAISS proposes candidates, and this class computes their distances again, pair by pair: matrix
+    products round differently from place to place, so two equal vectors could have different
+    distances. Where rounding leaves open which items are the K, it compares all items pair by pair.
     """
 
     def __init__(self, index: Any, keys: np.ndarray) -> None:
@@ -80,9 +80,9 @@ class FlatEngine:
         self._keys = np.delete(self._keys, rows)
 
     def search(
-        self, queries: np.ndarray, k: int, selection: Selection | None
+        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        mask = None if selection is None else selection.mask
+        mask = None if item_filter is None else item_filter.mask
         allowed = len(self) if mask is None else int(np.count_nonzero(mask))
         fetch = min(k + _SPARE, allowed)
         params = None if mask is None else _SearchParameters(sel=selector(mask))

@@ -4,7 +4,7 @@
     INDEX/attribute_space.json      which attributes the items have
     INDEX/images/ab/<sha256>        the encoded images, named by their content
 
-Changes are made in memory and become the state that counts in one step, by `commit`.
+Changes are made in memory; `commit` writes them in one step.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range, suggestion
-from fashionsearchnet.index.engines import Engine, EngineSettings, Selection
+from fashionsearchnet.index.engines import Engine, EngineSettings, ItemFilter
 from fashionsearchnet.index.flat import FlatEngine
-from fashionsearchnet.index.images import ImageStore, digest_of
+from fashionsearchnet.index.image_store import ImageStore, digest_of
 from fashionsearchnet.index.items import Item, ItemTable, check_items
 from fashionsearchnet.index.ivf import IvfEngine
 from fashionsearchnet.index.milvus import MilvusEngine
@@ -31,7 +31,7 @@ ENGINES: dict[str, type[Engine]] = {
     "ivf": IvfEngine,
     "milvus": MilvusEngine,
 }
-_REBUILD = "Build the index anew into another folder with tools/build_index.py."
+_REBUILD = "Build the index in another folder with tools/build_index.py."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +48,17 @@ class Found:
 
 
 class GalleryIndex:
-    """The vectors of a gallery and what is known of its items; made by `create` or `open`.
+    """The vectors and items of a gallery; use `create` or `open`.
 
-    Searches may run in several threads at once, but not beside `put`, `remove` or `commit`.
+    Several threads may search at once, but not during `put`, `remove` or `commit`.
 
     Attributes:
-      directory: where it lies.
+      directory: its folder.
       space: the attributes.
-      fingerprint: names the model that made the vectors.
+      fingerprint: names the model of the vectors.
       dim: the length of the vectors.
       engine_name: one of `ENGINES`.
-      engine: what searches.
+      engine: the search engine.
     """
 
     def __init__(
@@ -96,12 +96,12 @@ class GalleryIndex:
         engine: str = "flat",
         address: str | None = None,
     ) -> "GalleryIndex":
-        """Makes an index without items, on disk too.
+        """Creates an index without items, in memory and on disk.
 
         Args:
-          directory: a folder, which may exist but must hold no index.
+          directory: a folder without an index; it need not exist.
           space: the attributes of the items.
-          fingerprint: names the model that makes the vectors.
+          fingerprint: names the model of the vectors.
           dim: the length of the vectors, at least 1.
           engine: one of `ENGINES`; see `index/engines.py`.
           address: URI of the Milvus server; only for the engine milvus.
@@ -133,11 +133,11 @@ class GalleryIndex:
     def open(
         cls, directory: str | os.PathLike[str], *, address: str | None = None
     ) -> "GalleryIndex":
-        """Returns the index that a folder holds.
+        """Opens the index in a folder.
 
         Args:
           directory: the folder.
-          address: URI of the Milvus server, if it has moved since the index was made.
+          address: URI of the Milvus server, if it has moved.
 
         Raises:
           FileNotFoundError: if there is none.
@@ -152,7 +152,7 @@ class GalleryIndex:
             try:
                 return cls._load(directory, name, address)
             except (ValueError, OSError):
-                # Another process may have committed twice meanwhile, which deletes this state.
+                # Two commits of another process delete this state.
                 if states.current() == name:
                     raise
 
@@ -163,8 +163,8 @@ class GalleryIndex:
         space = AttributeSpace.load(directory / "attribute_space.json")
         if space.fingerprint != state["space"]:
             raise ValueError(
-                f"{directory / 'attribute_space.json'} is not the attribute space that the index "
-                f"was made with. Put the one of its model there. {_REBUILD}"
+                f"{directory / 'attribute_space.json'} is not the attribute space of the "
+                f"index. Copy it from the export of its model, or: {_REBUILD}"
             )
         items = ItemTable.load(states.path(name), space.num_attributes)
         engine = ENGINES[check_choice("engine of the index", state["engine"]["name"], ENGINES)]
@@ -205,20 +205,18 @@ class GalleryIndex:
         return self._images.get(digest) if digest else None
 
     def holds(self, item: Item) -> bool:
-        """Returns whether an item is there with the same values and the same image."""
+        """Returns whether the index has the item with the same values and the same image."""
         if item.id not in self._items:
             return False
-        record = self._items[item.id]
-        if not np.array_equal(record.values, item.values):
+        entry = self._items[item.id]
+        if not np.array_equal(entry.values, item.values):
             return False
         if item.image is None:
-            return not record.digest
-        return record.digest == digest_of(item.image) and self._images.has(
-            item.image, record.digest
-        )
+            return not entry.digest
+        return entry.digest == digest_of(item.image) and self._images.has(item.image, entry.digest)
 
     def put(self, items: Sequence[Item], vectors: np.ndarray) -> None:
-        """Adds items. One whose id is there is replaced, and moves to the end of the order.
+        """Adds items. An item of the same id is replaced, and moves to the end of the order.
 
         Args:
           items: with different ids.
@@ -241,10 +239,10 @@ class GalleryIndex:
         self._items.append(ids, keys, values, digests)
 
     def remove(self, ids: Collection[str]) -> None:
-        """Takes items out. On disk the state before still has them until the commit after next.
+        """Removes items. On disk the state before has them until the commit after next.
 
         Raises:
-          ValueError: if one of them is not there; then none is removed.
+          ValueError: if one of them does not exist; then none is removed.
         """
         for name in ids:
             if name not in self._items:
@@ -255,11 +253,11 @@ class GalleryIndex:
         self._drop(list(dict.fromkeys(ids)))
 
     def commit(self) -> None:
-        """Makes all changes so far the state that counts, in one step.
+        """Writes all changes so far in one step.
 
         Raises:
-          OSError: if it cannot be written, or another process has changed the index; then the
-            state before counts.
+          OSError: if a file cannot be written, or another process has changed the index; the state
+            on disk then stays the same.
         """
         self._settle()
         used = self._items.digests() if self._dropped_images or self._unused_images else set()
@@ -278,7 +276,7 @@ class GalleryIndex:
 
         self._state_name = self._states.commit(self._state_name, write)
         self.engine.committed()
-        # What the new state does not use, the state before may; what that one did not, none does.
+        # The state before may use what the new one does not; what neither uses can go.
         self._images.delete(set(self._unused_images) - used)
         self._unused_images, self._dropped_images = unused, set()
 
@@ -288,28 +286,28 @@ class GalleryIndex:
         k: int,
         filters: Mapping[str, Collection[str]] | None = None,
     ) -> list[Found]:
-        """Returns the K nearest items of each query, fewer where there are not so many.
+        """Returns the K nearest items of each query, or as many as there are.
 
         Of equally distant items the one that was put earlier comes first.
 
         Args:
           queries: float `[B, dim]`.
           k: at least 1.
-          filters: attribute name -> names of the allowed values. All attributes must hold; an
-            item without a value of the attribute does not.
+          filters: attribute name -> names of the allowed values. An item must pass every attribute;
+            an item without a value of the attribute does not.
 
         Raises:
-          ValueError: for bad queries or K, or an unknown attribute or value, listing those there
-            are.
+          ValueError: for bad queries or K, or an unknown attribute or value, listing those that
+            exist.
         """
         queries = self._checked("queries", queries)
         check_range("k", k, 1)
         self._settle()
-        selection = self._selection(filters or {})
-        allowed = len(self) if selection is None else int(np.count_nonzero(selection.mask))
+        item_filter = self._filter(filters or {})
+        allowed = len(self) if item_filter is None else int(np.count_nonzero(item_filter.mask))
         if not allowed or not len(queries):
             return [Found([], np.empty(0, np.float32)) for _ in queries]
-        distances, keys = self.engine.search(queries, min(k, allowed), selection)
+        distances, keys = self.engine.search(queries, min(k, allowed), item_filter)
         positions = np.searchsorted(self._items.keys, keys)
         ids = self.ids
         return [
@@ -318,36 +316,36 @@ class GalleryIndex:
         ]
 
     def matching(self, filters: Mapping[str, Collection[str]]) -> np.ndarray:
-        """Returns the positions in `ids` of the items that filters let by, int64, in order.
+        """Returns the positions in `ids` of the items that pass the filters, int64, ascending.
 
-        See `search` for the filters and for what is raised.
+        See `search` for the filters and the errors.
         """
-        selection = self._selection(filters)
-        return np.arange(len(self)) if selection is None else np.flatnonzero(selection.mask)
+        item_filter = self._filter(filters)
+        return np.arange(len(self)) if item_filter is None else np.flatnonzero(item_filter.mask)
 
     def check_model(self, fingerprint: str, space: AttributeSpace) -> None:
-        """Raises a ValueError if a model's vectors or attributes are not those of this index."""
+        """Raises a ValueError if this index belongs to another model or attribute space."""
         self.space.check_same(space, f"the index {self.directory}", "the model")
         if fingerprint != self.fingerprint:
             raise ValueError(
                 f"the index {self.directory} holds vectors of the model {self.fingerprint}, not of "
-                f"{fingerprint}: distances between them mean nothing. Use the export that the "
-                "index was built with, or build another index with tools/build_index.py."
+                f"{fingerprint}: distances between them mean nothing. Use the export of the "
+                "index, or build another index with tools/build_index.py."
             )
 
     def _drop(self, ids: list[str]) -> None:
         dropped = self._items.drop(ids)
-        self._dead_keys += [record.key for record in dropped]
-        self._dropped_images |= {record.digest for record in dropped} - {""}
+        self._dead_keys += [entry.key for entry in dropped]
+        self._dropped_images |= {entry.digest for entry in dropped} - {""}
 
     def _settle(self) -> None:
-        """Takes removed items out of the engine: all in one go, since that moves the others."""
+        """Deletes removed items in the engine, all at once: a deletion moves the others."""
         with self._lock:
             if self._dead_keys:
                 self.engine.delete(np.sort(np.array(self._dead_keys, np.int64)))
                 self._dead_keys = []
 
-    def _selection(self, filters: Mapping[str, Collection[str]]) -> Selection | None:
+    def _filter(self, filters: Mapping[str, Collection[str]]) -> ItemFilter | None:
         if not filters:
             return None
         mask = np.ones(len(self), bool)
@@ -363,7 +361,7 @@ class GalleryIndex:
             passes[values] = True
             mask &= passes[self.values[:, attribute]]
             choices.append((attribute, tuple(values)))
-        return Selection(mask, tuple(choices))
+        return ItemFilter(mask, tuple(choices))
 
     def _checked(self, what: str, vectors: np.ndarray) -> np.ndarray:
         """Returns contiguous float32 `[n, dim]`, or raises a ValueError."""

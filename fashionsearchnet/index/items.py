@@ -1,4 +1,4 @@
-"""What a gallery knows of its items besides their vectors: id, key, attribute values, image."""
+"""The items of a gallery without their vectors: id, key, attribute values, image."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ class Item:
     Attributes:
       id: its name, any text of 1 to 1,024 bytes in UTF-8.
       values: int32 `[A]`, its attribute values, -1 for missing.
-      image: the encoded image, to be kept beside the vectors; None for none.
+      image: the encoded image, which the index stores; None for none.
     """
 
     id: str
@@ -30,7 +30,7 @@ class Item:
     image: bytes | None = None
 
 
-class Record(NamedTuple):
+class Entry(NamedTuple):
     """One item: its key, its values int32 `[A]`, and the SHA-256 of its image or ''."""
 
     key: int
@@ -39,16 +39,16 @@ class Record(NamedTuple):
 
 
 class ItemTable:
-    """The items in the order in which they were put, which is that of their keys.
+    """The items in the order in which they were put; their keys ascend in it.
 
     Attributes:
-      next_key: no item has had this key or a higher one.
+      next_key: no item ever had this key or a higher one.
     """
 
     def __init__(self, num_attributes: int) -> None:
         self.next_key = 0
         self._num_attributes = num_attributes
-        self._records: dict[str, Record] = {}
+        self._entries: dict[str, Entry] = {}
         self._columns: tuple[list[str], np.ndarray, np.ndarray] | None = None
 
     @classmethod
@@ -59,13 +59,13 @@ class ItemTable:
             ids = json.loads(content["ids"].tobytes())
             digests = [digest.decode() for digest in content["digests"]]
             rows = zip(content["keys"].tolist(), content["values"], digests, strict=True)
-            table._records = {name: Record(*row) for name, row in zip(ids, rows, strict=True)}
+            table._entries = {name: Entry(*row) for name, row in zip(ids, rows, strict=True)}
             table.next_key = int(content["next_key"])
         return table
 
     def save(self, folder: Path) -> None:
         """Writes all into one file of the folder."""
-        digests = np.array([record.digest for record in self._records.values()], "S64")
+        digests = np.array([entry.digest for entry in self._entries.values()], "S64")
         with files.replace_file(folder / _FILE) as temporary:
             np.savez(
                 temporary,
@@ -77,14 +77,14 @@ class ItemTable:
             )
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._records
+        return name in self._entries
 
-    def __getitem__(self, name: str) -> Record:
-        """Returns the record of an id; raises a KeyError if there is none."""
-        return self._records[name]
+    def __getitem__(self, name: str) -> Entry:
+        """Returns the entry of an id; raises a KeyError if there is none."""
+        return self._entries[name]
 
     @property
     def ids(self) -> list[str]:
@@ -103,10 +103,10 @@ class ItemTable:
 
     def digests(self) -> set[str]:
         """Returns the SHA-256 of all images."""
-        return {record.digest for record in self._records.values()} - {""}
+        return {entry.digest for entry in self._entries.values()} - {""}
 
     def reserve(self, number: int) -> np.ndarray:
-        """Returns new keys, int64 `[number]`, which are given to nothing else."""
+        """Returns new keys, int64 `[number]`."""
         keys = np.arange(self.next_key, self.next_key + number, dtype=np.int64)
         self.next_key += number
         return keys
@@ -116,31 +116,30 @@ class ItemTable:
     ) -> None:
         """Adds items whose ids are new."""
         for name, *row in zip(ids, keys.tolist(), values, digests, strict=True):
-            self._records[name] = Record(*row)
+            self._entries[name] = Entry(*row)
         self._columns = None
 
-    def drop(self, ids: Iterable[str]) -> list[Record]:
-        """Takes out these items, which must be there; returns their records."""
-        dropped = [self._records.pop(name) for name in ids]
+    def drop(self, ids: Iterable[str]) -> list[Entry]:
+        """Removes these items, which must be there; returns their entries."""
+        dropped = [self._entries.pop(name) for name in ids]
         self._columns = None
         return dropped
 
     def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         if self._columns is None:
-            records = self._records.values()
-            keys = np.fromiter((record.key for record in records), np.int64, len(records))
-            values = np.array([record.values for record in records], np.int32)
-            shape = (len(records), self._num_attributes)
-            self._columns = list(self._records), keys, values.reshape(shape)
+            entries = self._entries.values()
+            keys = np.fromiter((entry.key for entry in entries), np.int64, len(entries))
+            values = np.array([entry.values for entry in entries], np.int32)
+            shape = (len(entries), self._num_attributes)
+            self._columns = list(self._entries), keys, values.reshape(shape)
         return self._columns
 
 
 def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str], np.ndarray]:
-    """Returns the ids and the values, int32 `[n, A]`, of items that may be put together.
+    """Returns the ids and the values, int32 `[n, A]`, of items of one call.
 
     Raises:
-      ValueError: for an id that is no text, too long or there twice, or for values that the
-        attribute space has not.
+      ValueError: for an id that is no text, too long or repeated, or for values that do not exist.
     """
     ids = [item.id for item in items]
     for name in ids:
@@ -150,7 +149,7 @@ def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str]
             )
     if len(set(ids)) < len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
-        raise ValueError(f"items put together must have different ids; {twice!r} is there twice.")
+        raise ValueError(f"items of one call must have different ids; {twice!r} occurs twice.")
     shape = (space.num_attributes,)
     for item in items:
         values = np.asarray(item.values)
@@ -164,7 +163,7 @@ def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str]
 
 
 def _encoded_size(name: str) -> int:
-    """Returns the bytes of a text in UTF-8, 0 for what cannot be encoded (such as file names)."""
+    """Returns the bytes of a text in UTF-8, 0 if it cannot be encoded, as some file names."""
     try:
         return len(name.encode())
     except (UnicodeEncodeError, AttributeError):

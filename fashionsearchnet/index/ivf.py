@@ -1,15 +1,14 @@
 """Approximate search with FAISS for galleries of a million: inverted lists of 8-bit codes.
 
-Items are put into lists by their nearest centroid, and a query looks into the lists nearest to it.
-The lists hold codes of one byte per dimension; they only propose candidates, whose distances are
-then computed from the full vectors. So distances and their order are exact, and what an answer can
-lack is an item in a list that was not looked into.
+Each item goes into the list of its nearest centroid, and a query looks into the nearest lists. The
+lists hold codes of one byte per dimension. They only propose candidates: their distances come from
+the full vectors. So distances and their order are exact; an answer can only lack an item whose list
+the query did not look into.
 
-Why not the others, for a million vectors of 512 numbers on two cores: a graph (HNSW) inserts
-item by item, which takes tens of minutes where k-means and the assignment take a few, and cannot
-delete; lists of full vectors read four times as many bytes per query; product quantization
-saves memory only where the full vectors are not kept, and those are what exact distances and
-searches with strict filters need.
+Why not the others, for a million vectors of 512 numbers on two cores: A graph (HNSW) inserts item
+by item, which takes tens of minutes where k-means and the assignment take a few, and it cannot
+delete. Lists of full vectors read four times as many bytes per query. Product quantization saves
+memory only without the full vectors, which exact distances and strict filters need.
 """
 
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from fashionsearchnet.index.engines import EngineSettings, Selection
+from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.flat import FlatEngine, selector, write_faiss
 
 # The stubs of FAISS do not know what its Python layer adds to it.
@@ -27,7 +26,7 @@ _SearchParametersIVF: Any = faiss.SearchParametersIVF
 MIN_ITEMS = 20_000  # below, exact search takes a few milliseconds
 _POINTS_PER_LIST = 40  # for k-means; FAISS warns below 39
 _ROUNDS = 10  # of k-means
-_GROWTH = 4  # the lists are made anew when there are so many times the items they were made for
+_GROWTH = 4  # the lists are made again when the items are so many times as many as then
 _STRICT = 0.25  # filters that leave a smaller share of the items are searched exactly
 _CHUNK = 65_536  # vectors encoded at once: 128 MB for 512 numbers
 _FILE = "lists.faiss"
@@ -36,8 +35,8 @@ _FILE = "lists.faiss"
 class IvfEngine:
     """A `FlatEngine` and, from 20,000 items on, inverted lists over it: 5 bytes per dimension.
 
-    The lists are made when the index is committed; until then, and for items added since, nothing
-    is lost: without lists all searches are exact, and with them new items go into them at once.
+    A commit makes the lists. Without lists all searches are exact; with them, new items go into
+    the lists at once.
 
     Attributes:
       num_probes: lists that a query looks into; None for the square root of their number.
@@ -83,22 +82,22 @@ class IvfEngine:
             self._lists.remove_ids(faiss.IDSelectorBatch(keys))
 
     def search(
-        self, queries: np.ndarray, k: int, selection: Selection | None
+        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        allowed = len(self) if selection is None else int(np.count_nonzero(selection.mask))
+        allowed = len(self) if item_filter is None else int(np.count_nonzero(item_filter.mask))
         if self._lists is None or allowed < _STRICT * len(self):
-            return self._flat.search(queries, k, selection)
-        fetch = min(max(4 * k, k + 64), allowed)  # codes are coarse: the best are chosen of these
+            return self._flat.search(queries, k, item_filter)
+        fetch = min(max(4 * k, k + 64), allowed)  # codes are coarse: more are compared exactly
         params = _SearchParametersIVF(
             nprobe=self.num_probes or default_num_probes(self._lists.nlist),
-            sel=None if selection is None else self._key_selector(selection.mask),
+            sel=None if item_filter is None else self._key_selector(item_filter.mask),
         )
         _, candidates = self._lists.search(queries, fetch, params=params)
         squares, rows = self._flat.rank(queries, self._flat.rows_of(candidates))
         distances, found = np.sqrt(squares[:, :k]), self._flat.keys[rows[:, :k]]
         few = np.flatnonzero(rows[:, k - 1] < 0)
         if len(few):
-            distances[few], found[few] = self._flat.search(queries[few], k, selection)
+            distances[few], found[few] = self._flat.search(queries[few], k, item_filter)
         return distances, found
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -113,7 +112,7 @@ class IvfEngine:
         pass
 
     def make_lists(self) -> None:
-        """Makes the lists anew from all items: the same items give the same lists."""
+        """Makes the lists from all items: the same items give the same lists."""
         vectors, keys = self._flat.vectors, self._flat.keys
         num_lists = default_num_lists(len(keys))
         quantizer = faiss.IndexFlatL2(vectors.shape[1])
@@ -138,10 +137,10 @@ class IvfEngine:
 
 
 def default_num_lists(num_items: int) -> int:
-    """Returns 4 sqrt(n), where k-means then has points enough; at least 1."""
+    """Returns 4 sqrt(n), or fewer where k-means would have too few points; at least 1."""
     return max(1, min(int(4 * np.sqrt(num_items)), num_items // _POINTS_PER_LIST))
 
 
 def default_num_probes(num_lists: int) -> int:
-    """Returns sqrt(lists): 1.6 % of those of a million items, and a larger share of fewer."""
+    """Returns sqrt(lists): 1.6 % of the lists for a million items, a larger share for fewer."""
     return max(1, int(np.sqrt(num_lists)))

@@ -1,13 +1,13 @@
 """Exact search in a Milvus server: the same client from one machine to a cluster.
 
-The server keeps the vectors, in a collection of their own with the fields `key`, `id`, `vector` and
-one integer per attribute (the index of the value, -1 for missing), by which it filters. Everything
-else stays in the folder of the index.
+The server keeps the vectors in a collection of their own. Its fields are `key`, `id`, `vector` and
+one integer per attribute (the index of the value, -1 for missing), which serves the filters.
+Everything else stays in the folder of the index.
 
-Rows are never overwritten. New ones get keys above those of the state on disk, which other readers
-leave out; replaced and removed ones are deleted once the new state counts. So a kill at any moment
-leaves the last state whole. Going back to the state before it works only with other engines: its
-deleted rows are gone.
+Rows are never overwritten. New rows get keys above those of the state on disk, and other readers
+ignore them. Replaced and removed rows are deleted once the new state is the current one. So a kill
+at any moment leaves the last state whole. With this engine there is no way back to the state
+before: its deleted rows are gone.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.index.engines import EngineSettings, Selection
+from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.items import MAX_ID_BYTES
 
 MAX_RESULTS = 16_384  # the server's own limit
-_SPARE = 16  # results beyond K: equally distant ones come in no fixed order, and are sorted here
+_SPARE = 16  # results beyond K: the server has no fixed order of equally distant ones
 _ROWS_PER_CALL = 1000  # 2 MB of vectors of 512 numbers; the server takes messages up to 64 MB
 _QUERIES_PER_CALL = 256
 _TIMEOUT = 30.0  # seconds
@@ -35,8 +35,8 @@ _TIMEOUT = 30.0  # seconds
 class MilvusEngine:
     """A collection in a Milvus server with a FLAT index: exact, as tables in papers need it.
 
-    Of more than 16 equally distant items around place K, it is the server that decides.
-    A password or token comes from the environment variable MILVUS_TOKEN, never from a file.
+    Among more than 16 equally distant items around place K, the server decides. A password or
+    token comes from the environment variable MILVUS_TOKEN, never from a file.
     """
 
     def __init__(self, client: Any, address: str, collection: str, space: AttributeSpace) -> None:
@@ -44,15 +44,15 @@ class MilvusEngine:
         self._address = address
         self._collection = collection
         self._fields = field_names(space)
-        self._limit = 0  # keys from here on belong to a state that does not count yet
-        self._dead: set[int] = set()  # keys to be deleted when the next state counts
-        self._is_clean = False  # whether rows that a killed process left are out of the way
+        self._limit = 0  # keys from here on belong to a state that is not written yet
+        self._dead: set[int] = set()  # keys to delete after the next commit
+        self._is_clean = False  # whether the rows of a killed process are deleted
 
     @classmethod
     def create(cls, settings: EngineSettings) -> "MilvusEngine":
         client, address = _connect(settings.address or "")
         engine = cls(client, address, f"fashionsearchnet_{secrets.token_hex(6)}", settings.space)
-        with _told(address):
+        with _server_errors(address):
             _create_collection(client, engine._collection, settings.dim, engine._fields)
         return engine
 
@@ -64,7 +64,7 @@ class MilvusEngine:
         engine = cls(client, address, description["collection"], settings.space)
         engine._limit = description["limit"]
         engine._dead = set(description["dead"])
-        with _told(address):
+        with _server_errors(address):
             there = 0
             if client.has_collection(engine._collection):
                 engine.committed()
@@ -75,7 +75,7 @@ class MilvusEngine:
             raise ValueError(
                 f"the collection {engine._collection} of {address} holds {there} of the "
                 f"{len(keys)} items that {folder} lists. If that is another server, give the "
-                "address of the right one; else build the index anew with tools/build_index.py."
+                "address of the right one; else build the index again with tools/build_index.py."
             )
         return engine
 
@@ -83,12 +83,12 @@ class MilvusEngine:
         self, keys: np.ndarray, vectors: np.ndarray, ids: list[str], values: np.ndarray
     ) -> None:
         names = ["key", "id", "vector", *self._fields]
-        with _told(self._address):
+        with _server_errors(self._address):
             if not self._is_clean:
                 self._client.delete(self._collection, filter=f"key >= {self._limit}")
                 self._is_clean = True
             self._limit = int(keys[-1]) + 1
-            self._dead |= set(keys.tolist())  # until all are there
+            self._dead |= set(keys.tolist())  # until the server has all
             columns = zip(keys.tolist(), ids, vectors, *values.T.tolist(), strict=True)
             rows = [dict(zip(names, row, strict=True)) for row in columns]
             for start in range(0, len(rows), _ROWS_PER_CALL):
@@ -99,18 +99,18 @@ class MilvusEngine:
         self._dead |= set(keys.tolist())
 
     def search(
-        self, queries: np.ndarray, k: int, selection: Selection | None
+        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
     ) -> tuple[np.ndarray, np.ndarray]:
         if k > MAX_RESULTS:
             raise ValueError(f"a Milvus server returns at most {MAX_RESULTS:,} results; got k={k}.")
         distances = np.full((len(queries), k), np.inf, np.float32)
         keys = np.full((len(queries), k), -1, np.int64)
         for start in range(0, len(queries), _QUERIES_PER_CALL):
-            with _told(self._address):
+            with _server_errors(self._address):
                 answers = self._client.search(
                     self._collection,
                     data=list(queries[start : start + _QUERIES_PER_CALL]),
-                    filter=self._condition(selection),
+                    filter=self._condition(item_filter),
                     limit=min(k + len(self._dead) + _SPARE, MAX_RESULTS),
                     output_fields=["key"],
                     search_params={"metric_type": "L2"},
@@ -134,20 +134,20 @@ class MilvusEngine:
 
     def committed(self) -> None:
         dead = sorted(self._dead)
-        with _told(self._address):
+        with _server_errors(self._address):
             for start in range(0, len(dead), _ROWS_PER_CALL):
                 self._client.delete(self._collection, ids=dead[start : start + _ROWS_PER_CALL])
         self._dead = set()
 
-    def _condition(self, selection: Selection | None) -> str:
+    def _condition(self, item_filter: ItemFilter | None) -> str:
         terms = [f"key < {self._limit}"]
-        for attribute, values in selection.choices if selection else ():
+        for attribute, values in item_filter.choices if item_filter else ():
             terms.append(f"{self._fields[attribute]} in {list(values)}")
         return " and ".join(terms)
 
 
 def field_names(space: AttributeSpace) -> list[str]:
-    """Returns a field name per attribute: its number, so that no two are alike, and its name."""
+    """Returns a field name per attribute: its number, which makes it unique, and its name."""
     return [
         f"a{attribute}_{re.sub(r'[^A-Za-z0-9]+', '_', name)}"[:255]
         for attribute, name in enumerate(space.names)
@@ -160,7 +160,7 @@ def _connect(address: str) -> tuple[Any, str]:
         raise ValueError("the engine milvus needs the package pymilvus: pip install pymilvus.")
     from pymilvus import MilvusClient
 
-    with _told(address):
+    with _server_errors(address):
         token = os.environ.get("MILVUS_TOKEN", "")
         return MilvusClient(uri=address, token=token, timeout=_TIMEOUT), address
 
@@ -182,15 +182,15 @@ def _create_collection(client: Any, name: str, dim: int, fields: Sequence[str]) 
 
 
 @contextlib.contextmanager
-def _told(address: str) -> Iterator[None]:
-    """Turns what the client raises into an OSError that names the server and the cure."""
+def _server_errors(address: str) -> Iterator[None]:
+    """Turns an error of the client into an OSError that names the server and the cure."""
     from pymilvus.exceptions import MilvusException
 
     try:
         yield
     except MilvusException as error:
         raise OSError(
-            f"the Milvus server at {address} did not do its part ({error.message}). Check that it "
+            f"the Milvus server at {address} failed ({error.message}). Check that it "
             "runs (on one machine: milvus-server) and that the address is right, then run the same "
             "command again."
         ) from error

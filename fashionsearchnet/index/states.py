@@ -1,11 +1,11 @@
-"""Complete, numbered states of something on disk, one of which counts.
+"""Complete, numbered states of something on disk; one of them is the current one.
 
-    FOLDER/CURRENT           the name of the state that counts
+    FOLDER/CURRENT           the name of the current state
     FOLDER/states/000007/    its files, never changed, and state.json with their SHA-256
     FOLDER/.lock             held while a state is written
 
-A state counts from the moment in which CURRENT is replaced, so a kill leaves the last complete one.
-The state before it is kept.
+A commit replaces CURRENT in one step, so a kill leaves a complete state. The state before the
+current one is kept.
 """
 
 import contextlib
@@ -33,11 +33,11 @@ class States:
         self._pointer = self.folder / "CURRENT"
 
     def exist(self) -> bool:
-        """Returns whether there is a state that counts."""
+        """Returns whether there is a current state."""
         return self._pointer.is_file()
 
     def current(self) -> str:
-        """Returns the name of the state that counts.
+        """Returns the name of the current state.
 
         Raises:
           FileNotFoundError: if there is none.
@@ -62,7 +62,7 @@ class States:
         return self._states / name
 
     def read(self, name: str) -> dict[str, Any]:
-        """Returns the description of a state after having checked all its files.
+        """Returns the description of a state, whose files it checks.
 
         Raises:
           ValueError: naming the file that is missing or damaged, and the cure.
@@ -73,10 +73,10 @@ class States:
         return description
 
     def commit(self, base: str | None, write: Callable[[Path], dict[str, Any]]) -> str:
-        """Makes a new state the one that counts, and deletes all but it and its base.
+        """Writes a new state, makes it the current one, and deletes all but it and its base.
 
         Args:
-          base: the name of the state it was made from, None for the first.
+          base: the name of the state that was changed, None for the first.
           write: writes the files into an empty folder and returns a description for JSON.
 
         Returns:
@@ -84,14 +84,14 @@ class States:
 
         Raises:
           OSError: if another process has changed the states since `base`, or a file cannot be
-            written. What counted before still counts.
+            written. The current state stays the same.
         """
         with self._locked():
             there = self.current() if self.exist() else None
             if there != base:
                 raise OSError(
-                    f"{self.folder} was changed by another process: state {there} counts, but "
-                    f"these changes were made to {base}. Run the same command again."
+                    f"another process has changed {self.folder}: its state is {there}, but these "
+                    f"changes belong to state {base}. Run the same command again."
                 )
             names = self._names()
             name = f"{int(names[-1]) + 1 if names else 1:06d}"
@@ -99,7 +99,7 @@ class States:
                 self._write(self.path(name), write)
                 files.write_text(self._pointer, name + "\n")
             except BaseException:
-                # An interrupt may come when the new state counts already.
+                # An interrupt may come when the new state is the current one already.
                 if not self.exist() or self._pointer.read_text().strip() != name:
                     shutil.rmtree(self.path(name), ignore_errors=True)
                 raise
@@ -127,24 +127,24 @@ class States:
         except (OSError, ValueError) as error:
             return str(error).rstrip(". "), {}
         if not isinstance(description, dict) or description.pop(_SEAL, "") != _seal(description):
-            return f"{folder / _DESCRIPTION} is damaged: its content is not what was written", {}
+            return f"{folder / _DESCRIPTION} is damaged: its content has changed", {}
         for file, digest in description["files"].items():
             if not (folder / file).is_file():
                 return f"{folder / file} is missing", {}
             if files.file_digest(folder / file) != digest:
-                return f"{folder / file} is damaged: its content is not what was written", {}
+                return f"{folder / file} is damaged: its content has changed", {}
         return "", description
 
     def _cure(self, damaged: str) -> str:
-        """Returns how to go on without a damaged state ('' if none is)."""
-        anew = "build the index anew into another folder with tools/build_index.py"
+        """Returns how to go on; `damaged` is the damaged state, or ''."""
+        rebuild = "build the index in another folder with tools/build_index.py"
         for name in reversed(self._names()):
             if name != damaged and not self._examine(name)[0]:
                 return (
                     f"State {name} is complete: go back to it with "
-                    f"'echo {name} > {self._pointer}', or {anew}."
+                    f"'echo {name} > {self._pointer}', or {rebuild}."
                 )
-        return f"No other state is complete: {anew}."
+        return f"No other state is complete: {rebuild}."
 
     def _names(self) -> list[str]:
         """Returns the names of all states, also of unfinished ones, in ascending order."""
@@ -154,7 +154,7 @@ class States:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Lets one process at a time write; the system releases the lock of a killed one."""
+        """Lets one process at a time write; a killed process releases its lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -3,7 +3,7 @@ import pytest
 from fakes import SPACE
 from index_fakes import nearest_of
 
-from fashionsearchnet.index.engines import EngineSettings, Selection
+from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.flat import FlatEngine
 
 
@@ -54,7 +54,7 @@ def test_selections_and_keys_with_gaps(rng, share):
     queries = np.concatenate([vectors[3:4], rng.normal(size=(30, 24)).astype("f4")])
     mask = rng.random(400) < share
     k = min(9, int(mask.sum()))
-    _, found = engine.search(queries, k, Selection(mask, ()))
+    _, found = engine.search(queries, k, ItemFilter(mask, ()))
     np.testing.assert_array_equal(found, keys[nearest_of(queries, vectors, mask, k)])
     engine.delete(keys[:100])
     _, found = engine.search(queries, 9, None)

@@ -94,7 +94,7 @@ def test_changes_go_into_the_lists_and_survive(gallery, rng, tmp_path):
     assert GalleryIndex.open(tmp_path / "index").search(queries, 3)[0].ids == []
 
 
-def test_small_galleries_are_exact_and_lists_are_made_anew_as_they_grow(tmp_path, rng):
+def test_small_galleries_are_exact_and_lists_are_made_again_as_they_grow(tmp_path, rng):
     index = create(tmp_path / "index", engine="ivf", dim=DIM)
     vectors = clusters(rng, 6500)
     items = make_items(random_values(rng, 6500))

@@ -113,7 +113,7 @@ def test_a_server_gives_exact_answers_through_changes_and_kills(address, tmp_pat
     # The rows of the state before are gone: going back to it is refused.
     states = States(directory)
     (directory / "CURRENT").write_text(f"{int(states.current()) - 1:06d}\n")
-    with pytest.raises(ValueError, match=r"holds 8\d of the 90 items.*build the index anew"):
+    with pytest.raises(ValueError, match=r"holds 8\d of the 90 items.*build the index again"):
         GalleryIndex.open(directory)
 
 
@@ -127,7 +127,7 @@ def test_a_server_that_is_not_there_is_named(tmp_path, monkeypatch):
     assert not States(tmp_path / "index").exist()
 
 
-def test_without_the_client_the_cure_is_told(tmp_path, monkeypatch):
+def test_without_the_client_the_cure_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"engine milvus needs the package pymilvus: pip install"):
         create(tmp_path / "index", engine="milvus", address="http://127.0.0.1:9")

@@ -150,10 +150,10 @@ def test_a_damaged_pointer_is_named(index, content):
         GalleryIndex.open(index.directory)
 
 
-def test_with_no_complete_state_the_cure_is_to_build_anew(index):
+def test_with_no_complete_state_the_cure_is_to_build_another(index):
     for path in (index.directory / "states").glob("*/items.npz"):
         path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"No other state is complete: build the index anew"):
+    with pytest.raises(ValueError, match=r"No other state is complete: build the index in"):
         GalleryIndex.open(index.directory)
 
 

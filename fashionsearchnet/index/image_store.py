@@ -15,7 +15,7 @@ class ImageStore:
         self.folder = Path(folder)
 
     def put(self, data: bytes) -> str:
-        """Stores the bytes, unless they are there; returns their SHA-256, 64 hex digits."""
+        """Stores the bytes unless the store has them; returns their SHA-256, 64 hex digits."""
         digest = digest_of(data)
         if not self.has(data, digest):
             with files.replace_file(self._path(digest)) as temporary:
@@ -23,7 +23,7 @@ class ImageStore:
         return digest
 
     def has(self, data: bytes, digest: str) -> bool:
-        """Returns whether there is a file of this SHA-256 that is as long as its bytes."""
+        """Returns whether there is a file of this SHA-256 and this length."""
         path = self._path(digest)
         return path.is_file() and path.stat().st_size == len(data)
 
@@ -34,17 +34,17 @@ class ImageStore:
           OSError: if the file is missing or damaged, naming it and the cure.
         """
         path = self._path(digest)
-        cure = "Delete it if it is there, and run tools/build_index.py with the same images again."
+        cure = "Delete the file, and run tools/build_index.py with the same images again."
         try:
             data = path.read_bytes()
         except OSError as error:
             raise OSError(f"cannot read the image {path} ({error.strerror}). {cure}") from error
         if digest_of(data) != digest:
-            raise OSError(f"the image {path} is damaged: its content is not what it was. {cure}")
+            raise OSError(f"the image {path} is damaged: its content has changed. {cure}")
         return data
 
     def delete(self, digests: Iterable[str]) -> None:
-        """Deletes the files of these; those that are missing are no error."""
+        """Deletes the files of these SHA-256, if they exist."""
         for digest in digests:
             self._path(digest).unlink(missing_ok=True)
 
