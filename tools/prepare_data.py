@@ -1,29 +1,30 @@
-"""Prepares a data set: renders `garments`, reads a catalogue (a CSV and a folder of images), or
-one of the paper's data sets from its published files.
+"""Prepares a data set: rendered clothes, your own catalogue, or a data set of the paper.
 
-Rendered clothing, nothing else needed:
+Rendered clothes need no download:
 
   python tools/prepare_data.py --dataset=garments/small --data_dir=data
 
-Your own catalogue. Say which columns of the CSV hold the file names and the attributes:
+`garments/instances` shows each garment several times, for the search of an item.
+
+Your own catalogue is a CSV file and a folder of images. Name the columns of files and attributes:
 
   python tools/prepare_data.py --dataset=catalogue --data_dir=data --name=my_shop \\
       --csv=labels.csv --images_dir=images --image_column=image \\
       --attributes=gender,category,colour
 
-or keep the options in a file: `--flagfile=flags/catalogue/prepare.flags`.
+You can keep the options in a file: `--flagfile=flags/catalogue/prepare.flags`.
 
-A data set of the paper, from the folder in which its files were extracted (docs/datasets.md):
+A data set of the paper is read from the folder of its extracted files (docs/datasets.md):
 
   python tools/prepare_data.py --dataset=celeba --source_dir=downloads/CelebA --data_dir=data
 
-It becomes <data_dir>/celeba/paper; --dataset=celeba/small gives another name, for other sizes.
+The result is <data_dir>/celeba/paper; --dataset=celeba/small names it celeba/small.
 
-Every row of a catalogue is used or reported: blank cells are missing values; values with fewer
-than --min_count images are dropped with their rows; files that are missing, damaged, no image or of
-an absurd size are dropped; identical files become one, and what their rows contradict each other
-on becomes missing. The summary is printed and stored with the data set (preparation_report.json),
-and dropped.csv names each unused row with its reason.
+Every row of a catalogue is used or reported. Blank cells are missing values. Values with fewer than
+--min_count images are dropped with their rows. Files that are missing, damaged, too small or too
+large are dropped. Identical files become one; a label on which their rows disagree becomes missing.
+The summary is printed and stored with the data set (preparation_report.json); dropped.csv lists
+each unused row with its reason.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -42,23 +43,25 @@ _DATASETS = (
     "garments/small",
     "garments/large",
     "garments/large_framed",
+    "garments/instances",
+    "garments/instances_tiny",
     "catalogue",
     *_PUBLISHED,
 )
 
 _DATASET = flags.DEFINE_string(
-    "dataset", None, f"What to prepare: {', '.join(_DATASETS)}.", required=True
+    "dataset", None, f"The data set: {', '.join(_DATASETS)}.", required=True
 )
 _SOURCE_DIR = flags.DEFINE_string(
     "source_dir",
     "",
-    "Folder of a published data set as extracted; docs/datasets.md says what it must hold.",
+    "Folder of the extracted files of a published data set; docs/datasets.md lists them.",
 )
 _SHOPPING100K_SPLITS = flags.DEFINE_string(
     "shopping100k_splits",
     "",
-    "Folder splits/Shopping100k of ADDE: take its splits instead of drawing them by seed. The data "
-    "set is called shopping100k/adde then.",
+    "Folder splits/Shopping100k of ADDE: take its splits, in place of splits by seed. The data "
+    "set becomes shopping100k/adde.",
 )
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_images",
@@ -66,17 +69,17 @@ _NUM_IMAGES = flags.DEFINE_integer(
     "Images of iMaterialist to take, drawn by --split_seed, at least 1. The paper has 250,000.",
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", "data", "Folder of all prepared data sets; made if needed."
+    "data_dir", "data", "Folder of all prepared data sets; created if needed."
 )
 _NAME = flags.DEFINE_string(
-    "name", "", "Name of the catalogue: it becomes <data_dir>/catalogue/<name>."
+    "name", "", "Name of the catalogue, stored as <data_dir>/catalogue/<name>."
 )
 _CSV = flags.DEFINE_string("csv", "", "Table of the catalogue: a CSV file with a header.")
 _IMAGES_DIR = flags.DEFINE_string(
-    "images_dir", "", "Folder to which the names in --image_column are relative."
+    "images_dir", "", "Folder of the images; names in --image_column are relative to it."
 )
 _IMAGE_COLUMN = flags.DEFINE_string(
-    "image_column", "image", "Column of image files; a suffix such as .jpg may be left out there."
+    "image_column", "image", "Column of image files; its names may leave out a suffix such as .jpg."
 )
 _ATTRIBUTES = flags.DEFINE_list(
     "attributes", [], "Columns to take as attributes, such as gender,category,colour."
@@ -93,11 +96,9 @@ _NUM_GALLERY = flags.DEFINE_integer(
 _NUM_VALIDATION = flags.DEFINE_integer(
     "num_validation",
     2_000,
-    "Images cut from the training images to make choices on, at least 1. The rest is to train on.",
+    "Images cut from the training images for the validation split, at least 1.",
 )
-_SPLIT_SEED = flags.DEFINE_integer(
-    "split_seed", 0, "Seed of the splits, 0 to 4294967295; the same seed gives the same splits."
-)
+_SPLIT_SEED = flags.DEFINE_integer("split_seed", 0, "Seed of the splits, 0 to 4294967295.")
 _ENCODING = flags.DEFINE_string(
     "encoding", "", "Encoding of the CSV, such as cp1252 or utf-16. Default: UTF-8."
 )
@@ -107,7 +108,7 @@ _DELIMITER = flags.DEFINE_string(
 _MISSING_CELLS = flags.DEFINE_list(
     "missing_cells",
     ["", "na", "n/a", "nan", "null"],
-    "What stands for a missing value in the CSV, compared without case.",
+    "Texts of a missing value in the CSV, compared without case.",
 )
 _MIN_SIDE = flags.DEFINE_integer(
     "min_side", 16, "Images with a shorter side, in pixels, are dropped; at least 1."
@@ -116,14 +117,14 @@ _MAX_SIDE = flags.DEFINE_integer(
     "max_side", 512, "Images with a longer side, in pixels, are scaled down to it."
 )
 _MAX_PIXELS = flags.DEFINE_integer(
-    "max_pixels", 50_000_000, "Images with more pixels are dropped without decoding them."
+    "max_pixels", 50_000_000, "Images with more pixels are dropped before they are decoded."
 )
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace a data set of the same name once the new one is complete."
 )
 
-# Which data sets these flags mean something for; the others refuse them.
-_MEANT_FOR = (
+# The data sets to which flags apply; the others refuse them.
+_APPLIES_TO = (
     (_PUBLISHED, ("source_dir",)),
     (("shopping100k",), ("shopping100k_splits",)),
     (("imaterialist",), ("num_images",)),
@@ -139,7 +140,7 @@ def main() -> None:
     dataset, _, name = _DATASET.value.partition("/")
     if dataset not in _PUBLISHED:
         check_choice("--dataset", _DATASET.value, _DATASETS)
-    _check_meant_for(dataset)
+    _check_flags(dataset)
     if dataset in _PUBLISHED:
         _prepare_published(dataset, name)
     elif dataset == "catalogue":
@@ -148,9 +149,9 @@ def main() -> None:
         _prepare_garments(name)
 
 
-def _check_meant_for(dataset: str) -> None:
-    """Raises a ValueError if a flag was given that means nothing for this data set."""
-    for datasets, names in _MEANT_FOR:
+def _check_flags(dataset: str) -> None:
+    """Raises a ValueError for a flag that does not apply to the data set."""
+    for datasets, names in _APPLIES_TO:
         given = [name for name in names if flags.FLAGS[name].present]
         if given and dataset not in datasets:
             raise ValueError(
@@ -172,77 +173,60 @@ def _prepare_catalogue() -> None:
     for name in ("name", "csv", "images_dir", "attributes"):
         if not flags.FLAGS[name].value:
             raise ValueError(f"--dataset=catalogue needs --{name}; see --help.")
-    _silence_decoders()
-    # TensorFlow takes seconds to import: what is wrong with the flags is said before.
-    import tensorflow_datasets as tfds
-
-    from fashionsearchnet.data import image_files
-    from fashionsearchnet.data.catalogue import builder as catalogue
-    from fashionsearchnet.data.catalogue import report
-
-    tfds.disable_progress_bar()  # the builder has its own
-    options = catalogue.CatalogueOptions(
+    _prepare_source(
+        "catalogue",
         name=_NAME.value,
         csv=_CSV.value,
         images_dir=_IMAGES_DIR.value,
         image_column=_IMAGE_COLUMN.value,
         attributes=tuple(_ATTRIBUTES.value),
         min_count=_MIN_COUNT.value,
-        num_queries=_NUM_QUERIES.value,
-        num_gallery=_NUM_GALLERY.value,
-        num_validation=_NUM_VALIDATION.value,
-        split_seed=_SPLIT_SEED.value,
         encoding=_ENCODING.value,
         delimiter="\t" if _DELIMITER.value in ("tab", r"\t") else _DELIMITER.value,
         missing_cells=tuple(_MISSING_CELLS.value),
-        limits=image_files.ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
     )
-    builder = None if _OVERWRITE.value else catalogue.open_existing(options, _DATA_DIR.value)
-    if builder is not None:
-        print("This data set was made before, with the same options:")
-    else:
-        builder = catalogue.prepare(options, _DATA_DIR.value, _OVERWRITE.value)
-    print(report.format_report(report.read_report(builder.data_dir)))
-    print(f"catalogue/{_NAME.value} is in {builder.data_dir}")
-    print(f"The rows that are not used are listed in {report.DROPPED_FILE} there.")
 
 
 def _prepare_published(name: str, config: str) -> None:
     if not _SOURCE_DIR.value:
         raise ValueError(f"--dataset={name} needs --source_dir; see docs/datasets.md.")
-    _silence_decoders()
-    import tensorflow_datasets as tfds
-
-    from fashionsearchnet.data import image_files
-    from fashionsearchnet.data.catalogue import report as catalogue_report
-    from fashionsearchnet.data.published import preparation, report
-
-    tfds.disable_progress_bar()  # the preparation has its own
-    dataset = importlib.import_module(f"fashionsearchnet.data.{name}.builder").DATASET
     only_here: dict[str, dict[str, Any]] = {
         "shopping100k": {"splits_dir": _SHOPPING100K_SPLITS.value},
         "imaterialist": {"num_images": _NUM_IMAGES.value},
     }
-    options = dataset.options_class(
-        source_dir=_SOURCE_DIR.value,
-        name=config or ("adde" if _SHOPPING100K_SPLITS.value else "paper"),
+    config = config or ("adde" if _SHOPPING100K_SPLITS.value else "paper")
+    _prepare_source(name, name=config, source_dir=_SOURCE_DIR.value, **only_here.get(name, {}))
+
+
+def _prepare_source(kind: str, **options: Any) -> None:
+    """Prepares images that exist; `options` are those of this kind of source."""
+    # The summary names damaged images with file and line.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    # TensorFlow takes seconds to import: wrong flags are refused before.
+    import tensorflow_datasets as tfds
+
+    from fashionsearchnet.data.image_files import ImageLimits
+    from fashionsearchnet.data.preparation import reader, summary
+
+    tfds.disable_progress_bar()  # the preparation has its own
+    source: reader.Reader = importlib.import_module(f"fashionsearchnet.data.{kind}.reader").READER
+    chosen = source.options_class(
         num_queries=_NUM_QUERIES.value,
         num_gallery=_NUM_GALLERY.value,
         num_validation=_NUM_VALIDATION.value,
         split_seed=_SPLIT_SEED.value,
-        limits=image_files.ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
-        **only_here.get(name, {}),
+        limits=ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
+        **options,
     )
-    builder = preparation.prepare(dataset, options, _DATA_DIR.value, _OVERWRITE.value)
-    print(report.format_report(catalogue_report.read_report(builder.data_dir)))
-    print(f"{name}/{options.name} is in {builder.data_dir}")
-    print(f"The rows that are not used are listed in {catalogue_report.DROPPED_FILE} there.")
-
-
-def _silence_decoders() -> None:
-    """What they say about damaged images stands in the summary, with file and line."""
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    builder = None if _OVERWRITE.value else source.open_existing(chosen, _DATA_DIR.value)
+    if builder is not None:
+        print("The data set was prepared before, with the same options.")
+    else:
+        builder = reader.prepare(source, chosen, _DATA_DIR.value, _OVERWRITE.value)
+        print(summary.to_text(summary.read(builder.data_dir)))
+    print(f"{kind}/{chosen.name} is in {builder.data_dir}")
+    print(f"The summary is in {summary.SUMMARY_FILE} there, unused rows in {summary.DROPPED_FILE}.")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,8 @@
-"""Checks the image files of a catalogue, and turns the odd ones into plain RGB images."""
+"""Checks the bytes of an image, and makes an 8-bit RGB JPEG or PNG image of them."""
 
 import dataclasses
-import hashlib
-import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -14,7 +10,6 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_range
 
-KNOWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".JPG", ".JPEG", ".PNG")
 _JPEG_OPTIONS = (  # colour is often an attribute: it keeps its full resolution
     *(cv2.IMWRITE_JPEG_QUALITY, 95),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
@@ -32,7 +27,7 @@ class ImageProblem(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class ImageLimits:
-    """What size an image may have.
+    """The sizes that an image may have.
 
     Attributes:
       min_side: images whose shorter side, as stored, has fewer pixels are refused.
@@ -40,7 +35,7 @@ class ImageLimits:
       max_side: images with a longer side than this, in pixels, are scaled down to it.
 
     Raises:
-      ValueError: for limits that no image can keep.
+      ValueError: for limits that exclude every image.
     """
 
     min_side: int = 16
@@ -51,76 +46,6 @@ class ImageLimits:
         check_range("min_side", self.min_side, 1)
         check_range("max_side", self.max_side, self.min_side)
         check_range("max_pixels", self.max_pixels, self.min_side**2)
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckedImage:
-    """What is known of one file: its content's hash, and what is wrong with it or was changed.
-
-    Attributes:
-      digest: SHA-256 of the file's bytes, or '' if it could not be read.
-      kind: short name of the problem, or '' for a usable image.
-      problem: the problem in words, or ''.
-      change: why the stored image differs from the file (such as 'CMYK'), or ''.
-    """
-
-    digest: str = ""
-    kind: str = ""
-    problem: str = ""
-    change: str = ""
-
-
-def find_file(folder: Path, name: str) -> Path:
-    """Returns the path of the image called `name` in `folder`, with or without its suffix.
-
-    Raises:
-      ImageProblem: if it does not exist, is not a file, or lies outside the folder.
-    """
-    relative = os.path.normpath(name)
-    if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir or "\0" in name:
-        raise ImageProblem("outside the image folder", f"{name!r} must be a path inside it")
-    path = folder / relative
-    candidates = [path, *(path.with_name(path.name + suffix) for suffix in KNOWN_SUFFIXES)]
-    for candidate in candidates if relative != os.curdir else []:
-        try:
-            if candidate.is_file():
-                return candidate
-        except OSError:  # such as a name longer than the file system takes
-            break
-    raise ImageProblem("missing file", f"{path} does not exist or is not a file")
-
-
-def check_images(
-    paths: Iterable[Path], limits: ImageLimits, num_threads: int | None = None
-) -> Iterator[CheckedImage]:
-    """Yields the result of reading, hashing and decoding each file, in order."""
-    workers = num_threads or min(8, (os.cpu_count() or 1) + 1)
-
-    def check(path: Path) -> CheckedImage:
-        return check_image(path, limits)
-
-    with ThreadPoolExecutor(workers) as executor:
-        yield from executor.map(check, paths)
-
-
-def check_image(path: Path, limits: ImageLimits) -> CheckedImage:
-    """Returns what is known of one file; never raises for what is in it."""
-    digest = ""
-    try:
-        data = read_bytes(path)
-        digest = hashlib.sha256(data).hexdigest()
-        _, change = normalize_image(data, limits)
-    except ImageProblem as problem:
-        return CheckedImage(digest, problem.kind, str(problem))
-    return CheckedImage(digest, change=change)
-
-
-def read_bytes(path: Path) -> bytes:
-    """Returns the bytes of a file, or raises an ImageProblem."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ImageProblem("unreadable file", f"{path} ({error.strerror})") from error
 
 
 def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
@@ -135,10 +60,10 @@ def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
       limits: the sizes allowed.
 
     Returns:
-      The encoded image, and the reasons for which it was encoded anew, '' if it is `data`.
+      The encoded image, and why it was encoded again, '' if it is `data`.
 
     Raises:
-      ImageProblem: if it is no image, is damaged, or has an absurd size.
+      ImageProblem: if it is not an image, is damaged, or breaks a limit.
     """
     encoding, height, width, is_plain = _read_header(data)
     _check_size(height, width, limits)
@@ -153,7 +78,7 @@ def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
 
 
 def _check_size(height: int, width: int, limits: ImageLimits) -> None:
-    """Raises an ImageProblem for an image that is, or would be when scaled down, absurd."""
+    """Raises an ImageProblem for an image that breaks a limit as it is or when scaled down."""
     size = f"{width} x {height} pixels"
     if height * width > limits.max_pixels:
         raise ImageProblem("too large", f"{size}; at most {limits.max_pixels:,} are decoded")

@@ -10,7 +10,8 @@ import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import preprocess
-from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.dataset import Dataset, ListedEdits
+from fashionsearchnet.data.listed_edits import MANIPULATIONS_FILE, read_listed_edits
 from fashionsearchnet.networks.image_input import ImageInput
 
 SPLITS = ("train", "validation", "gallery", "query")
@@ -29,6 +30,10 @@ class PreparedDataset(Dataset):
             json.loads(space) if isinstance(space, str) else dict(space)
         )
         self.has_boxes = "boxes" in builder.info.features
+        self.has_instances = "instance_id" in builder.info.features
+        # Data sets stored before the metadata said it: only those that list edits.
+        lists_edits = (Path(builder.data_dir) / MANIPULATIONS_FILE).is_file()
+        self.queries_in_gallery = bool(builder.info.metadata.get("queries_in_gallery", lists_edits))
         self._tables: dict[str, dict[str, np.ndarray]] = {}
 
     def num_examples(self, split: str) -> int:
@@ -48,6 +53,16 @@ class PreparedDataset(Dataset):
     def image_ids(self, split: str) -> list[str]:
         """Returns the ids of the images."""
         return [name.decode() for name in self._table(split)["image_id"]]
+
+    def instance_ids(self, split: str) -> list[str] | None:
+        """Returns for each image the id of the item that it shows; None if that is not known."""
+        if not self.has_instances:
+            return None
+        return [name.decode() for name in self._table(split)["instance_id"]]
+
+    def listed_edits(self) -> ListedEdits | None:
+        """Returns the edits that the data set publishes for its split `query`; None without."""
+        return read_listed_edits(Path(self.builder.data_dir), self)
 
     def boxes(self, split: str, image_input: ImageInput) -> np.ndarray | None:
         """Returns the true boxes on the network's input, float32 `[num, A, 4]`, or None."""
@@ -119,7 +134,7 @@ class PreparedDataset(Dataset):
 
         def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
             # Sets the seed of this function's graph, not the global one: the order must not depend
-            # on what a caller seeded. Zero would be taken for "no seed".
+            # on a caller's seed. TensorFlow takes zero for "no seed".
             tf.random.set_seed(seed + 1)
             buffer = min(num, _SHUFFLE_BUFFER)
             return encoded.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
@@ -162,9 +177,8 @@ class PreparedDataset(Dataset):
     def _table(self, split: str) -> dict[str, np.ndarray]:
         """Everything but the images, as arrays; read once."""
         if split not in self._tables:
-            columns = self._records(split).map(
-                lambda example: {k: example[k] for k in ("attributes", "image_id")}
-            )
+            names = ["attributes", "image_id", *(["instance_id"] * self.has_instances)]
+            columns = self._records(split).map(lambda example: {k: example[k] for k in names})
             batches = list(columns.batch(4096).as_numpy_iterator())
             self._tables[split] = {
                 key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
@@ -173,14 +187,14 @@ class PreparedDataset(Dataset):
 
 
 def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset:
-    """Opens a data set that tools/prepare_data.py has written.
+    """Opens a data set that tools/prepare_data.py has stored.
 
     Args:
       data_dir: the folder of all prepared data sets.
-      name: folder of one below it, such as `garments/small` or `catalogue/my_shop`.
+      name: folder of the data set below it, such as `garments/small` or `catalogue/my_shop`.
 
     Raises:
-      FileNotFoundError: naming the data sets that are there and the command that makes one.
+      FileNotFoundError: naming the data sets that exist and the command that prepares one.
     """
     folder = Path(data_dir).expanduser() / name
     versions = sorted(path.parent for path in folder.glob("*/dataset_info.json"))
@@ -190,7 +204,7 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset
             {str(p.parent.parent.relative_to(Path(data_dir).expanduser())) for p in infos}
         )
         raise FileNotFoundError(
-            f"{folder} holds no prepared data set. There: {', '.join(known) or 'none'}. "
-            f"Make it by: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"
+            f"{folder} holds no prepared data set. These exist: {', '.join(known) or 'none'}. "
+            f"Prepare it: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"
         )
     return PreparedDataset(tfds.builder_from_directory(str(versions[-1])))

@@ -1,7 +1,7 @@
 import shutil
 
 import pytest
-from published_fakes import (
+from source_fakes import (
     SIZES,
     draw_images,
     prepare_quietly,
@@ -10,10 +10,9 @@ from published_fakes import (
     write_lines,
 )
 
-from fashionsearchnet.data.catalogue.report import read_report
-from fashionsearchnet.data.celeba import builder
-from fashionsearchnet.data.published import report
-from fashionsearchnet.data.published.preparation import PublishedOptions
+from fashionsearchnet.data.celeba import reader
+from fashionsearchnet.data.preparation import summary
+from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.evaluation.published import table_for
 
 # The 40 columns as the authors name them.
@@ -65,34 +64,34 @@ def source(original, tmp_path):
 
 
 def read(folder):
-    return builder.read(PublishedOptions(source_dir=str(folder), **SIZES))
+    return reader.read(SourceOptions(source_dir=str(folder), **SIZES))
 
 
 def test_groups_are_eight_with_21_values():
-    space = builder.attribute_space()
+    space = reader.attribute_space()
     assert space.num_values == (4, 5, 2, 2, 2, 2, 2, 2) and space.total_values == 21
     table = table_for("celeba/paper")
     assert table is not None and None not in table.aligned("Full", space.names)
-    used = [column[1:] for group in builder._groups().values() for column in group.values()]
+    used = [column[1:] for group in reader._groups().values() for column in group.values()]
     assert set(used) <= set(COLUMNS)
 
 
 def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
-    folder = prepare_quietly(builder.DATASET, tmp_path, source_dir=str(original))
+    folder = prepare_quietly(reader.READER, tmp_path, source_dir=str(original))
     assert folder == tmp_path / "celeba" / "paper" / "1.0.0"
     stored = stored_labels(folder)
     sizes = {split: len(images) for split, images in stored.items()}
     assert sizes == {"query": 3, "gallery": 6, "validation": 2, "train": 7}
     together = {image: labels for images in stored.values() for image, labels in images.items()}
     assert together == {image: CASES[i % len(CASES)][1] for i, image in enumerate(IMAGES)}
-    content = read_report(folder)
+    content = summary.read(folder)
     assert content["beside the paper"]["images"] == {"here": 18, "paper": 202_599}
     assert content["attributes"]["beard"]["missing"] == 3
-    assert "mustache" in report.format_report(content)  # without an image
+    assert "mustache" in summary.to_text(content)  # without an image
 
 
 def test_both_layouts_are_read(original, source):
-    assert read(original).rows == read(source).rows
+    assert read(original).records == read(source).records
 
 
 @pytest.mark.parametrize(
@@ -128,6 +127,7 @@ def test_another_folder(source):
 def test_lost_images(source, tmp_path):
     (source / "img_align_celeba" / IMAGES[0]).unlink()
     with pytest.raises(
-        OSError, match=r"1 of 18 images are missing or damaged.*first: 000001.jpg, missing file"
+        OSError,
+        match=r"1 of 18 images are missing or damaged.*first: line 3, 000001.jpg, missing",
     ):
-        prepare_quietly(builder.DATASET, tmp_path, source_dir=str(source))
+        prepare_quietly(reader.READER, tmp_path, source_dir=str(source))

@@ -2,7 +2,7 @@ import json
 import shutil
 
 import pytest
-from published_fakes import (
+from source_fakes import (
     SIZES,
     draw_images,
     prepare_quietly,
@@ -11,9 +11,9 @@ from published_fakes import (
     write_lines,
 )
 
-from fashionsearchnet.data.catalogue.report import read_report
-from fashionsearchnet.data.darn import asen, builder
-from fashionsearchnet.data.published.preparation import PublishedOptions
+from fashionsearchnet.data.darn import asen, reader
+from fashionsearchnet.data.preparation import summary
+from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.evaluation.published import table_for
 
 NAMES = (
@@ -47,19 +47,19 @@ def source(original, tmp_path):
 
 
 def read(folder):
-    return builder.read(PublishedOptions(source_dir=str(folder), **SIZES))
+    return reader.read(SourceOptions(source_dir=str(folder), **SIZES))
 
 
 def test_published_numbers():
-    assert sum(builder._NUM_VALUES.values()) == 179
+    assert sum(reader._NUM_VALUES.values()) == 179
     assert sum(asen._NUM_VALUES.values()) == 185
-    assert tuple(builder._NUM_VALUES) == tuple(asen._NUM_VALUES) == NAMES
+    assert tuple(reader._NUM_VALUES) == tuple(asen._NUM_VALUES) == NAMES
     table = table_for("darn/paper")
     assert table is not None and None not in table.aligned("Full", NAMES)
 
 
 def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
-    folder = prepare_quietly(builder.DATASET, tmp_path, source_dir=str(original))
+    folder = prepare_quietly(reader.READER, tmp_path, source_dir=str(original))
     assert folder == tmp_path / "darn" / "paper" / "1.0.0"
     space = json.loads((folder / "attribute_space.json").read_text())
     assert space == {name: ["8", "9", "10", "11"] for name in NAMES}
@@ -72,7 +72,7 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
         for i, image in enumerate(IMAGES)
         if i >= 2
     }
-    content = read_report(folder)
+    content = summary.read(folder)
     assert content["dropped"] == {"missing file": 2}
     assert content["beside the paper"]["values"] == {"here": 36, "paper": 179}
 
@@ -125,7 +125,7 @@ def test_no_image_at_all(source, tmp_path):
     shutil.rmtree(source / "images")
     (source / "images").mkdir()
     with pytest.raises(OSError, match=r"20 of 20 images are missing .*none can be used.*: nothing"):
-        prepare_quietly(builder.DATASET, tmp_path, source_dir=str(source))
+        prepare_quietly(reader.READER, tmp_path, source_dir=str(source))
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_the_copy_of_asen(copy_of_asen):
     source = read(copy_of_asen)
     assert source.space.num_values == (20, 13, 55, 7, 28, 11, 26, 8, 17)
     labels = {
-        row.image: {n: v for n, v in zip(NAMES, row.values, strict=True) if v}
-        for row in source.rows
+        record.image: {n: v for n, v in zip(NAMES, record.values, strict=True) if v}
+        for record in source.records
     }
     assert labels == {
         "pic/a.jpg": {"category": "value_19", "sleeve_shape": "value_16"},

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from fashionsearchnet.data import image_files
 from fashionsearchnet.data.image_files import ImageLimits, ImageProblem
+from fashionsearchnet.data.preparation import images
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
 RED, BLUE = (200, 30, 40), (20, 60, 210)
@@ -169,7 +170,7 @@ def test_unusable_images_say_why(tmp_path, data, kind):
     assert caught.value.kind == kind
     path = tmp_path / "image.jpg"
     path.write_bytes(data)
-    checked = image_files.check_image(path, LIMITS)
+    checked = images.check_image(path, LIMITS)
     assert (checked.kind, len(checked.digest)) == (kind, 64)
 
 
@@ -184,25 +185,6 @@ def test_no_cut_or_flipped_byte_crashes():
             except ImageProblem:
                 continue
             assert decode(stored).ndim == 3
-
-
-def test_find_file(tmp_path):
-    folder = tmp_path / "images"
-    (folder / "sub").mkdir(parents=True)
-    (tmp_path / "secret.jpg").write_bytes(b"x")
-    (folder / "a.jpg").write_bytes(b"x")
-    (folder / "sub" / "b.PNG").write_bytes(b"x")
-    (folder / "1.5").write_bytes(b"x")
-    assert image_files.find_file(folder, "a.jpg") == folder / "a.jpg"
-    assert image_files.find_file(folder, "a") == folder / "a.jpg"
-    assert image_files.find_file(folder, "sub/../sub/b") == folder / "sub" / "b.PNG"
-    assert image_files.find_file(folder, "1.5") == folder / "1.5"
-    for name in ("../secret.jpg", "sub/../../secret", str(folder / "a.jpg"), "a\0.jpg"):
-        with pytest.raises(ImageProblem, match="outside the image folder"):
-            image_files.find_file(folder, name)
-    for name in ("b.png", "sub", ".", "x" * 5000):
-        with pytest.raises(ImageProblem, match="missing file"):
-            image_files.find_file(folder, name)
 
 
 @pytest.mark.parametrize(

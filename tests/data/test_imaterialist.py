@@ -3,14 +3,13 @@ import json
 import shutil
 
 import pytest
-from published_fakes import SIZES, draw_images, prepare_quietly, replace_line, stored_labels
+from source_fakes import SIZES, draw_images, prepare_quietly, replace_line, stored_labels
 
-from fashionsearchnet.data.catalogue.report import DROPPED_FILE, read_report
-from fashionsearchnet.data.imaterialist import builder
-from fashionsearchnet.data.published import report
+from fashionsearchnet.data.imaterialist import reader
+from fashionsearchnet.data.preparation import summary
 from fashionsearchnet.evaluation.published import table_for
 
-GROUPS = builder._groups()
+GROUPS = reader._groups()
 CATEGORIES = sorted(c for names in GROUPS["categories"].values() for c in names)
 OTHERS = {"color": 20, "gender": 3, "material": 34, "neckline": 11, "pattern": 28, "sleeve": 5}
 OTHERS |= {"style": 22}  # 123 labels
@@ -65,21 +64,21 @@ def source(original, tmp_path):
 
 
 def read(folder, **options):
-    return builder.read(builder.IMaterialistOptions(source_dir=str(folder), **SIZES, **options))
+    return reader.read(reader.IMaterialistOptions(source_dir=str(folder), **SIZES, **options))
 
 
 def test_grouping_covers_105_categories_once_and_gives_147_values(original):
     assert len(GROUPS["categories"]) == 24 and len(set(CATEGORIES)) == len(CATEGORIES) == 105
-    _, space = builder.read_label_map(original / "iMat_fashion_2018_label_map_228.csv")
+    _, space = reader.read_label_map(original / "iMat_fashion_2018_label_map_228.csv")
     assert space.total_values == 147 and space.num_values[0] == 24
     table = table_for("imaterialist/paper")
     assert table is not None and table.attributes == space.names
 
 
 def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
-    folder = prepare_quietly(builder.DATASET, tmp_path, source_dir=str(original), num_images=16)
+    folder = prepare_quietly(reader.READER, tmp_path, source_dir=str(original), num_images=16)
     assert folder == tmp_path / "imaterialist" / "paper" / "1.0.0"
-    _, space = builder.read_label_map(original / "iMat_fashion_2018_label_map_228.csv")
+    _, space = reader.read_label_map(original / "iMat_fashion_2018_label_map_228.csv")
     stored = stored_labels(folder)
     together = {image: labels for images in stored.values() for image, labels in images.items()}
     assert len(together) == sum(map(len, stored.values())) == 16  # of 17 clean ones there
@@ -88,10 +87,10 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
         assert names is not None
         assert [space.value_name(a, labels[a]) for a in range(3)] == [name or "-" for name in names]
         assert set(labels[3:]) == {-1}
-    content = read_report(folder)
+    content = summary.read(folder)
     assert content["dropped"]["noisy labels"] == 18
-    assert "18 images have clean labels; 16 are asked for" in report.format_report(content)
-    with open(folder / DROPPED_FILE, newline="") as file:
+    assert "18 images have clean labels; num_images is 16" in summary.to_text(content)
+    with open(folder / summary.DROPPED_FILE, newline="") as file:
         reasons = {record["file"]: record["reason"] for record in csv.DictReader(file)}
     assert reasons["103"] == "2 values of category (jeans, dresses)"
     assert reasons["104"] == "2 values of gender (gender 1, gender 0)"
@@ -100,8 +99,8 @@ def test_prepared_data_set_is_what_the_files_say(original, tmp_path):
 
 def test_missing_and_damaged_images_are_left_out(source, tmp_path):
     (source / "train" / "101.jpg").write_bytes(b"hello")
-    folder = prepare_quietly(builder.DATASET, tmp_path, source_dir=str(source))
-    content = read_report(folder)
+    folder = prepare_quietly(reader.READER, tmp_path, source_dir=str(source))
+    content = summary.read(folder)
     assert content["beside the paper"]["images"] == {"here": 16, "paper": 250_000}
     assert content["dropped"] == {"noisy labels": 18, "missing file": 1, "not an image": 1}
 
@@ -112,7 +111,7 @@ def test_the_names_and_numbers_of_the_authors_page(original, source):
         for a in annotations()
     ]
     write_annotations(source, content)
-    assert read(source).rows == read(original).rows
+    assert read(source).records == read(original).records
 
 
 @pytest.mark.parametrize(
@@ -180,4 +179,4 @@ def test_another_folder(source):
 def test_images_for_the_splits_alone(source):
     with pytest.raises(ValueError, match=r"num_images must be more than the 11 of .*; got 11\."):
         read(source, num_images=11)
-    assert read(source, num_images=12).limit == 12
+    assert read(source, num_images=12).max_images == 12

@@ -289,8 +289,10 @@ def test_batches_of_images_end_with_a_smaller_one(dataset):
 
 
 def test_a_data_set_that_is_not_there(data_dir, tmp_path):
-    message = r"other holds no prepared data set\. There: catalogue/numbers\. Make it by: .*other"
+    message = (
+        r"other holds no prepared data set\. These exist: catalogue/numbers\. Prepare it: .*other"
+    )
     with pytest.raises(FileNotFoundError, match=message):
         pipeline.open_dataset(data_dir, "catalogue/other")
-    with pytest.raises(FileNotFoundError, match="There: none"):
+    with pytest.raises(FileNotFoundError, match="These exist: none"):
         pipeline.open_dataset(tmp_path / "nowhere", "catalogue/other")

@@ -16,15 +16,15 @@ from evaluation_fakes import script
         ("celeba", "--shopping100k_splits=here", "goes with --dataset=shopping100k, not"),
     ],
 )
-def test_a_flag_that_means_nothing_here_is_refused(dataset, flag, message):
+def test_a_flag_of_another_data_set_is_refused(dataset, flag, message):
     with script("prepare_data") as tool:
         flags.FLAGS(["prepare_data.py", f"--dataset={dataset}", flag])
         with pytest.raises(ValueError, match=message):
             tool.main()
 
 
-def test_every_flag_says_what_it_is_meant_for():
+def test_every_flag_says_where_it_applies():
     with script("prepare_data") as tool:
         own = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(tool.__name__)}
-    told = {name for _, names in tool._MEANT_FOR for name in names}
-    assert own - told == {"dataset", "data_dir"}
+    listed = {name for _, names in tool._APPLIES_TO for name in names}
+    assert own - listed == {"dataset", "data_dir"}

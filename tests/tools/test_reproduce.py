@@ -61,5 +61,5 @@ def test_from_flags_to_report(folder):
 def test_a_data_set_that_is_not_there_is_told_in_a_line(folder):
     done = reproduce(folder, "--dataset=darn/paper", "--dry_run")
     assert done.returncode == 1
-    assert "holds no prepared data set. There: garments/large" in done.stderr
+    assert "holds no prepared data set. These exist: garments/large" in done.stderr
     assert "Traceback" not in done.stderr

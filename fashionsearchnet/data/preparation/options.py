@@ -1,35 +1,37 @@
-"""What the preparation of any data set is told: its name, its splits, the sizes of its images."""
+"""Options of the preparation of any data set: its name, its splits, the sizes of its images."""
 
 import dataclasses
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.image_files import ImageLimits
 from fashionsearchnet.data.preparation import splits
 
-PAPER_QUERIES, PAPER_GALLERY = 2_000, 18_000  # images, on every data set of the paper
+PAPER_SPLITS = {"query": 2_000, "gallery": 18_000}  # images, on every data set of the paper
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreparationOptions:
-    """What to make of some labelled images; a kind of source adds what it asks for.
+    """Options of a preparation; a kind of source adds its own.
 
     Attributes:
-      name: of what is made, a folder below the one of the data set.
+      name: of the result, a folder below the one of the data set.
       num_queries: images of the split `query`; as many as in the paper by default.
       num_gallery: images of the split `gallery`; as many as in the paper by default.
-      num_validation: images of the split `validation`, cut from what would be training images.
+      num_validation: images of the split `validation`, cut from the training images.
       split_seed: of the splits, in [0, 2**32).
       limits: sizes of the images.
 
     Raises:
-      ValueError: for a name that is no plain word, an empty split, or a seed out of range.
+      ValueError: for a name that is not a plain word, an empty split, or a seed out of range.
     """
 
     name: str
-    num_queries: int = PAPER_QUERIES
-    num_gallery: int = PAPER_GALLERY
+    num_queries: int = PAPER_SPLITS["query"]
+    num_gallery: int = PAPER_SPLITS["gallery"]
     num_validation: int = 2_000
     split_seed: int = 0
     limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
@@ -54,6 +56,27 @@ class PreparationOptions:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns what the data set depends on, for JSON."""
+        """Returns the options for JSON; a data set opens with the same ones only."""
         content = dataclasses.asdict(self)
         return content | content.pop("limits")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceOptions(PreparationOptions):
+    """Options of the preparation of a published data set.
+
+    Attributes:
+      source_dir: the folder with the files as their authors publish them (docs/datasets.md).
+    """
+
+    source_dir: str
+    name: str = "paper"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the options for JSON, folders as full paths."""
+        content = super().to_dict()
+        return content | {
+            key: os.fspath(Path(value).expanduser().resolve())
+            for key, value in content.items()
+            if key.endswith("_dir") and value
+        }

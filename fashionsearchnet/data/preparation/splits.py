@@ -19,12 +19,12 @@ def split_indices(num_examples: int, sizes: Mapping[str, int], seed: int) -> dic
 
     Args:
       num_examples: how many examples there are.
-      sizes: the number of examples of each split but `train`, which gets the rest.
+      sizes: the number of examples of each split except `train`, which gets the rest.
       seed: in [0, 2**32).
 
     Returns:
       `{split: int64 [size] of indices}`, `train` last. The indices are in random order, so that
-      data sets stored in it need little more shuffling.
+      data sets stored in it need little further shuffling.
 
     Raises:
       ValueError: for a negative size, a split named `train`, or sizes that leave nothing to

@@ -1,4 +1,4 @@
-"""Prepared data sets: labelled image files stored as a TFDS data set, complete or not at all."""
+"""Stores labelled image files as a TFDS data set, complete or not at all."""
 
 import contextlib
 import errno
@@ -16,12 +16,13 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from fashionsearchnet.data import image_files
-from fashionsearchnet.data.catalogue.selection import Selection
+from fashionsearchnet.data.preparation import images
 from fashionsearchnet.data.preparation.options import PreparationOptions
+from fashionsearchnet.data.preparation.selection import Selection
 
 
 class PreparedConfig(tfds.core.BuilderConfig):
-    """What is stored under one name: a selection of images and its splits."""
+    """A selection of images and its splits, stored under one name."""
 
     def __init__(
         self,
@@ -33,12 +34,12 @@ class PreparedConfig(tfds.core.BuilderConfig):
         """Makes a configuration.
 
         Args:
-          options: what the data set is made with; opening it again compares them.
+          options: of the preparation; opening the data set compares them.
           selection: the images and their labels.
-          indices: for each split the rows of the selection, in the order to store them.
+          indices: for each split the records of the selection, in the order to store them.
           show_progress: whether to show a bar while images are stored.
         """
-        super().__init__(name=options.name, description=f"{len(selection.rows)} images")
+        super().__init__(name=options.name, description=f"{len(selection.records)} images")
         self.options = options.to_dict()
         self.limits = options.limits
         self.selection = selection
@@ -50,7 +51,8 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     """TFDS builder of a selection; each data set is a subclass with its name.
 
     Features of an example: `image`, `image_id` (its name in the source) and `attributes` (int32
-    `[num_attributes]`, -1 for missing). The metadata hold `attribute_space` and `options`.
+    `[num_attributes]`, -1 for missing). The metadata hold `attribute_space`, `options` and
+    `queries_in_gallery`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -60,7 +62,7 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     def _info(self) -> tfds.core.DatasetInfo:
         """Returns the features and the metadata."""
         config = self.builder_config
-        space = config.selection.space
+        space, indices = config.selection.space, config.indices
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.__doc__,
@@ -74,7 +76,9 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
                 }
             ),
             metadata=tfds.core.MetadataDict(
-                attribute_space=space.to_dict(), options=config.options
+                attribute_space=space.to_dict(),
+                options=config.options,
+                queries_in_gallery=bool(np.isin(indices["query"], indices["gallery"]).all()),
             ),
             disable_shuffling=True,  # the order of the splits, which is random, is kept
         )
@@ -94,15 +98,17 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         bar = tqdm.tqdm(indices, f"Storing {split}", unit=" images", disable=hidden)
         for key, index in enumerate(bar):
             path = selection.paths[index]
-            data = image_files.read_bytes(path)
+            data = images.read_bytes(path)
             if hashlib.sha256(data).hexdigest() != selection.images[index].digest:
-                raise OSError(f"{path} was changed while the data set was being made; run again.")
+                raise OSError(
+                    f"{path} was changed during the preparation. Run the same command again."
+                )
             image, _ = image_files.normalize_image(data, config.limits)
             yield (
                 key,
                 {
                     "image": image,
-                    "image_id": selection.rows[index].image,
+                    "image_id": selection.records[index].image,
                     "attributes": selection.labels[index],
                 },
             )
@@ -113,13 +119,7 @@ def open_existing(
     options: PreparationOptions,
     data_dir: str | os.PathLike[str],
 ) -> tfds.core.DatasetBuilder | None:
-    """Returns the data set of these options if it was made before, None if there is none.
-
-    The images themselves are not compared.
-
-    Raises:
-      ValueError: naming the differences, if it was made with other options.
-    """
+    """Returns the data set of these options if it exists, else None; see Reader.open_existing."""
     folder = _dataset_folder(builder_class, options.name, data_dir)
     _finish_interrupted_move(folder)
     if not (folder / "dataset_info.json").is_file():
@@ -133,8 +133,8 @@ def open_existing(
     ]
     if differences:
         raise ValueError(
-            f"{folder} was made with other options: {'; '.join(differences)}. Choose another "
-            "name, or set overwrite."
+            f"{folder} was prepared with other options: {'; '.join(differences)}. Choose "
+            "another name, or set overwrite."
         )
     return builder
 
@@ -143,18 +143,18 @@ def store(
     builder_class: type[PreparedBuilder],
     config: PreparedConfig,
     data_dir: str | os.PathLike[str],
-    write_reports: Callable[[Path], None],
+    write_extras: Callable[[Path], None],
 ) -> tfds.core.DatasetBuilder:
-    """Makes the data set `<data_dir>/<name of the builder>/<name of the configuration>`.
+    """Stores the data set `<data_dir>/<name of the builder>/<name of the configuration>`.
 
-    It is built beside its place and moved there when it is complete: an interrupted build leaves
-    what was there before. Beside the tfrecord files it holds `attribute_space.json`.
+    It is built beside its place and moved there at the end: an interrupted build leaves the
+    former data set. Beside the tfrecord files it holds `attribute_space.json`.
 
     Args:
       builder_class: of the data set.
-      config: what to store.
+      config: its content.
       data_dir: the folder of all prepared data sets.
-      write_reports: is given the folder of the new data set, to add files to it.
+      write_extras: adds files to the folder of the new data set.
 
     Raises:
       OSError: if a file cannot be read or written, or the disk is full.
@@ -166,7 +166,7 @@ def store(
             builder.download_and_prepare(file_format="tfrecord")
         built = Path(builder.data_dir)
         config.selection.space.save(built / "attribute_space.json")
-        write_reports(built)
+        write_extras(built)
         _move_folder(built, target)
     return tfds.builder_from_directory(target)
 
@@ -201,7 +201,7 @@ def _building_folder(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _explain_failure(target: Path) -> Iterator[None]:
-    """Turns whatever a full disk raises within TFDS and TensorFlow into one OSError."""
+    """Turns the errors that TFDS and TensorFlow raise on a full disk into one OSError."""
     try:
         yield
     except Exception as error:
@@ -211,7 +211,7 @@ def _explain_failure(target: Path) -> Iterator[None]:
         if is_full:
             raise OSError(
                 errno.ENOSPC,
-                f"no space left to make {target}; what was there before is unchanged. Free some "
+                f"no space left for {target}; a former data set there is unchanged. Free some "
                 "space or choose another data_dir, then run the same command again",
             ) from error
         if isinstance(error, tf.errors.OpError):
@@ -220,7 +220,7 @@ def _explain_failure(target: Path) -> Iterator[None]:
 
 
 def _move_folder(built: Path, target: Path) -> None:
-    """Puts `built` in the place of `target`, which keeps its content if that fails."""
+    """Moves `built` to the place of `target`, which keeps its content if the move fails."""
     former = _former_folder(target)
     shutil.rmtree(former, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +231,7 @@ def _move_folder(built: Path, target: Path) -> None:
 
 
 def _finish_interrupted_move(target: Path) -> None:
-    """Brings back a data set whose replacement was killed between the two renames."""
+    """Restores a data set whose replacement was killed between the two renames."""
     former = _former_folder(target)
     if former.exists() and not target.exists():
         former.rename(target)

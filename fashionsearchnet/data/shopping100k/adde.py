@@ -4,12 +4,13 @@
 Fashion Retrieval", ICCV 2021. A folder holds `attr_num.txt` (values per attribute),
 `imgs_{train,test}.txt` (paths below `Images`), `labels_{train,test}.txt` (0/1 vectors, one block
 per attribute, an empty block for a missing label), and the queries: `ref_test.txt` (line of the
-image among the test images, from 0), `indfull_test.txt` (-1 for the value taken away, 1 for the one
-put in its place) and `gt_test.txt` (the 0/1 vector asked for).
+image among the test images, from 0), `indfull_test.txt` (-1 for the value taken away, 1 for the
+value put in) and `gt_test.txt` (the 0/1 vector of a hit).
 
-This is another protocol than the one of FashionSearchNet-v2: the gallery is all test images, the
-queries among them; a query may add a value that its image lacks; the queries are listed and not
-all that the gallery allows. The list is stored beside the data set as `manipulations.json`.
+The protocol differs from FashionSearchNet-v2's: the gallery is all test images, the queries among
+them; an edit may also add a value to an image without one, or only take a value away; the edits are
+listed, where FashionSearchNet-v2 tries all that the gallery allows. `manipulations.json` stores the
+list beside the data set (see listed_edits).
 """
 
 from collections.abc import Sequence
@@ -19,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data.catalogue.table import Row
-from fashionsearchnet.data.published import files
-from fashionsearchnet.data.published.preparation import Source
+from fashionsearchnet.data.listed_edits import MANIPULATIONS_FILE
+from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation.records import Record, decode_labels
+from fashionsearchnet.data.preparation.selection import Source
 
-MANIPULATIONS_FILE = "manipulations.json"
 _FILES = (
     "attr_num.txt",
     "imgs_train.txt",
@@ -40,22 +41,22 @@ def read(folder: Path, images_dir: Path, space: AttributeSpace) -> Source:
     """Returns what the split files say: the images, their labels, and the published splits.
 
     Args:
-      folder: of the split files.
+      folder: of the split source_files.
       images_dir: the folder `Images` of Shopping100k.
       space: its attribute space.
 
     Raises:
       OSError: if a folder or file is missing.
-      ValueError: naming file and line, for files that are git-lfs pointers, belong to another
-        data set, do not fit each other, or hold what they must not.
+      ValueError: naming file and line, for git-lfs pointers, files of another data set, files that
+        do not fit each other, and a wrong format.
     """
-    files.check_folder(folder, _FILES, "ADDE's split files")
+    source_files.check_folder(folder, _FILES, "ADDE's split files")
     _check_counts(folder / "attr_num.txt", space)
-    images, rows = {}, []
+    images, records = {}, []
     for split in ("train", "test"):
-        images[split] = files.read_lines(folder / f"imgs_{split}.txt")
-        files.check_unique(folder / f"imgs_{split}.txt", images[split])
-        rows += _read_rows(folder / f"labels_{split}.txt", images[split], space)
+        images[split] = source_files.read_lines(folder / f"imgs_{split}.txt")
+        source_files.check_unique(folder / f"imgs_{split}.txt", images[split])
+        records += _read_records(folder / f"labels_{split}.txt", images[split], space)
     both = set(images["train"]) & set(images["test"])
     if both:
         raise ValueError(
@@ -65,7 +66,7 @@ def read(folder: Path, images_dir: Path, space: AttributeSpace) -> Source:
     references, manipulations = _read_queries(folder, images["test"], space)
     return Source(
         space=space,
-        rows=rows,
+        records=records,
         images_dir=images_dir,
         max_lost=0,
         fixed_splits={
@@ -75,16 +76,16 @@ def read(folder: Path, images_dir: Path, space: AttributeSpace) -> Source:
         },
         extras={MANIPULATIONS_FILE: manipulations},
         notes=(
-            "ADDE's splits: the gallery is all test images, the queries among them, where "
+            "ADDE's splits: the gallery is all test images, the queries among them; "
             "FashionSearchNet-v2 keeps queries and gallery apart",
-            f"{len(manipulations):,} queries are listed in {MANIPULATIONS_FILE}",
-            "num_queries and num_gallery have no say here; validation is cut from train by seed",
+            f"{MANIPULATIONS_FILE} lists {len(manipulations):,} edits of queries",
+            "num_queries and num_gallery have no effect; validation is cut from train by seed",
         ),
     )
 
 
 def _check_counts(path: Path, space: AttributeSpace) -> None:
-    counts = " ".join(files.read_lines(path)).split()
+    counts = " ".join(source_files.read_lines(path)).split()
     if counts != [str(count) for count in space.num_values]:
         raise ValueError(
             f"{path} should say how many values the attributes of Shopping100k have, "
@@ -93,20 +94,15 @@ def _check_counts(path: Path, space: AttributeSpace) -> None:
         )
 
 
-def _read_rows(path: Path, images: Sequence[str], space: AttributeSpace) -> list[Row]:
-    """Returns one row per image with the value names that its 0/1 vector says, '' for none."""
+def _read_records(path: Path, images: Sequence[str], space: AttributeSpace) -> list[Record]:
+    """Returns one record per image, from its 0/1 vector."""
     vectors = _read_vectors(path, len(images), space, low=0)
-    values = _values_of(path, vectors, space, 1)
-    names = [["", *names] for names in space.values]  # missing, -1, becomes index 0
-    return [
-        Row(line, image, tuple(names[a][v + 1] for a, v in enumerate(row)))
-        for line, (image, row) in enumerate(zip(images, values.tolist(), strict=True), 1)
-    ]
+    return decode_labels(images, _values_of(path, vectors, space, 1), space)
 
 
 def _read_vectors(path: Path, num_rows: int, space: AttributeSpace, low: int) -> np.ndarray:
     """Returns int8 `[num_rows, total_values]` of numbers between `low` and 1."""
-    lines = files.read_lines(path)
+    lines = source_files.read_lines(path)
     if len(lines) != num_rows:
         raise ValueError(
             f"{path} has {len(lines)} lines where {num_rows} belong to it: one per line of its "
@@ -149,26 +145,26 @@ def _values_of(path: Path, vectors: np.ndarray, space: AttributeSpace, mark: int
 def _read_queries(
     folder: Path, images: Sequence[str], space: AttributeSpace
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Returns the image of each query, and the queries as `{"query": image, "set": {name: value}}`.
+    """Returns the image of each query, and the edits as listed_edits stores them.
 
     Raises:
-      ValueError: if a reference is no test image, an edit does not set exactly one attribute, or
-        the target is not the reference with the edit applied.
+      ValueError: if a reference is not a test image, an edit does not change exactly one
+        attribute, or the target is not the reference with the edit applied.
     """
     path = folder / "ref_test.txt"
     references = [
-        files.parse_integer(path, line, text, 0, len(images) - 1, "the line of a test image")
-        for line, text in enumerate(files.read_lines(path), 1)
+        source_files.parse_integer(path, line, text, 0, len(images) - 1, "the line of a test image")
+        for line, text in enumerate(source_files.read_lines(path), 1)
     ]
     path = folder / "indfull_test.txt"
     edits = _read_vectors(path, len(references), space, low=-1)
     wanted, removed = (_values_of(path, edits, space, mark) for mark in (1, -1))
-    is_set, is_changed = wanted >= 0, (wanted >= 0) | (removed >= 0)
-    wrong = np.flatnonzero((is_set.sum(axis=1) != 1) | (is_changed.sum(axis=1) != 1))
+    is_changed = (wanted >= 0) | (removed >= 0)
+    wrong = np.flatnonzero(is_changed.sum(axis=1) != 1)
     if len(wrong):
         raise ValueError(
-            f"{path} line {wrong[0] + 1}: a query must set one value of one attribute (1), and may "
-            "take away (-1) the one it had before."
+            f"{path} line {wrong[0] + 1}: an edit must change one attribute: put a value in (1), "
+            "take one away (-1), or both."
         )
     path = folder / "gt_test.txt"
     targets = _read_vectors(path, len(references), space, low=0)
@@ -180,8 +176,16 @@ def _read_queries(
             "plus the line of indfull_test.txt. Do the files belong together?"
         )
     names = [images[reference] for reference in references]
-    attributes = is_set.argmax(axis=1)
+    edited = is_changed.argmax(axis=1)
     return names, [
-        {"query": name, "set": {space.names[a]: space.values[a][row[a]]}}
-        for name, a, row in zip(names, attributes, wanted, strict=True)
+        _edit(name, space, attribute, row[attribute])
+        for name, attribute, row in zip(names, edited, wanted, strict=True)
     ]
+
+
+def _edit(image: str, space: AttributeSpace, attribute: int, value: int) -> dict[str, Any]:
+    """Returns an entry of `manipulations.json`; a `value` of -1 only takes the value away."""
+    name = space.names[attribute]
+    if value < 0:
+        return {"query": image, "set": {}, "remove": [name]}
+    return {"query": image, "set": {name: space.values[attribute][value]}}

@@ -11,11 +11,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data import image_files
-from fashionsearchnet.data.catalogue import builder as catalogue
-from fashionsearchnet.data.catalogue import report as catalogue_report
-from fashionsearchnet.data.catalogue import selection as catalogue_selection
+from fashionsearchnet.data.catalogue.reader import READER, CatalogueOptions
 from fashionsearchnet.data.image_files import ImageLimits
+from fashionsearchnet.data.preparation import images, reader, summary
+from fashionsearchnet.data.preparation.reader import prepare
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
 
@@ -92,7 +91,7 @@ def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("catalogue")
     options = make_catalogue(folder)
     data_dir = folder / "data"
-    catalogue.prepare(catalogue.CatalogueOptions(**options), data_dir, show_progress=False)
+    prepare(READER, CatalogueOptions(**options), data_dir, show_progress=False)
     return options, data_dir, data_dir / "catalogue" / "shop" / "1.0.0"
 
 
@@ -121,9 +120,9 @@ def test_prepared_data_set_is_what_the_table_says(prepared):
 
 def test_report_and_dropped_rows_name_every_fault(prepared):
     _, _, folder = prepared
-    report = json.loads((folder / catalogue_report.REPORT_FILE).read_text())
+    report = json.loads((folder / summary.SUMMARY_FILE).read_text())
     assert report["kept"] == 40 and report["rows"] == 53
-    with open(folder / catalogue_report.DROPPED_FILE, newline="") as file:
+    with open(folder / summary.DROPPED_FILE, newline="") as file:
         dropped = {row["line"]: row for row in csv.DictReader(file)}
     assert {line: (row["file"], row["kind"]) for line, row in dropped.items()} == {
         "42": ("twin.jpg", "identical file"),
@@ -142,38 +141,38 @@ def test_report_and_dropped_rows_name_every_fault(prepared):
     }
     assert "line 3" in dropped["42"]["reason"] and "colour" in dropped["42"]["reason"]
     assert [c["attribute"] for c in report["contradictions"]] == ["colour"]
-    text = catalogue_report.format_report(report)
-    for expected in ("rows in the table", "too large", "contradictions", "train", "red"):
+    text = summary.to_text(report)
+    for expected in ("rows of the source", "too large", "contradict each other", "train", "red"):
         assert expected in text
 
 
 def test_preparing_again_opens_what_is_there(prepared, monkeypatch):
     options, data_dir, folder = prepared
-    monkeypatch.setattr(catalogue, "select", None)  # must not be needed
-    options = catalogue.CatalogueOptions(**options)
-    builder = catalogue.prepare(options, data_dir, show_progress=False)
+    monkeypatch.setattr(reader, "select", None)  # must not be needed
+    options = CatalogueOptions(**options)
+    builder = prepare(READER, options, data_dir, show_progress=False)
     assert Path(builder.data_dir) == folder
 
 
 def test_other_options_are_named(prepared):
     options, data_dir, _ = prepared
-    other = catalogue.CatalogueOptions(**(options | {"min_count": 6, "split_seed": 9}))
+    other = CatalogueOptions(**(options | {"min_count": 6, "split_seed": 9}))
     with pytest.raises(
         ValueError, match=r"split_seed was 0, now 9; min_count was 5, now 6.*overwrite"
     ):
-        catalogue.prepare(other, data_dir, show_progress=False)
+        prepare(READER, other, data_dir, show_progress=False)
 
 
 def test_changed_table_is_noticed(tmp_path):
     options = make_catalogue(tmp_path, num=36)
     data_dir = tmp_path / "data"
-    before = catalogue.CatalogueOptions(**options)
-    first = catalogue.prepare(before, data_dir, show_progress=False)
+    before = CatalogueOptions(**options)
+    first = prepare(READER, before, data_dir, show_progress=False)
     table = Path(options["csv"])
     table.write_text(table.read_text().replace("35.jpg,blue", "35.jpg,red"))
     with pytest.raises(ValueError, match="content of the csv was"):
-        catalogue.open_existing(before, data_dir)
-    second = catalogue.prepare(before, data_dir, overwrite=True, show_progress=False)
+        READER.open_existing(before, data_dir)
+    second = prepare(READER, before, data_dir, overwrite=True, show_progress=False)
     assert first.data_dir == second.data_dir
     assert [path.name for path in (data_dir / "catalogue").iterdir()] == ["shop"]
     labels = {
@@ -188,27 +187,25 @@ def test_changed_table_is_noticed(tmp_path):
 def test_a_failed_build_leaves_what_was_there(prepared, monkeypatch, failure):
     options, data_dir, folder = prepared
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    read_bytes = image_files.read_bytes
+    read_bytes = images.read_bytes
 
     def fail(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    select = catalogue_selection.select
+    select = reader.select
 
     def select_then_fail(*args):
         selection = select(*args)
         if failure == "full disk":
-            monkeypatch.setattr(image_files, "read_bytes", fail)
+            monkeypatch.setattr(images, "read_bytes", fail)
         else:
-            monkeypatch.setattr(image_files, "read_bytes", lambda path: read_bytes(path) + b" ")
+            monkeypatch.setattr(images, "read_bytes", lambda path: read_bytes(path) + b" ")
         return selection
 
-    monkeypatch.setattr(catalogue, "select", select_then_fail)
-    message = "no space left to make" if failure == "full disk" else "was changed while"
+    monkeypatch.setattr(reader, "select", select_then_fail)
+    message = "no space left for" if failure == "full disk" else "was changed during"
     with pytest.raises(OSError, match=message):
-        catalogue.prepare(
-            catalogue.CatalogueOptions(**options), data_dir, overwrite=True, show_progress=False
-        )
+        prepare(READER, CatalogueOptions(**options), data_dir, overwrite=True, show_progress=False)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in (data_dir / "catalogue").iterdir()] == ["shop"]
 
@@ -216,7 +213,7 @@ def test_a_failed_build_leaves_what_was_there(prepared, monkeypatch, failure):
 def test_a_killed_replacement_is_finished(prepared):
     options, data_dir, folder = prepared
     folder.rename(data_dir / "catalogue" / ".shop.former")  # killed between the two renames
-    assert catalogue.open_existing(catalogue.CatalogueOptions(**options), data_dir) is not None
+    assert READER.open_existing(CatalogueOptions(**options), data_dir) is not None
     assert folder.is_dir()
 
 
@@ -232,28 +229,26 @@ def test_a_killed_replacement_is_finished(prepared):
         ({"split_seed": -1}, ValueError, "split_seed must be between 0 and 4294967295; got -1"),
         ({"attributes": ("size",)}, ValueError, "'size' is missing.*columns: image, colour"),
         ({"image_column": "kind"}, ValueError, "asked for twice"),
-        ({"image_column": "price"}, ValueError, "none of the .*missing file 4.*: line 2"),
+        ({"image_column": "price"}, OSError, "none can be used; missing file 4.*: line 2, 1000"),
         ({"images_dir": "/none"}, NotADirectoryError, "images_dir"),
         ({"csv": "/none.csv"}, FileNotFoundError, "CSV"),
     ],
 )
 def test_refusals_leave_nothing_behind(prepared, tmp_path, change, error, message):
     with pytest.raises(error, match=message):
-        options = catalogue.CatalogueOptions(**(prepared[0] | change))
-        catalogue.prepare(options, tmp_path / "data", show_progress=False)
+        options = CatalogueOptions(**(prepared[0] | change))
+        prepare(READER, options, tmp_path / "data", show_progress=False)
     assert not (tmp_path / "data").exists()
 
 
-def test_too_few_rows_are_told_before_an_image_is_read(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_files, "find_file", None)  # must not be needed
-    options = catalogue.CatalogueOptions(**(prepared[0] | {"num_gallery": 43}))
+def test_too_few_rows_are_refused_before_an_image_is_read(prepared, tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "find_file", None)  # must not be needed
+    options = CatalogueOptions(**(prepared[0] | {"num_gallery": 43}))
     with pytest.raises(ValueError, match=r"need 50 examples .* there are 50\. Ask for smaller"):
-        catalogue.prepare(options, tmp_path / "data", show_progress=False)
+        prepare(READER, options, tmp_path / "data", show_progress=False)
 
 
 def test_a_folder_that_cannot_be_made(prepared, tmp_path):
     (tmp_path / "data").write_text("a file")
     with pytest.raises(OSError, match=r"cannot make .* choose another data_dir"):
-        catalogue.prepare(
-            catalogue.CatalogueOptions(**prepared[0]), tmp_path / "data", show_progress=False
-        )
+        prepare(READER, CatalogueOptions(**prepared[0]), tmp_path / "data", show_progress=False)

@@ -11,10 +11,12 @@ import functools
 from pathlib import Path
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
-from fashionsearchnet.data.catalogue.table import Row
+from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
+from fashionsearchnet.data.preparation.reader import Reader
+from fashionsearchnet.data.preparation.records import Record
+from fashionsearchnet.data.preparation.selection import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
-from fashionsearchnet.data.published import files
-from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.data.shopping100k import adde
 from fashionsearchnet.files import read_packaged_json
 
@@ -23,8 +25,8 @@ _MAX_LOST = 0.01  # of an archive that holds its images: more is an incomplete e
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Shopping100kOptions(PublishedOptions):
-    """What to make of which folder.
+class Shopping100kOptions(SourceOptions):
+    """Options of the preparation of Shopping100k.
 
     Attributes:
       splits_dir: folder with the split files of ADDE (see `adde`); '' to split by seed.
@@ -46,7 +48,7 @@ def attribute_space() -> AttributeSpace:
 
 
 def read(options: Shopping100kOptions) -> Source:
-    """Returns what the files of Shopping100k say, with the splits of ADDE if these are asked for.
+    """Returns what the files of Shopping100k say, with the splits of ADDE if `splits_dir` is set.
 
     Raises:
       OSError: if a folder or file is missing; the message says what was expected and found.
@@ -55,34 +57,34 @@ def read(options: Shopping100kOptions) -> Source:
     """
     folder = Path(options.source_dir).expanduser()
     if options.splits_dir:
-        files.check_folder(folder, [f"{IMAGES}/"], "Shopping100k")
+        source_files.check_folder(folder, [f"{IMAGES}/"], "Shopping100k")
         splits_dir = Path(options.splits_dir).expanduser()
         return adde.read(splits_dir, folder / IMAGES, attribute_space())
     expected = [f"{IMAGES}/", *(f"Attributes/{a['file']}" for a in _attributes().values())]
-    files.check_folder(folder, expected, "Shopping100k")
+    source_files.check_folder(folder, expected, "Shopping100k")
     return Source(
         space=attribute_space(),
-        rows=_read_rows(folder / "Attributes"),
+        records=_read_records(folder / "Attributes"),
         images_dir=folder / IMAGES,
         max_lost=_MAX_LOST,
         notes=("the published archive has 100,586 images; the papers say 101,021",),
     )
 
 
-def _read_rows(folder: Path) -> list[Row]:
-    """Returns one row per image, in the order of the first file; `line` is its line there."""
+def _read_records(folder: Path) -> list[Record]:
+    """Returns one record per image, in the order of the first file; `line` is its line there."""
     columns: list[dict[str, str]] = []
     first = Path()
     for attribute in _attributes().values():
         path = folder / attribute["file"]
         column = _read_column(path, attribute["values"])
         if columns:
-            files.check_same_images(path, column, first, columns[0])
+            source_files.check_same_images(path, column, first, columns[0])
         else:
             first = path
         columns.append(column)
     return [
-        Row(line, image, tuple(column[image] for column in columns))
+        Record(line, image, tuple(column[image] for column in columns))
         for line, image in enumerate(columns[0], 1)
     ]
 
@@ -90,15 +92,16 @@ def _read_rows(folder: Path) -> list[Row]:
 def _read_column(path: Path, values: list[str]) -> dict[str, str]:
     """Returns the value name of each image in one file, '' for -1."""
     pairs = []
-    for line, text in enumerate(files.read_lines(path), 1):
+    for line, text in enumerate(source_files.read_lines(path), 1):
         image, _, number = text.rpartition(" ")  # folder names may hold blanks
         if not image:
             raise ValueError(
                 f"{path} line {line} must read '<path of the image> <value>'; got {text!r}."
             )
-        value = files.parse_integer(path, line, number, MISSING, len(values) - 1, "the value")
+        top = len(values) - 1
+        value = source_files.parse_integer(path, line, number, MISSING, top, "the value")
         pairs.append((image.strip(), "" if value == MISSING else values[value]))
-    files.check_unique(path, (image for image, _ in pairs))
+    source_files.check_unique(path, (image for image, _ in pairs))
     return dict(pairs)
 
 
@@ -107,11 +110,5 @@ def _attributes() -> dict[str, dict]:
     return read_packaged_json(__package__, "values.json")["attributes"]
 
 
-DATASET = PublishedDataset(
-    builder_class=Shopping100k,
-    options_class=Shopping100kOptions,
-    read=read,
-    num_images=101_021,
-    num_attributes=12,
-    num_values=151,
-)
+_COUNTS = {"images": 101_021, "attributes": 12, "values": 151}  # of the paper
+READER = Reader(Shopping100k, Shopping100kOptions, read, _COUNTS | PAPER_SPLITS)

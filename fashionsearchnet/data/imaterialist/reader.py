@@ -4,9 +4,9 @@
 `train.json` (`{"images": [{"imageId", "url"}], "annotations": [{"imageId", "labelId": [...]}]}`,
 ids as text or numbers; the authors' page spells the names `image_id` and `label_id`) and the
 authors' `iMat_fashion_2018_label_map_228.csv`. The data set is published as addresses: the images,
-in `train/<imageId>.jpg` (or .png, .webp), are for the user to fetch, and those that are gone are
-left out. How categories are grouped and what counts as noise stands in groups.json, with what is
-the paper's and what is ours.
+in `train/<imageId>.jpg` (or .png, .webp), are for the user to fetch; missing ones are left out.
+groups.json says how categories are grouped and which labels are noise, and which choices are the
+paper's and which are ours.
 """
 
 import csv
@@ -21,10 +21,12 @@ import tqdm
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.catalogue.table import Drop, Row
+from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
+from fashionsearchnet.data.preparation.reader import Reader
+from fashionsearchnet.data.preparation.records import Drop, Record
+from fashionsearchnet.data.preparation.selection import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
-from fashionsearchnet.data.published import files
-from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.files import read_packaged_json
 
 _LABELS, _LABEL_MAP, _IMAGES = "train.json", "iMat_fashion_2018_label_map_228.csv", "train/"
@@ -35,11 +37,11 @@ Meaning = tuple[str, str]  # attribute and value
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class IMaterialistOptions(PublishedOptions):
-    """What to make of which folder.
+class IMaterialistOptions(SourceOptions):
+    """Options of the preparation of iMaterialist.
 
     Attributes:
-      num_images: how many images to take of those without noisy labels, drawn by seed.
+      num_images: how many images without noisy labels to take, drawn by seed.
     """
 
     num_images: int = 250_000
@@ -66,31 +68,31 @@ def read(options: IMaterialistOptions) -> Source:
 
     Raises:
       OSError: if a folder or file is missing; the message says what was expected and found.
-      ValueError: naming file and entry, for what is not as published.
+      ValueError: naming file and entry, for a format that is not the published one.
     """
     folder = Path(options.source_dir).expanduser()
-    files.check_folder(folder, [_LABELS, _LABEL_MAP, _IMAGES], "iMaterialist (Fashion 2018)")
+    source_files.check_folder(folder, [_LABELS, _LABEL_MAP, _IMAGES], "iMaterialist (Fashion 2018)")
     meanings, space = read_label_map(folder / _LABEL_MAP)
-    rows, drops = [], []
+    records, drops = [], []
     for line, (image, labels) in enumerate(_read_annotations(folder / _LABELS, meanings), 1):
         values, noise = _values_of(labels, space)
-        row = Row(line, image, values)
+        record = Record(line, image, values)
         if noise:
-            drops.append(Drop(row, "noisy labels", noise))
+            drops.append(Drop(record, "noisy labels", noise))
         else:
-            rows.append(row)
-    if not rows:
+            records.append(record)
+    if not records:
         raise ValueError(f"{folder / _LABELS}: all {len(drops)} images have noisy labels.")
     return Source(
         space=space,
-        rows=rows,
+        records=records,
         drops=drops,
         images_dir=folder / _IMAGES,
         max_lost=1,
-        limit=options.num_images,
+        max_images=options.num_images,
         notes=(
             "the 24 groups of categories and the rule for noisy labels are ours: see groups.json",
-            f"{len(rows):,} images have clean labels; {options.num_images:,} are asked for",
+            f"{len(records):,} images have clean labels; num_images is {options.num_images:,}",
         ),
     )
 
@@ -103,7 +105,7 @@ def read_label_map(path: Path) -> tuple[dict[str, Meaning], AttributeSpace]:
     """
     groups = _groups()
     group_of = {c: group for group, names in groups["categories"].items() for c in names}
-    reader = csv.DictReader(files.read_text(path).splitlines())
+    reader = csv.DictReader(source_files.read_text(path).splitlines())
     columns = ("labelId", "labelName", "taskName")
     if not set(columns) <= set(reader.fieldnames or ()):
         raise ValueError(
@@ -112,10 +114,10 @@ def read_label_map(path: Path) -> tuple[dict[str, Meaning], AttributeSpace]:
     meanings: dict[str, Meaning] = {}
     values: dict[str, dict[str, None]] = {name: {} for name in groups["attributes"]}
     values["category"] = dict.fromkeys(groups["categories"])
-    for line, record in enumerate(reader, 2):
-        number = files.parse_integer(path, line, record["labelId"], 1, _NUM_LABELS, "labelId")
-        label = str(number)
-        attribute, name = record["taskName"], record["labelName"]
+    for line, row in enumerate(reader, 2):
+        text = row["labelId"]
+        label = str(source_files.parse_integer(path, line, text, 1, _NUM_LABELS, "labelId"))
+        attribute, name = row["taskName"], row["labelName"]
         if attribute not in values or label in meanings:
             raise ValueError(
                 f"{path} line {line}: labelId must occur once and taskName be one of "
@@ -135,7 +137,7 @@ def read_label_map(path: Path) -> tuple[dict[str, Meaning], AttributeSpace]:
 def _read_annotations(path: Path, meanings: dict[str, Meaning]) -> list[tuple[str, list[Meaning]]]:
     """Returns each annotated image with what its labels mean, in the order of the file."""
     try:
-        content = json.loads(files.read_text(path))
+        content = json.loads(source_files.read_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON ({error}); get it again.") from error
     parts = ("images", "annotations")
@@ -154,12 +156,12 @@ def _read_annotations(path: Path, meanings: dict[str, Meaning]) -> list[tuple[st
             raise ValueError(f"{where}: labelId must be a list; got {labels!r}.")
         annotations.append((image, [_meaning(where, label, meanings) for label in labels]))
     names = [image for image, _ in annotations]
-    files.check_unique(path, names, place="annotation")
+    source_files.check_unique(path, names, place="annotation")
     listed = [
         str(_get(f"{path} image {number}", entry, "imageId", "image_id"))
         for number, entry in enumerate(content["images"], 1)
     ]
-    files.check_unique(path, listed, place="image")
+    source_files.check_unique(path, listed, place="image")
     unknown = set(names) - set(listed)
     if unknown:
         raise ValueError(
@@ -170,7 +172,7 @@ def _read_annotations(path: Path, meanings: dict[str, Meaning]) -> list[tuple[st
 
 
 def _get(where: str, entry: Any, *names: str) -> Any:
-    """Returns the first of an entry's members that exists; `where` it stands is for messages."""
+    """Returns the first member of an entry that exists; `where` is for messages."""
     for name in names:
         if isinstance(entry, dict) and name in entry:
             return entry[name]
@@ -207,11 +209,5 @@ def _groups() -> dict[str, Any]:
     return read_packaged_json(__package__, "groups.json")
 
 
-DATASET = PublishedDataset(
-    builder_class=IMaterialist,
-    options_class=IMaterialistOptions,
-    read=read,
-    num_images=250_000,
-    num_attributes=8,
-    num_values=147,
-)
+_COUNTS = {"images": 250_000, "attributes": 8, "values": 147}  # of the paper
+READER = Reader(IMaterialist, IMaterialistOptions, read, _COUNTS | PAPER_SPLITS)

@@ -1,4 +1,4 @@
-"""Small drawn images, and what the tests of the papers' data sets share."""
+"""Small drawn images, and helpers of the tests of published data sets."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from fashionsearchnet.data.image_files import ImageLimits
-from fashionsearchnet.data.published.preparation import PublishedDataset, prepare
+from fashionsearchnet.data.preparation.reader import Reader, prepare
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
 SIZES: dict[str, Any] = dict(num_queries=3, num_gallery=6, num_validation=2, limits=LIMITS)
@@ -37,11 +37,11 @@ def replace_line(path: Path, index: int, *lines: str) -> None:
     write_lines(path, content)
 
 
-def prepare_quietly(dataset: PublishedDataset, data_dir: Path, **options: Any) -> Path:
-    """Makes a data set without bars; returns its folder."""
+def prepare_quietly(reader: Reader, data_dir: Path, **options: Any) -> Path:
+    """Prepares a data set without bars; returns its folder."""
     tfds.disable_progress_bar()
-    chosen = dataset.options_class(**(SIZES | options))
-    return Path(prepare(dataset, chosen, data_dir, show_progress=False).data_dir)
+    chosen = reader.options_class(**(SIZES | options))
+    return Path(prepare(reader, chosen, data_dir, show_progress=False).data_dir)
 
 
 def stored_labels(folder: Path) -> dict[str, dict[str, list[int]]]:

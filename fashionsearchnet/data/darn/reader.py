@@ -14,12 +14,14 @@ layouts are read:
 from pathlib import Path
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data.catalogue import table
-from fashionsearchnet.data.catalogue.table import Row
+from fashionsearchnet.data.catalogue.table import MISSING_CELLS, read_table
 from fashionsearchnet.data.darn import asen
+from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
+from fashionsearchnet.data.preparation.reader import Reader
+from fashionsearchnet.data.preparation.records import Record, count_values
+from fashionsearchnet.data.preparation.selection import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
-from fashionsearchnet.data.published import files
-from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 
 _LABELS, _IMAGES = "labels.csv", "images/"
 # [Huang15] as a public survey of data sets counts it: 179. ASEN's copy has one value more of each
@@ -43,44 +45,47 @@ class Darn(PreparedBuilder):
     name = "darn"
 
 
-def read(options: PublishedOptions) -> Source:
-    """Returns what the files of either layout say.
+def read(options: SourceOptions) -> Source:
+    """Returns what the files say, in either layout.
 
     Raises:
       OSError: if a folder or file is missing; the message says what was expected and found.
-      ValueError: naming file and line, for what is not in the layout.
+      ValueError: naming file and line, for a format that is neither layout.
     """
     folder = Path(options.source_dir).expanduser()
     if (folder / asen.MARKER).is_file() and not (folder / _LABELS).is_file():
-        files.check_folder(folder, asen.FILES, "ASEN's copy of DARN")
-        space, rows = asen.read(folder)
+        source_files.check_folder(folder, asen.FILES, "ASEN's copy of DARN")
+        space, records = asen.read(folder)
         note = "ASEN's copy of the labels: 185 values where the papers have 179"
-        return Source(space=space, rows=rows, images_dir=folder, max_lost=1, notes=(note,))
-    what = f"DARN in the plain layout (nor in ASEN's, with {', '.join(asen.FILES)})"
-    files.check_folder(folder, [_LABELS, _IMAGES], what)
-    rows = _read_rows(folder / _LABELS)
-    space = _attribute_space(folder / _LABELS, rows)
+        return Source(space=space, records=records, images_dir=folder, max_lost=1, notes=(note,))
+    what = f"DARN in the plain layout (or in ASEN's, with {', '.join(asen.FILES)})"
+    source_files.check_folder(folder, [_LABELS, _IMAGES], what)
+    records = _read_records(folder / _LABELS)
+    space = _attribute_space(folder / _LABELS, records)
     note = "the format of the authors' label files is not public: the values are those of your file"
-    return Source(space=space, rows=rows, images_dir=folder / _IMAGES, max_lost=1, notes=(note,))
+    return Source(
+        space=space, records=records, images_dir=folder / _IMAGES, max_lost=1, notes=(note,)
+    )
 
 
-def _read_rows(path: Path) -> list[Row]:
-    missing = (*table.MISSING_CELLS, "-1")
-    rows, unusable = table.read_table(path, "image", list(_NUM_VALUES), missing_cells=missing)
+def _read_records(path: Path) -> list[Record]:
+    missing = (*MISSING_CELLS, "-1")
+    records, unusable = read_table(path, "image", list(_NUM_VALUES), missing_cells=missing)
     if unusable:
-        raise ValueError(f"{path} line {unusable[0].row.line}: {unusable[0].reason}.")
-    files.check_unique(path, [row.image for row in rows], [row.line for row in rows])
-    return rows
+        raise ValueError(f"{path} line {unusable[0].record.line}: {unusable[0].reason}.")
+    lines = [record.line for record in records]
+    source_files.check_unique(path, [record.image for record in records], lines)
+    return records
 
 
-def _attribute_space(path: Path, rows: list[Row]) -> AttributeSpace:
+def _attribute_space(path: Path, records: list[Record]) -> AttributeSpace:
     """Returns the values that occur, numbers in their order.
 
     Raises:
       ValueError: if an attribute has more values than were published, or fewer than two.
     """
     values = {}
-    for name, counts in table.count_values(rows, list(_NUM_VALUES)).items():
+    for name, counts in count_values(records, list(_NUM_VALUES)).items():
         if len(counts) > _NUM_VALUES[name]:
             raise ValueError(
                 f"{path}: {name} has {len(counts)} values, such as {', '.join(list(counts)[:5])}; "
@@ -101,11 +106,5 @@ def _number_or_name(value: str) -> tuple[bool, int]:
     return (False, int(value)) if value.isdecimal() else (True, 0)
 
 
-DATASET = PublishedDataset(
-    builder_class=Darn,
-    options_class=PublishedOptions,
-    read=read,
-    num_images=272_711,
-    num_attributes=9,
-    num_values=179,
-)
+_COUNTS = {"images": 272_711, "attributes": 9, "values": 179}  # of the paper
+READER = Reader(Darn, SourceOptions, read, _COUNTS | PAPER_SPLITS)

@@ -3,9 +3,9 @@
 [Liu15] Z. Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015. Read from the
 extracted files: `img_align_celeba/`, `list_attr_celeba.txt` (the number of images, the 40 names,
 then `000001.jpg -1 1 ...`) and `list_eval_partition.txt` (`000001.jpg 0`), beside each other or in
-the folders `Img`, `Anno` and `Eval` in which the authors publish them. The official partition is
-checked and not used: the paper has splits of its own. How the columns become groups stands in
-groups.json, with what is the paper's and what is ours.
+the authors' folders `Img`, `Anno` and `Eval`. The official partition is checked and not used: the
+paper has its own splits. groups.json says how columns become groups, and which choices are the
+paper's and which are ours.
 """
 
 import functools
@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data.catalogue.table import Row
+from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
+from fashionsearchnet.data.preparation.reader import Reader
+from fashionsearchnet.data.preparation.records import decode_labels
+from fashionsearchnet.data.preparation.selection import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
-from fashionsearchnet.data.published import files
-from fashionsearchnet.data.published.preparation import PublishedDataset, PublishedOptions, Source
 from fashionsearchnet.files import read_packaged_json
 
 _IMAGES, _LABELS, _PARTITION = (
@@ -43,40 +45,35 @@ def attribute_space() -> AttributeSpace:
     return AttributeSpace.from_dict({name: list(values) for name, values in _groups().items()})
 
 
-def read(options: PublishedOptions) -> Source:
+def read(options: SourceOptions) -> Source:
     """Returns what the files of CelebA say.
 
     Raises:
       OSError: if a folder or file is missing; the message says what was expected and found.
-      ValueError: naming file and line, for what is not as published.
+      ValueError: naming file and line, for a format that is not the published one.
     """
     folder = Path(options.source_dir).expanduser()
     names = list(_AUTHORS_FOLDERS)
     is_nested = any((folder / inner).is_dir() for inner in _AUTHORS_FOLDERS.values())
     if is_nested:
         names = [f"{inner}/{name}" for name, inner in _AUTHORS_FOLDERS.items()]
-    files.check_folder(folder, names, "CelebA")
+    source_files.check_folder(folder, names, "CelebA")
     images_dir, labels_path, partition_path = (folder / name for name in names)
     images, columns, signs = _read_labels(labels_path)
     _check_partition(partition_path, labels_path, images)
-    values = _group(labels_path, columns, signs)
-    texts = [["", *names] for names in attribute_space().values]  # missing, -1, becomes index 0
-    rows = [
-        Row(line, image, tuple(texts[a][v + 1] for a, v in enumerate(row)))
-        for line, (image, row) in enumerate(zip(images, values.tolist(), strict=True), 3)
-    ]
+    labels = _group(labels_path, columns, signs)
     return Source(
         space=attribute_space(),
-        rows=rows,
+        records=decode_labels(images, labels, attribute_space(), first_line=3),
         images_dir=images_dir,
         max_lost=_MAX_LOST,
-        notes=("which columns make up the eight groups is our reading: see groups.json",),
+        notes=("the paper does not print the members of its groups; groups.json holds our choice",),
     )
 
 
 def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Returns the images, the names of the columns, and int8 `[images, columns]` of -1 and 1."""
-    lines = files.read_lines(path)
+    lines = source_files.read_lines(path)
     columns = lines[1].split() if len(lines) > 1 else []
     if not lines[0].isdecimal() or len(columns) != _NUM_COLUMNS:
         raise ValueError(
@@ -97,19 +94,19 @@ def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
         raise ValueError(
             f"{path} says that it has {lines[0]} images but has {len(images)} rows; get it again."
         )
-    files.check_unique(path, images, itertools.count(3))
+    source_files.check_unique(path, images, itertools.count(3))
     return images, columns, np.array(signs, np.int8)
 
 
 def _check_partition(path: Path, labels_path: Path, images: list[str]) -> None:
     """Raises a ValueError unless the partition lists the labelled images, each once."""
     listed = []
-    for line, text in enumerate(files.read_lines(path), 1):
+    for line, text in enumerate(source_files.read_lines(path), 1):
         image, _, part = text.partition(" ")
-        files.parse_integer(path, line, part, 0, 2, "the partition")
+        source_files.parse_integer(path, line, part, 0, 2, "the partition")
         listed.append(image)
-    files.check_unique(path, listed)
-    files.check_same_images(path, listed, labels_path, images)
+    source_files.check_unique(path, listed)
+    source_files.check_same_images(path, listed, labels_path, images)
 
 
 def _group(path: Path, columns: list[str], signs: np.ndarray) -> np.ndarray:
@@ -129,15 +126,9 @@ def _group(path: Path, columns: list[str], signs: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _groups() -> dict[str, dict[str, str]]:
-    """For each attribute its values, each with the column and the sign it must have."""
+    """Returns `{attribute: {value: sign and column}}`."""
     return read_packaged_json(__package__, "groups.json")["groups"]
 
 
-DATASET = PublishedDataset(
-    builder_class=CelebA,
-    options_class=PublishedOptions,
-    read=read,
-    num_images=202_599,
-    num_attributes=8,
-    num_values=21,
-)
+_COUNTS = {"images": 202_599, "attributes": 8, "values": 21}  # of the paper
+READER = Reader(CelebA, SourceOptions, read, _COUNTS | PAPER_SPLITS)

@@ -1,1 +1,0 @@
-"""What the data sets of papers share: reading their files, checking, splitting, reporting."""
