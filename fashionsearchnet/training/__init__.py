@@ -8,18 +8,25 @@ from fashionsearchnet.training.optimizers import (
     SCHEDULES,
     OptimizerSettings,
 )
+from fashionsearchnet.training.pairs import RARE_VALUES, Pairs, PairSampler
 from fashionsearchnet.training.stages import Stage, Update
+from fashionsearchnet.training.triplets import AttributeTriplets, TripletSampler
 
 __all__ = [
     "NEGATIVES",
     "OPTIMIZERS",
     "PRECISIONS",
+    "RARE_VALUES",
     "SCHEDULES",
+    "AttributeTriplets",
     "EditSampler",
     "EditTriplets",
     "OptimizerSettings",
+    "PairSampler",
+    "Pairs",
     "RunLength",
     "Stage",
+    "TripletSampler",
     "Update",
     "train",
 ]

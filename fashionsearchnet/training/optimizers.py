@@ -107,9 +107,8 @@ class OptimizerSettings:
         }
         if self.optimizer == "sgd":
             optimizer = keras.optimizers.SGD(momentum=self.momentum, **common)
-        else:
-            kind = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}[self.optimizer]
-            optimizer = kind(beta_1=self.beta_1, beta_2=self.beta_2, **common)
+        else:  # Keras's AdamW is its Adam with this decay, but refuses to have none
+            optimizer = keras.optimizers.Adam(beta_1=self.beta_1, beta_2=self.beta_2, **common)
         if self.weight_decay:
             rest = [v for v in variables if v.name != "kernel"]
             optimizer.exclude_from_weight_decay(var_list=rest)

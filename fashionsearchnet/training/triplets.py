@@ -1,0 +1,60 @@
+"""Triplets for retrieval by attributes: anchor and positive agree in one, the negative does not."""
+
+import dataclasses
+
+import numpy as np
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.training.pairs import ImagesByValue
+from fashionsearchnet.training.sampler import Rows, Sampler
+
+
+@dataclasses.dataclass(frozen=True)
+class AttributeTriplets(Rows):
+    """A batch of triplets.
+
+    Attributes:
+      anchor: int32 `[batch]`, positions of images.
+      positive: int32 `[batch]`, other images with the anchor's value of the attribute.
+      negative: int32 `[batch]`, images that are labelled with another value of it.
+      attribute: int32 `[batch]`, the attribute that counts.
+    """
+
+    anchor: np.ndarray
+    positive: np.ndarray
+    negative: np.ndarray
+    attribute: np.ndarray
+
+
+class TripletSampler(Sampler[AttributeTriplets]):
+    """Draws an attribute, one of its values, two images that show it and one that does not.
+
+    Attribute, value and images are each drawn uniformly. A negative is drawn uniformly from all
+    images that are labelled with another value; a missing label takes no part.
+
+    Attributes:
+      left_out: what is not drawn and why, one text each; empty unless rare values are left out.
+    """
+
+    def __init__(self, space: AttributeSpace, values: np.ndarray, rare_values: str = "refuse"):
+        """Groups the images by value.
+
+        Args:
+          space: A attributes.
+          values: int32 `[num, A]`, -1 for missing.
+          rare_values: what to do with values that fewer than two images show; a key of
+            `training.RARE_VALUES`. One that is left out still occurs in negatives.
+
+        Raises:
+          ValueError: naming the rare values and how many images show them, or if there is no
+            attribute to draw: each needs a value with two images, and an image of another value.
+        """
+        self._images = ImagesByValue(values, space.to_dict(), rare_values, needs_others=True)
+        self.left_out = self._images.left_out
+
+    def sample(self, rng: np.random.Generator, batch_size: int) -> AttributeTriplets:
+        """Returns `batch_size` triplets."""
+        attribute, value, anchor, positive = self._images.draw(rng, batch_size)
+        negative = self._images.draw_others(rng, attribute, value)
+        drawn = (anchor, positive, negative, attribute)
+        return AttributeTriplets(*(array.astype(np.int32) for array in drawn))
