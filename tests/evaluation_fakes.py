@@ -96,7 +96,7 @@ class FakeDataset(Dataset):
 class FakeSystem(System):
     """Represents an image by one-hot blocks of its attributes; `noise` blurs what it sees."""
 
-    tasks = ("manipulation",)
+    tasks = ("manipulation", "attribute", "instance")
     has_attention = True
     stages = ("only",)
     map_geometry = None
@@ -126,6 +126,13 @@ class FakeSystem(System):
         return tf.where(keep, features["embedding"], wanted)
 
     def gallery_embedding(self, features, manipulation=None):
+        return features["embedding"]
+
+    def attribute_embedding(self, features, attribute):
+        start, size = SPACE.offsets[attribute], SPACE.num_values[attribute]
+        return features["embedding"][:, start : start + size]
+
+    def instance_embedding(self, features):
         return features["embedding"]
 
     def attribute_logits(self, features):

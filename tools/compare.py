@@ -3,10 +3,10 @@
   python tools/compare.py --report=runs/garments/rank/evaluation/query.md \\
       --report=runs/garments/rank_l/evaluation/query.md
 
-Prints Markdown: a row per report with the 95 % bootstrap interval of its mean; what each report
-adds to the one before it, paired over the same manipulations; and how well the boxes fit, where
-the data set knows the true ones. All must come from tools/evaluate.py with the same data and rules,
-also the same --num_changes.
+Prints Markdown: a row per report with the 95 % bootstrap intervals of its means; what each report
+adds to the one before it, paired over the same questions; and how well the boxes fit, where the
+data set knows the true ones. All must come from tools/evaluate.py with the same task, data and
+rules, also the same --num_changes.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -26,7 +26,13 @@ flags.DEFINE_multi_string(
     "report", None, "Report (.md, .json or .npz) of a run; repeatable, in order.", required=True
 )
 flags.DEFINE_multi_string("label", [], "Names of the rows, in the order of --report.")
-flags.DEFINE_integer("k", 20, "K of the Top-K accuracy; among the --top_k of each report.", 1)
+flags.DEFINE_integer(
+    "k",
+    None,
+    "K of the figure; among the --top_k of each report. By default that of the first report's main "
+    "table.",
+    1,
+)
 flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap over query images.", 1)
 flags.DEFINE_integer("seed", 0, "Of the bootstrap of the differences.", 0)
 
@@ -38,20 +44,24 @@ def read_report(path: str) -> dict[str, Any]:
     )
 
 
-def accuracy_row(name: str, row: dict[str, Any], num_columns: int) -> list[str]:
-    """Returns a row of the table of accuracies: so many groups, mean and queries."""
-    if str(FLAGS.k) not in row["top_k"]:
-        raise ValueError(
-            f"--k must be among the --top_k of each report; row {name!r} has "
-            f"{', '.join(row['top_k'])}, not {FLAGS.k}."
-        )
-    found = row["top_k"][str(FLAGS.k)]
-    shown = [tables.figure_text(value) for value in found["per_group"][:num_columns]]
-    return [name, *shown, tables.with_interval(found, "mean"), tables.figure_text(found["queries"])]
+def chosen_figure(reports: list[dict[str, Any]]) -> scores.Figure:
+    """Returns what is compared: the figure of the main table, at --k where it has a K."""
+    figure = reporting.headline(reports[0])
+    if figure.k is None:
+        return figure
+    figure = scores.Figure(figure.metric, FLAGS.k or figure.k)
+    for report in reports:
+        if figure.k not in report["top_k"]:
+            raise ValueError(
+                f"--k must be among the --top_k of each report; that of "
+                f"{report['system']['name']!r} has {', '.join(map(str, report['top_k']))}, not "
+                f"{figure.k}."
+            )
+    return figure
 
 
-def accuracy_table(
-    names: list[str], reports: list[dict[str, Any]], own: list[str], columns: list[str]
+def figures_table(
+    names: list[str], reports: list[dict[str, Any]], own: list[str], figure: scores.Figure
 ) -> str:
     """Returns a Markdown table of the baselines of the first report and the row of each.
 
@@ -59,31 +69,44 @@ def accuracy_table(
       names: of the rows.
       reports: of the runs.
       own: what each report calls its system's row.
-      columns: the groups that have a column; all or none.
+      figure: what is compared.
     """
+    columns, means = reporting.columns(reports[0]), reporting.mean_names(reports[0])
     found = [{row["name"]: row for row in report["rows"]} for report in reports]
-    named = [(name, found[0][name]) for name in scores.BASELINES]
+    named = [(name, found[0][name]) for name in scores.BASELINES if name in found[0]]
     named += [(name, rows[key]) for name, key, rows in zip(names, own, found, strict=True)]
-    lines = [accuracy_row(name, row, len(columns)) for name, row in named]
-    return tables.markdown_table(["", *columns, "mean", "queries"], lines)
+    lines = []
+    for name, row in named:
+        values = reporting.figures_of(row, figure)
+        shown = [tables.figure_text(value) for value in values["per_group"][: len(columns)]]
+        lines.append([name, *shown, *(tables.with_interval(values, key) for key in means)])
+    return tables.markdown_table([figure.short, *columns, *means.values()], lines)
 
 
-def difference_table(names: list[str], outcomes: list[scores.Outcomes], columns: list[str]) -> str:
+def difference_table(
+    names: list[str],
+    outcomes: list[scores.Outcomes],
+    report: dict[str, Any],
+    figure: scores.Figure,
+) -> str:
     """Returns a Markdown table of what each run adds to the one before it.
 
     Args:
       names: of the runs, two or more.
       outcomes: of the runs.
-      columns: the groups that have a column; all or none.
+      report: of the first run.
+      figure: what is compared.
     """
+    columns, means = reporting.columns(report), reporting.mean_names(report)
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
     lines = []
     for (lower, before), (higher, after) in itertools.pairwise(zip(names, outcomes, strict=True)):
-        found = scores.top_k_difference(after.row(), before.row(), FLAGS.k, grouping)
+        found = scores.difference(after.row(), before.row(), figure, grouping)
         pairs = zip(found["per_group"], found["per_group_interval"], strict=True)
         cells = [tables.change_with_interval(*pair) for pair in pairs][: len(columns)]
-        lines.append([f"{higher} - {lower}", *cells, tables.mean_change(found)])
-    return tables.markdown_table(["paired difference", *columns, "mean"], lines)
+        cells += [tables.mean_change(found, key) for key in means]
+        lines.append([f"{higher} - {lower}", *cells])
+    return tables.markdown_table(["paired difference", *columns, *means.values()], lines)
 
 
 def main() -> None:
@@ -98,10 +121,10 @@ def main() -> None:
         outcomes[0].check_comparable(other, FLAGS.report[0], path)
     own = [outcome.row().name for outcome in outcomes]
     names = [*FLAGS.label, *own[len(FLAGS.label) :]]
-    columns = reporting.columns(reports[0])
-    parts = [accuracy_table(names, reports, own, columns)]
+    figure = chosen_figure(reports)
+    parts = [figures_table(names, reports, own, figure)]
     if len(reports) > 1:
-        parts.append(difference_table(names, outcomes, columns))
+        parts.append(difference_table(names, outcomes, reports[0], figure))
     found = zip(names, (report["localization"] for report in reports), strict=True)
     boxes = [(name, localization) for name, localization in found if localization]
     if boxes:

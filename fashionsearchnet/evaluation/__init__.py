@@ -1,14 +1,23 @@
-"""The paper's protocol applied to a system, with the baselines beside it."""
+"""Measures a system on a data set by the protocol of a task, with baselines beside it."""
 
-from fashionsearchnet.evaluation.boxes import score_boxes
+from fashionsearchnet.evaluation.localization import score_boxes
 from fashionsearchnet.evaluation.measure import Evaluation, evaluate, evaluate_each
-from fashionsearchnet.evaluation.ranking import chance_row
-from fashionsearchnet.evaluation.settings import Settings, default_draw
+from fashionsearchnet.evaluation.tasks import (
+    PROTOCOLS,
+    AttributeProtocol,
+    InstanceProtocol,
+    ManipulationProtocol,
+    TaskProtocol,
+)
+from fashionsearchnet.evaluation.tasks.manipulation import default_draw
 
 __all__ = [
+    "PROTOCOLS",
+    "AttributeProtocol",
     "Evaluation",
-    "Settings",
-    "chance_row",
+    "InstanceProtocol",
+    "ManipulationProtocol",
+    "TaskProtocol",
     "default_draw",
     "evaluate",
     "evaluate_each",

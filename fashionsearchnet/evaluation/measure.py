@@ -1,32 +1,39 @@
-"""Measures a system: features once, then every manipulation for every row of the table."""
+"""Measures a system: features once, then every question for every row of the tables."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.evaluation import protocol, scores
-from fashionsearchnet.evaluation.boxes import localization
-from fashionsearchnet.evaluation.images import common_images
-from fashionsearchnet.evaluation.methods import methods, system_name
-from fashionsearchnet.evaluation.plans import plan
-from fashionsearchnet.evaluation.ranking import chance_row, rank_method
-from fashionsearchnet.evaluation.settings import Settings
+import numpy as np
+from tqdm import tqdm
+
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation import metrics, scores
+from fashionsearchnet.evaluation.localization import localization
+from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.splits import read_splits
+from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
+from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import runs
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """All that a report is written from; `rows` are the baselines, others' rows, the system's."""
+    """All that a report is written from.
 
-    space: AttributeSpace
-    settings: Settings
-    dataset: str
-    num_queries: int
-    num_gallery: int
-    manipulations: protocol.Manipulations
-    rows: tuple[scores.Row, ...]
+    Attributes:
+      plan: the questions, with their protocol.
+      rows: chance, the measured baselines, the systems of other runs, the system.
+      outcomes: what is stored of it.
+      localization: how well the boxes fit; None without boxes.
+      system: name of the row, class, arguments, and weights if known.
+      versions: of the software.
+    """
+
+    plan: Plan
+    rows: tuple[scores.MethodScores, ...]
     outcomes: scores.Outcomes
     localization: dict[str, Any] | None
     system: dict[str, Any]
@@ -34,84 +41,133 @@ class Evaluation:
 
 
 def evaluate(
-    system: Any,
-    dataset: Any,
-    settings: Settings,
+    system: System,
+    dataset: Dataset,
+    protocol: TaskProtocol,
     beside: Iterable[tuple[str, scores.Outcomes]] = (),
     name: str = "",
     batch_size: int = 64,
     weights: str = "",
 ) -> Evaluation:
-    """Returns the measured system beside the three baselines; see `evaluate_each`."""
-    return next(evaluate_each(system, dataset, [settings], beside, name, batch_size, weights))
+    """Returns the measured system beside its baselines; see `evaluate_each`."""
+    return next(evaluate_each(system, dataset, [protocol], beside, name, batch_size, weights))
 
 
 def evaluate_each(
-    system: Any,
-    dataset: Any,
-    settings: Sequence[Settings],
+    system: System,
+    dataset: Dataset,
+    protocols: Sequence[TaskProtocol],
     beside: Iterable[tuple[str, scores.Outcomes]] = (),
     name: str = "",
     batch_size: int = 64,
     weights: str = "",
 ) -> Iterator[Evaluation]:
-    """Yields an evaluation for each of some settings; every image is seen once for all of them.
+    """Yields an evaluation for each protocol; the network sees every image once for all of them.
 
     Args:
       system: a trained system.
-      dataset: of `pipeline.open_dataset`.
-      settings: how to measure, such as with one and with two changes; all on the same splits.
-      beside: stored outcomes of other runs on the same manipulations, with NDCG for the same Ks or
+      dataset: with the system's attributes.
+      protocols: how to measure, such as with one and with two changes, or another task; all on the
+        same splits.
+      beside: stored outcomes of other runs on the same questions, with figures for the same Ks or
         more, each with a text that says where it is from; their systems get a row.
-      name: of the system's row; '' for the system's own name.
+      name: of the system's row; '' for its title.
       batch_size: images per step of the feature extraction.
       weights: SHA-256 of the system's weights in hexadecimal, for the report; '' if not known.
 
     Raises:
-      ValueError: if data and system have different attributes, the splits differ or overlap (or,
-        with `queries_in_gallery`, a query is not in the gallery), no manipulation exists, or
-        `beside` was measured on others. All but the system's own faults are found before the
-        images are looked at.
+      ValueError: if the system does not answer a task, data and system have different attributes,
+        the splits differ or overlap where they must not, there is nothing to ask, or `beside` was
+        measured on other questions. All but the system's own faults are found before the network
+        sees an image.
     """
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
-    name = name or system_name(system)
-    splits, images = common_images(dataset, settings)
-    # All plans before the long work: what cannot be measured or compared is said at once.
-    beside = list(beside)
-    plans = [plan(dataset, images, how, beside, name) for how in settings]
-    query_features, gallery_features = (
-        extract_features(system, dataset, split, batch_size) for split in splits
-    )
-    found = {splits[0]: query_features, splits[1]: gallery_features}
-    if images.own is not None:  # no image counts twice
-        found = {splits[1]: gallery_features}
-    fit = localization(system, dataset, found)
-    rows = methods(system, query_features, gallery_features, name)
-    for how, (manipulations, outcomes, others) in zip(settings, plans, strict=True):
-        own = None if images.own is None else images.own[manipulations.query]
-        measured = [rank_method(row, manipulations, images.gallery, how, own) for row in rows]
+    for protocol in protocols:
+        system.check_answers(protocol.task)
+    name, beside = name or system.title, list(beside)
+    splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
+    plans = [protocol.make_plan(dataset, splits) for protocol in protocols]
+    others = [_scores_beside(plan, beside, name) for plan in plans]
+    features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
+    # Where the queries are gallery images, none counts twice.
+    measured = dict(zip(splits.names, features, strict=True))
+    if splits.own is not None:
+        del measured[splits.names[0]]
+    fit = localization(system, dataset, measured)
+    description = {"name": name, "class": type(system).__name__, "arguments": system.arguments}
+    representations = Representations(system, *features)
+    for plan, rows in zip(plans, others, strict=True):
+        found = [measure(each, plan) for each in plan.methods(representations, name)]
         yield Evaluation(
-            space=system.space,
-            settings=how,
-            dataset=dataset.name,
-            num_queries=len(images.query_labels),
-            num_gallery=len(images.gallery),
-            manipulations=manipulations,
-            rows=(
-                chance_row(manipulations, images.gallery, how, own),
-                *measured[:-1],
-                *others,
-                measured[-1],
-            ),
-            outcomes=dataclasses.replace(outcomes, rows=(measured[-1], *measured[:-1])),
+            plan=plan,
+            rows=(plan.chance(), *found[:-1], *rows, found[-1]),
+            outcomes=dataclasses.replace(plan.outcomes(), rows=(found[-1], *found[:-1])),
             localization=fit,
-            system=_describe(system, name, weights),
+            system=description | ({"weights": weights} if weights else {}),
             versions=runs.versions(),
         )
 
 
-def _describe(system: Any, name: str, weights: str = "") -> dict[str, Any]:
-    """Returns the name of the system's row, its class, its arguments and its weights if known."""
-    arguments = dict(getattr(system, "arguments", {}))
-    described = {"name": name, "class": type(system).__name__, "arguments": arguments}
-    return described | ({"weights": weights} if weights else {})
+def measure(method: Method, plan: Plan) -> scores.MeasuredScores:
+    """Returns how well a method answers each question of a plan."""
+    figures: dict[str, np.ndarray] = {}
+    with tqdm(
+        total=len(plan), desc=f"ranks of {method.name}", unit="query", unit_scale=True
+    ) as bar:
+        for group in np.unique(plan.group):
+            index = method.index(int(group))
+            members = np.flatnonzero(plan.group == group)
+            for chunk in index.chunks(len(members)):
+                rows = members[chunk]
+                found = plan.score(_candidates(method, index, plan, rows), rows)
+                for name, values in found.items():
+                    if name not in figures:
+                        figures[name] = np.empty((len(plan), *values.shape[1:]), values.dtype)
+                    figures[name][rows] = values
+                bar.update(len(rows))
+    return scores.MeasuredScores(method.name, figures, plan.protocol.top_k)
+
+
+def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.ndarray) -> Candidates:
+    """Returns the candidates of questions of one group."""
+    embeddings = method.embed(questions)
+    # The unedited query is the same for all edits of an image, which come one after the other.
+    is_new = metrics.differs_from_previous(embeddings)
+    distances = index.squared_distances(embeddings[is_new])[np.cumsum(is_new) - 1]
+    relevant = plan.relevant(questions)
+    if plan.own is not None:
+        rows = np.flatnonzero(plan.own[questions] >= 0)
+        own = plan.own[questions[rows]]
+        distances[rows, own] = np.inf  # behind all others
+        relevant[rows, own] = False
+    return Candidates(distances, relevant)
+
+
+def _scores_beside(
+    plan: Plan, beside: Sequence[tuple[str, scores.Outcomes]], name: str
+) -> list[scores.MeasuredScores]:
+    """Returns the system's scores of each stored outcome, under a name not yet taken.
+
+    Args:
+      plan: what is to be measured.
+      beside: the stored outcomes, each with where it is from.
+      name: of the row of the system that is to be measured.
+    """
+    top_k, rows = plan.protocol.top_k, []
+    names = {*scores.BASELINES, name}
+    for source, other in beside:
+        plan.outcomes().check_comparable(other, "this evaluation", source)
+        row = other.row()
+        lacking = sorted({*top_k} - {*row.top_k})
+        if lacking:
+            raise ValueError(
+                f"{source} has no figures for top_k {', '.join(map(str, lacking))}; it was "
+                f"measured with top_k {', '.join(map(str, row.top_k))}. Choose among these, or "
+                "evaluate that run again."
+            )
+        new_name = f"{row.name} ({source})" if row.name in names else row.name
+        names.add(new_name)
+        columns = [row.top_k.index(k) for k in top_k]
+        figures = {k: v[:, columns] if v.ndim == 2 else v for k, v in row.figures.items()}
+        rows.append(scores.MeasuredScores(new_name, figures, top_k))
+    return rows

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fashionsearchnet.index.arrays import cells_by_row
+from fashionsearchnet.index.exact import cells_by_row
+
+NO_HIT = np.iinfo(np.int32).max  # the rank of the first hit where there is none
 
 
 def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -62,6 +64,64 @@ def ndcg(relevance: np.ndarray, top_k: Sequence[int]) -> np.ndarray:
     return gained[..., last] / ideal[last]
 
 
+def average_precision(relevant: np.ndarray) -> np.ndarray:
+    """Returns the average precision of full rankings, float64 `[queries]`.
+
+    The sum over the relevant items of the precision at their rank, divided by their number: the
+    measure of ASEN and AG-MAN.
+
+    Args:
+      relevant: bool `[queries, items]`, whether the item at each rank is relevant, nearest first.
+
+    Raises:
+      ValueError: if a query has no relevant item.
+    """
+    rows, columns, first = cells_by_row(relevant)
+    number = np.diff(first, append=len(rows))
+    if not number.all():
+        query = int(np.argmin(number))
+        raise ValueError(f"query {query} has no relevant item, so it has no average precision.")
+    if not len(rows):
+        return np.empty(0)
+    found = np.arange(len(rows)) - first[rows] + 1  # relevant items up to each relevant one
+    return np.add.reduceat(found / (columns + 1), first) / number
+
+
+def triplet_accuracy(relevant: np.ndarray, num_items: np.ndarray) -> np.ndarray:
+    """Returns how often a relevant item comes before an irrelevant one, float64 `[queries]`.
+
+    Exact: over all pairs of a relevant and an irrelevant item, not over a draw of them. It is the
+    area under the ROC curve of the ranking, and 0.5 for a random order.
+
+    Args:
+      relevant: bool `[queries, items]`, nearest first, at least one relevant in each row.
+      num_items: int `[queries]`, how many of the items count; those that do not stand last and
+        are not relevant. At least one of those that count is not relevant.
+    """
+    rows, columns, first = cells_by_row(relevant)
+    number = np.diff(first, append=len(rows))
+    before = columns - (np.arange(len(rows)) - first[rows])  # irrelevant items before each
+    wrong = np.add.reduceat(before, first) if len(rows) else np.empty(0)
+    return 1.0 - wrong / (number * (num_items - number))
+
+
+def expected_average_precision(num_relevant: np.ndarray, num_items: np.ndarray) -> np.ndarray:
+    """Returns the expected average precision of a random order, float64 `[...]`.
+
+    With R relevant items among n: (1 / n) [H_n + (R - 1) / (n - 1) (n - H_n)], where H_n is the
+    n-th harmonic number. An item at rank i is relevant with probability R / n, and of the i - 1
+    items before it (i - 1) (R - 1) / (n - 1) are expected to be.
+
+    Args:
+      num_relevant: int `[...]`, R, at least 1.
+      num_items: int `[...]`, n, at least R.
+    """
+    n = np.asarray(num_items)
+    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, n.max(initial=1) + 1))])[n]
+    share = (np.asarray(num_relevant) - 1) / np.maximum(n - 1, 1)
+    return (harmonic + share * (n - harmonic)) / n
+
+
 def random_hit_rate(num_relevant: np.ndarray, num_items: int, k: int) -> np.ndarray:
     """Returns how likely a random order has a relevant item among its first K, float64.
 
@@ -70,13 +130,20 @@ def random_hit_rate(num_relevant: np.ndarray, num_items: int, k: int) -> np.ndar
 
     Args:
       num_relevant: int `[...]`, m, each at most `num_items`.
-      num_items: n, the size of the gallery.
+      num_items: n, how many items are ranked.
       k: K; above n it counts as n.
     """
     distinct, inverse = np.unique(np.asarray(num_relevant), return_inverse=True)
     drawn = np.arange(min(k, num_items))
     misses = np.clip(num_items - distinct[:, None] - drawn, 0, None) / (num_items - drawn)
     return (1.0 - misses.prod(axis=1))[inverse].reshape(np.shape(num_relevant))
+
+
+def differs_from_previous(rows: np.ndarray) -> np.ndarray:
+    """Returns bool `[n]`: whether each of the rows `[n, m]` differs from the one before it."""
+    is_new = np.ones(len(rows), bool)
+    is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+    return is_new
 
 
 def group_means(values: np.ndarray, groups: np.ndarray, num_groups: int) -> np.ndarray:

@@ -1,84 +1,121 @@
-"""Ranks of the gallery for every manipulation, by a method or by chance."""
+"""What is ranked, and what a ranking found."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
-from tqdm import tqdm
 
-from fashionsearchnet.evaluation import metrics, protocol, scores
-from fashionsearchnet.evaluation.methods import Method
-from fashionsearchnet.evaluation.settings import Settings
-from fashionsearchnet.index.arrays import differs_from_previous
-from fashionsearchnet.index.exact import nearest
+from fashionsearchnet.attributes import softmax_blocks
+from fashionsearchnet.evaluation import metrics
+from fashionsearchnet.index.exact import ExactIndex, nearest
+from fashionsearchnet.systems.features import FeatureArrays, attribute_logits, gallery_embeddings
+from fashionsearchnet.systems.system import System
 
 
-def rank_method(
-    method: Method,
-    manipulations: protocol.Manipulations,
-    gallery: protocol.Gallery,
-    settings: Settings,
-    own: np.ndarray | None = None,
-) -> scores.MeasuredRow:
-    """Returns the rank of the first hit and the NDCG of every manipulation.
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """The nearest candidates of some queries, nearest first.
 
-    Args:
-      method: what is measured.
-      manipulations: M of them.
-      gallery: the labels of what is ranked.
-      settings: how to measure.
-      own: int `[M]`, the gallery position of each manipulation's query image, which is left out of
-        its ranking; None if no query is in the gallery.
+    Attributes:
+      positions: int64 `[B, K]`, of the candidates.
+      distances: float32 `[B, K]`, Euclidean.
+      relevant: bool `[B, K]`, which of them are hits.
     """
-    number, longest = len(manipulations), min(max(settings.top_k), _num_ranked(gallery, own))
-    ranks = np.empty(number, np.int32)
-    ndcg = np.empty((number, len(settings.top_k)), np.float32)
-    with tqdm(total=number, desc=f"ranks of {method.name}", unit="edit", unit_scale=True) as bar:
-        for group in np.unique(manipulations.group):
-            index = method.index(manipulations.groups[group])
-            members = np.flatnonzero(manipulations.group == group)
-            for chunk in index.chunks(len(members)):
-                rows = members[chunk]
-                targets = manipulations.targets[rows]
-                embeddings = method.embed(manipulations.query[rows], manipulations.edits[rows])
-                distinct, place = _without_repetition(embeddings)
-                distances = index.squared_distances(distinct)[place]
-                if own is not None:  # behind all others; no hit, since its labels were edited
-                    distances[np.arange(len(rows)), own[rows]] = np.inf
-                hits = gallery.relevant(targets, settings.hit_rule)
-                ranks[rows] = metrics.first_hit_ranks(distances, hits)
-                found = gallery.labels[nearest(distances, longest)]  # [B, longest, A]
-                share = protocol.relevance(targets[:, None], found, settings.hit_rule)
-                ndcg[rows] = metrics.ndcg(share, settings.top_k)
-                bar.update(len(rows))
-    return scores.MeasuredRow(method.name, ranks, ndcg)
+
+    positions: np.ndarray
+    distances: np.ndarray
+    relevant: np.ndarray
 
 
-def _without_repetition(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each run of equal rows once, and for every row which one it is.
+@dataclasses.dataclass(frozen=True)
+class Candidates:
+    """All candidates of some queries, not yet in order.
 
-    The unedited query is the same for all edits of an image, which come one after the other.
+    Of candidates with equal distances the one that stands earlier comes first.
+
+    Attributes:
+      squared_distances: float32 `[B, N]`; infinite for the query's own image, if it is left out.
+      relevant: bool `[B, N]`, which of them are hits.
     """
-    is_new = differs_from_previous(rows)
-    return rows[is_new], np.cumsum(is_new) - 1
+
+    squared_distances: np.ndarray
+    relevant: np.ndarray
+
+    def nearest(self, k: int) -> Ranking:
+        """Returns the K nearest, 1 <= K <= N."""
+        return self._ranking(nearest(self.squared_distances, k))
+
+    def in_order(self) -> Ranking:
+        """Returns all of them: several times as fast as `nearest` of N."""
+        bits = self.squared_distances.view(np.uint32)
+        # The bits of floats sort as the floats do once those of negative numbers are turned round.
+        # With the position below them, one sort of whole numbers orders ties too.
+        keys = np.where(bits >> 31, ~bits, bits | 0x80000000).astype(np.uint64) << np.uint64(32)
+        keys |= np.arange(bits.shape[1], dtype=np.uint64)
+        keys.sort(axis=1)
+        return self._ranking((keys & np.uint64(0xFFFFFFFF)).astype(np.int64))
+
+    def first_hit_ranks(self) -> np.ndarray:
+        """Returns the rank of the nearest hit, int32 `[B]`; `metrics.NO_HIT` for none."""
+        answerable = self.relevant.any(axis=1)
+        if answerable.all():
+            return metrics.first_hit_ranks(self.squared_distances, self.relevant)
+        ranks = np.full(len(answerable), metrics.NO_HIT, np.int32)
+        rows = self.squared_distances[answerable], self.relevant[answerable]
+        ranks[answerable] = metrics.first_hit_ranks(*rows)
+        return ranks
+
+    def _ranking(self, positions: np.ndarray) -> Ranking:
+        squared = np.take_along_axis(self.squared_distances, positions, axis=1)
+        return Ranking(
+            positions=positions,
+            distances=np.sqrt(np.maximum(squared, 0.0)),
+            relevant=np.take_along_axis(self.relevant, positions, axis=1),
+        )
 
 
-def _num_ranked(gallery: protocol.Gallery, own: np.ndarray | None) -> int:
-    """Returns how many gallery images each ranking holds."""
-    return len(gallery) if own is None else len(gallery) - 1
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """One way of answering: embeds queries, and has an index of each group's candidates.
+
+    Attributes:
+      name: its row in the tables.
+      embed: from the numbers of questions of one group, int `[B]`, to float32 `[B, dim]`.
+      index: from a group to the index of its candidates.
+    """
+
+    name: str
+    embed: Callable[[np.ndarray], np.ndarray]
+    index: Callable[[int], ExactIndex]
 
 
-def chance_row(
-    manipulations: protocol.Manipulations,
-    gallery: protocol.Gallery,
-    settings: Settings,
-    own: np.ndarray | None = None,
-) -> scores.ChanceRow:
-    """Returns the row of a random order of the gallery, by formula; `own` as in `rank_method`."""
-    targets, num_ranked = manipulations.targets, _num_ranked(gallery, own)
-    gain = gallery.mean_gain(targets, settings.hit_rule)
-    if own is not None:
-        share = protocol.relevance(targets, gallery.labels[own], settings.hit_rule)
-        gain = (gain * len(gallery) - (2.0**share - 1.0)) / num_ranked
-    return scores.ChanceRow(
-        num_relevant=gallery.num_relevant(targets, settings.hit_rule),
-        num_items=num_ranked,
-        ndcg=np.repeat(gain[:, None], len(settings.top_k), axis=1),
-    )
+@dataclasses.dataclass(frozen=True)
+class Representations:
+    """What a system makes of the queries and the gallery; each is computed when first asked for.
+
+    Attributes:
+      system: the system.
+      queries: features of the query split.
+      gallery: features of the gallery split.
+    """
+
+    system: System
+    queries: FeatureArrays
+    gallery: FeatureArrays
+
+    @functools.cached_property
+    def probabilities(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The softmax outputs of the queries and of the gallery; None if the system has none."""
+        logits = [attribute_logits(self.system, each) for each in (self.queries, self.gallery)]
+        queries, gallery = logits
+        if queries is None or gallery is None:
+            return None
+        space = self.system.space
+        return softmax_blocks(space, queries), softmax_blocks(space, gallery)
+
+    @functools.cached_property
+    def whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """The gallery vectors of the queries and of the gallery, for no edit."""
+        queries, gallery = self.queries, self.gallery
+        return gallery_embeddings(self.system, queries), gallery_embeddings(self.system, gallery)

@@ -1,15 +1,15 @@
-"""The outcome of every manipulation for every method, and what is concluded from it.
+"""How well each method answers each question, and what is concluded from it.
 
-A method's outcome is the rank of its first hit for each manipulation, which gives Top-K for every
-K. Outcomes are stored beside a report, so that two runs on the same manipulations can be compared
-pair by pair later: much sharper than comparing their two intervals.
+A question is a manipulation, a query with an attribute, or a query. The figures of every question
+are stored beside a report, so that two runs can be compared pair by pair later: much sharper than
+a comparison of their two intervals.
 """
 
 import dataclasses
 import functools
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,57 +19,151 @@ from fashionsearchnet import files
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.evaluation import metrics
 
-BASELINES = ("chance", "unedited query", "predicted attributes")
+BASELINES = ("chance", "unedited query", "predicted attributes", "whole image")
 
 
-class Row(Protocol):
-    """One line of the tables."""
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric in words.
+
+    Attributes:
+      title: its name in headings; `{k}` stands for K.
+      short: its name elsewhere.
+      rule: how it is computed; '' where its name says it.
+    """
+
+    title: str
+    short: str
+    rule: str = ""
+
+
+METRICS = {
+    "top_k": Metric("Top-{k} accuracy", "Top-{k}"),
+    "ndcg": Metric(
+        "NDCG@{k}",
+        "NDCG@{k}",
+        "NDCG@K: relevance is the share of attributes that match the target, gain 2^relevance - "
+        "1, discount log2(rank + 1), the ideal is K images that match in all (the definition of "
+        "ADDE).",
+    ),
+    "average_precision": Metric(
+        "MAP",
+        "MAP",
+        "MAP: average precision over the full ranking (the precision at the rank of each relevant "
+        "candidate, divided by their number), mean over queries.",
+    ),
+    "triplet_accuracy": Metric(
+        "Triplet accuracy",
+        "triplet accuracy",
+        "Triplet accuracy: how often a relevant candidate comes before an irrelevant one, exactly, "
+        "over all pairs of a query; mean over queries.",
+    ),
+    "precision": Metric(
+        "Precision@{k}", "Precision@{k}", "Precision@K: share of relevant ones among the first K."
+    ),
+    "recall": Metric(
+        "Recall@{k}",
+        "Recall@{k}",
+        "Recall@K: share of queries with an image of the same item among the first K.",
+    ),
+}
+_OF_RANKS = ("top_k", "recall")  # their values follow from the rank of the first hit, for any K
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A metric, at a K where it has one."""
+
+    metric: str
+    k: int | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name in headings, such as 'Top-20 accuracy'."""
+        return METRICS[self.metric].title.format(k=self.k or "K")
+
+    @property
+    def short(self) -> str:
+        """Its name elsewhere, such as 'Top-20'."""
+        return METRICS[self.metric].short.format(k=self.k or "K")
+
+
+class MethodScores(Protocol):
+    """How well one method answers M questions."""
 
     @property
     def name(self) -> str:
-        """What the line is called."""
+        """The method's row in the tables."""
 
-    @property
-    def ndcg(self) -> np.ndarray:
-        """NDCG of each manipulation, float `[M, len(top_k)]`."""
-
-    def success(self, k: int) -> np.ndarray:
-        """Returns how likely each manipulation has a hit among the first K, float64 `[M]`."""
+    def values(self, figure: Figure) -> np.ndarray:
+        """Returns a figure of each question, float `[M]` in [0, 1]."""
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasuredRow:
-    """A method that was run: `ranks` int32 `[M]` of the first hits, counted from 1."""
+class MeasuredScores:
+    """The scores of a method that was run.
+
+    Attributes:
+      name: see MethodScores.
+      figures: `ranks` int32 `[M]` of the first hits, counted from 1; and other metrics, float `[M]`
+        or `[M, len(top_k)]`. Each task has its own.
+      top_k: the Ks of their columns.
+    """
 
     name: str
-    ranks: np.ndarray
-    ndcg: np.ndarray
+    figures: Mapping[str, np.ndarray]
+    top_k: tuple[int, ...] = ()
 
-    def success(self, k: int) -> np.ndarray:
-        """Returns 1.0 for a hit among the first K, 0.0 for a miss."""
-        return (self.ranks <= k).astype(np.float64)
+    @property
+    def ranks(self) -> np.ndarray:
+        """The rank of the first hit of each question, int32 `[M]`."""
+        return self.figures["ranks"]
+
+    def values(self, figure: Figure) -> np.ndarray:
+        """Returns a figure of each question; 1.0 for a hit among the first K, 0.0 for a miss."""
+        if figure.metric in _OF_RANKS and figure.k:
+            return (self.ranks <= figure.k).astype(np.float64)
+        return _column(self.figures, self.top_k, figure)
 
 
 @dataclasses.dataclass(frozen=True)
-class ChanceRow:
-    """A random order of the gallery, by formula, from the number of hits of each target."""
+class ChanceScores:
+    """The scores of a random order, by formula.
+
+    Attributes:
+      num_relevant: int `[M]`, the hits of each question.
+      num_items: how many items are ranked, where `ranks` are a figure of the task.
+      figures: the expectations of the other metrics, as in MeasuredScores.
+      top_k: the Ks of their columns.
+      name: see MethodScores.
+    """
 
     num_relevant: np.ndarray
     num_items: int
-    ndcg: np.ndarray
+    figures: Mapping[str, np.ndarray]
+    top_k: tuple[int, ...] = ()
     name: str = "chance"
 
-    def success(self, k: int) -> np.ndarray:
-        """Returns the probability of a hit among the first K."""
-        return metrics.random_hit_rate(self.num_relevant, self.num_items, k)
+    def values(self, figure: Figure) -> np.ndarray:
+        """Returns the expectation of a figure of each question, float64 `[M]`."""
+        if figure.metric in _OF_RANKS and figure.k:
+            return metrics.random_hit_rate(self.num_relevant, self.num_items, figure.k)
+        return _column(self.figures, self.top_k, figure)
+
+
+def _column(
+    figures: Mapping[str, np.ndarray], top_k: tuple[int, ...], figure: Figure
+) -> np.ndarray:
+    values = figures[figure.metric]
+    return values if values.ndim == 1 else values[:, top_k.index(figure.k or 0)]
 
 
 @dataclasses.dataclass(frozen=True)
 class Grouping:
-    """What belongs together among M manipulations, for means and for the bootstrap.
+    """What belongs together among M questions, for means and for the bootstrap.
 
     Attributes:
-      group: int `[M]`, the attribute, or set of attributes, that is changed.
+      group: int `[M]`, such as the attribute.
       num_groups: G.
       query: int `[M]`, the query image; images are what is resampled.
       num_resamples: of the bootstrap.
@@ -84,7 +178,7 @@ class Grouping:
 
     @functools.cached_property
     def clusters(self) -> np.ndarray:
-        """The query image of each manipulation, counted without gaps, int `[M]`."""
+        """The query image of each question, counted without gaps, int `[M]`."""
         return np.unique(self.query, return_inverse=True)[1].reshape(-1)
 
     @functools.cached_property
@@ -94,16 +188,16 @@ class Grouping:
 
 
 def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
-    """Returns the means of per-manipulation values and their 95 % bootstrap intervals.
+    """Returns the means of values of M questions and their 95 % bootstrap intervals.
 
     Args:
       values: float `[M]`.
-      grouping: of the same manipulations.
+      grouping: of the same questions.
 
     Returns:
-      `per_group` (None for a group without manipulations), `mean` (plain mean over groups; for
-      single changes these are the attributes, and it is the paper's "Avg."), `queries` (mean over
-      all manipulations), and for each the interval `[low, high]` under `<key>_interval`.
+      `per_group` (None for a group without questions), `mean` (the plain mean over groups; where
+      these are attributes it is the "Avg." of [Ak21]), `queries` (the mean over all questions), and
+      for each the interval `[low, high]` under `<key>_interval`.
     """
     size = grouping.num_groups
     per_group = metrics.group_means(values, grouping.group, size)
@@ -124,65 +218,74 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
     }
 
 
-def top_k_difference(row: Row, other: Row, k: int, grouping: Grouping) -> dict[str, Any]:
-    """Returns Top-K of a row minus that of another, paired, as `summarize` does.
+def difference(
+    scores: MethodScores, other: MethodScores, figure: Figure, grouping: Grouping
+) -> dict[str, Any]:
+    """Returns a figure of one method minus that of another, paired, as `summarize` does.
 
     Args:
-      row: the first one.
-      other: the second one, of the same manipulations.
-      k: K.
-      grouping: of those manipulations.
+      scores: of the first method.
+      other: of the second, on the same questions.
+      figure: the figure.
+      grouping: of those questions.
     """
-    return summarize(row.success(k) - other.success(k), grouping)
+    return summarize(scores.values(figure) - other.values(figure), grouping)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """What is stored of an evaluation: which manipulations, and how each measured row did.
+    """What is stored of an evaluation: its questions, and the scores of each method that was run.
 
     Attributes:
+      task: of `systems.system.TASKS`.
       protocol: text that is equal only for evaluations on the same data by the same rules.
-      query: int32 `[M]`; group: int32 `[M]`; edits: int32 `[M, A]`, as in `Manipulations`.
-      group_names: of the attributes, or sets of attributes, that are changed.
-      top_k: the Ks of `ndcg`.
-      rows: the measured rows, that of the system first.
+      query: int32 `[M]`, the position of the query image in its split.
+      group: int32 `[M]`, which of `group_names` the question belongs to.
+      edits: int32 `[M, A]`, the wanted values, -1 to keep; `[M, 0]` where nothing is edited.
+      group_names: such as the attributes.
+      rows: the methods that were run, the system first.
     """
 
+    task: str
     protocol: str
     query: np.ndarray
     group: np.ndarray
     edits: np.ndarray
     group_names: tuple[str, ...]
-    top_k: tuple[int, ...]
-    rows: tuple[MeasuredRow, ...]
+    rows: tuple[MeasuredScores, ...]
 
     def grouping(self, num_resamples: int = 1000, seed: int = 0) -> Grouping:
-        """Returns the grouping of the manipulations."""
+        """Returns the grouping of the questions."""
         return Grouping(self.group, len(self.group_names), self.query, num_resamples, seed)
 
-    def row(self, name: str = "") -> MeasuredRow:
-        """Returns the row of that name; that of the system for ''.
+    def row(self, name: str = "") -> MeasuredScores:
+        """Returns the scores of the method of that name; of the system for ''.
 
         Raises:
-          ValueError: listing the rows that there are.
+          ValueError: listing the methods that there are.
         """
         names = [row.name for row in self.rows]
         return self.rows[names.index(check_choice("row", name or names[0], names))]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a compressed NumPy archive (.npz)."""
+        first = self.rows[0]
+        figures = {
+            name: np.stack([row.figures[name] for row in self.rows]) for name in first.figures
+        }
         with files.replace_file(path) as temporary:
             np.savez_compressed(
                 temporary,
+                task=np.array(self.task),
                 protocol=np.array(self.protocol),
                 query=self.query,
                 group=self.group,
                 edits=self.edits,
                 group_names=np.array(self.group_names),
-                top_k=np.array(self.top_k),
+                top_k=np.array(first.top_k),
                 row_names=np.array([row.name for row in self.rows]),
-                ranks=np.stack([row.ranks for row in self.rows]),
-                ndcg=np.stack([row.ndcg for row in self.rows]).astype(np.float32),
+                figure_names=np.array(list(figures)),
+                **figures,
             )
 
     @classmethod
@@ -205,15 +308,21 @@ class Outcomes:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as content:
                 stored = {key: content[key] for key in content.files}
-            rows = zip(stored["row_names"], stored["ranks"], stored["ndcg"], strict=True)
+            # Files that were written before there were several tasks have none of the two.
+            names = stored.get("figure_names", np.array(["ranks", "ndcg"]))
+            top_k = tuple(map(int, stored["top_k"]))
+            rows = [
+                MeasuredScores(str(row), {str(n): stored[str(n)][i] for n in names}, top_k)
+                for i, row in enumerate(stored["row_names"])
+            ]
             return cls(
+                task=str(stored.get("task", "manipulation")),
                 protocol=str(stored["protocol"]),
                 query=stored["query"],
                 group=stored["group"],
                 edits=stored["edits"],
                 group_names=tuple(map(str, stored["group_names"])),
-                top_k=tuple(map(int, stored["top_k"])),
-                rows=tuple(MeasuredRow(str(name), ranks, ndcg) for name, ranks, ndcg in rows),
+                rows=tuple(rows),
             )
         except Exception as error:
             raise ValueError(
@@ -232,45 +341,18 @@ class Outcomes:
         for key in ("query", "group", "edits"):
             if not np.array_equal(getattr(self, key), getattr(other, key)):
                 raise ValueError(
-                    f"{this} and {that} have different manipulations ({key} differs). "
+                    f"{this} and {that} ask different questions ({key} differs). "
                     "Evaluate both with the same data, splits, rules and seed."
                 )
 
 
-def paired_difference(
-    report_a: str | os.PathLike[str],
-    report_b: str | os.PathLike[str],
-    row_a: str = "",
-    row_b: str = "",
-    k: int = 20,
-    num_resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Returns Top-K of a minus Top-K of b with 95 % intervals, as `summarize` does.
-
-    Args:
-      report_a: path of a report or of its .npz.
-      report_b: the same of another run, on the same manipulations.
-      row_a: a row of a; '' for that of the system.
-      row_b: a row of b; '' for that of the system.
-      k: K.
-      num_resamples: of the bootstrap over query images.
-      seed: of the bootstrap.
-
-    Raises:
-      ValueError: if the two were not measured on the same manipulations.
-    """
-    a, b = Outcomes.load(report_a), Outcomes.load(report_b)
-    a.check_comparable(b, str(report_a), str(report_b))
-    return top_k_difference(a.row(row_a), b.row(row_b), k, a.grouping(num_resamples, seed))
-
-
-def curve(row: Row, grouping: Grouping, top_k: Sequence[int]) -> list[float]:
-    """Returns the mean over groups of Top-K for every K."""
-    means = [
-        metrics.group_means(row.success(k), grouping.group, grouping.num_groups) for k in top_k
-    ]
-    return [float(np.nanmean(mean)) for mean in means]
+def curve(
+    scores: MethodScores, grouping: Grouping, metric: str, top_k: Sequence[int]
+) -> list[float]:
+    """Returns the mean over groups of a metric for every K."""
+    size = grouping.num_groups
+    values = [scores.values(Figure(metric, k)) for k in top_k]
+    return [float(np.nanmean(metrics.group_means(v, grouping.group, size))) for v in values]
 
 
 def _number(value: float) -> float | None:

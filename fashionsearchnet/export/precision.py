@@ -11,7 +11,9 @@ import tensorflow as tf
 
 from fashionsearchnet import evaluation
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import scores
+from fashionsearchnet.systems.system import System
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 _FLOAT16_MAX = 65504.0
@@ -39,37 +41,41 @@ def reduce_weight(weight: Any, precision: str) -> tf.Tensor:
     return tf.cast(value, precision)
 
 
-def round_weights(system: Any, precision: str) -> None:
+def round_weights(system: System, precision: str) -> None:
     """Changes the weights of a system to what an export of that precision holds."""
     for weight in system.weights:
         weight.assign(tf.cast(reduce_weight(weight, precision), weight.dtype))
 
 
 def measure_change(
-    system: Any, dataset: Any, settings: evaluation.Settings, precision: str
+    system: System,
+    dataset: Dataset,
+    protocol: evaluation.ManipulationProtocol,
+    precision: str,
 ) -> dict[str, Any]:
     """Returns what rounded weights do to Top-K. The system keeps the rounded weights.
 
     Args:
       system: a trained system.
-      dataset: of `pipeline.open_dataset`.
-      settings: how to measure; `headline_k` is the K.
+      dataset: with its attributes.
+      protocol: how to measure; `headline_k` is the K.
       precision: one of PRECISIONS.
 
     Returns:
       `k`, `float32` and `reduced` (mean over attributes of Top-K in [0, 1]), `difference` (reduced
-      less float32) and its 95 % bootstrap `interval`, paired over the same `manipulations`, of
-      which `changed` went from hit to miss or back; `dataset`, `query_split`, `gallery_split`.
+      less float32) and its 95 % bootstrap `interval`, paired over the same `manipulations`;
+      `changed` says how many of these went from hit to miss or back; `dataset`, `query_split`,
+      `gallery_split`.
     """
-    before = evaluation.evaluate(system, dataset, settings).outcomes
+    before = evaluation.evaluate(system, dataset, protocol).outcomes
     round_weights(system, precision)
-    after = evaluation.evaluate(system, dataset, settings).outcomes
-    k = settings.headline_k
-    hits, reduced_hits = (outcomes.row().success(k) for outcomes in (before, after))
-    grouping = before.grouping(settings.num_resamples, settings.seed)
-    found = scores.top_k_difference(after.row(), before.row(), k, grouping)
+    after = evaluation.evaluate(system, dataset, protocol).outcomes
+    figure = protocol.headline
+    hits, reduced_hits = (outcomes.row().values(figure) for outcomes in (before, after))
+    grouping = before.grouping(protocol.num_resamples, protocol.seed)
+    found = scores.difference(after.row(), before.row(), figure, grouping)
     return {
-        "k": k,
+        "k": figure.k,
         "float32": scores.summarize(hits, grouping)["mean"],
         "reduced": scores.summarize(reduced_hits, grouping)["mean"],
         "difference": found["mean"],
@@ -77,6 +83,6 @@ def measure_change(
         "manipulations": len(hits),
         "changed": int((hits != reduced_hits).sum()),
         "dataset": dataset.name,
-        "query_split": settings.query_split,
-        "gallery_split": settings.gallery_split,
+        "query_split": protocol.query_split,
+        "gallery_split": protocol.gallery_split,
     }

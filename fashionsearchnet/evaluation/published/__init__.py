@@ -1,13 +1,19 @@
-"""Figures printed in papers, as data, so that an evaluation can show them beside its own."""
+"""Figures printed in papers, as data, so that an evaluation can show them beside its own.
+
+A file holds the tables of one paper for one task: `source`, `task`, `metric` (of `scores.METRICS`),
+`k` (null where the metric has none), `protocol`, and for each data set its `title`, `attributes`
+and `rows`, each with its figures `per_attribute` and the `mean` that the paper prints.
+"""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.files import read_packaged_json
 
-_FILES = ("fashionsearchnet_v2.json",)
+_PAPERS = ("fashionsearchnet_v2",)  # names of files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,15 +24,17 @@ class PublishedTable:
       title: the data set as the paper spells it.
       source: the paper and the table.
       protocol: what the paper says about how it was measured.
-      k: the K of top-K accuracy.
+      task: of `systems.system.TASKS`.
+      figure: what the figures are.
       attributes: the paper's attributes, in its order.
-      rows: for each method its accuracy per attribute, and the mean that the paper prints.
+      rows: for each method its figure per attribute, and the mean that the paper prints.
     """
 
     title: str
     source: str
     protocol: str
-    k: int
+    task: str
+    figure: Figure
     attributes: tuple[str, ...]
     rows: dict[str, tuple[tuple[float, ...], float]]
 
@@ -39,35 +47,42 @@ class PublishedTable:
         return [figures.get(_plain(name)) for name in names]
 
 
-def table_for(dataset: str) -> PublishedTable | None:
-    """Returns the published table of a data set such as `darn` or `catalogue/darn`, or None."""
-    parts = dataset.lower().split("/")
-    for content in _contents():
-        for name in filter(content["datasets"].__contains__, parts):
-            entry = content["datasets"][name]
-            rows = {
-                name: (tuple(row["per_attribute"]), row["mean"])
-                for name, row in entry["rows"].items()
-            }
-            return PublishedTable(
-                title=entry["title"],
-                source=content["source"],
-                protocol=content["protocol"],
-                k=content["k"],
-                attributes=tuple(entry["attributes"]),
-                rows=rows,
-            )
-    return None
+def tables_for(dataset: str, task: str) -> list[PublishedTable]:
+    """Returns all papers' tables of a task on a data set such as `darn` or `catalogue/darn`."""
+    return [table for paper in _PAPERS for table in _tables(paper, dataset) if table.task == task]
 
 
-def dataset_names() -> list[str]:
-    """Returns the data sets that have a published table."""
-    return [name for content in _contents() for name in content["datasets"]]
+def table_for(dataset: str, paper: str = "fashionsearchnet_v2") -> PublishedTable | None:
+    """Returns a paper's table of a data set, or None."""
+    return next(_tables(paper, dataset), None)
+
+
+def dataset_names(paper: str = "fashionsearchnet_v2") -> list[str]:
+    """Returns the data sets that a paper has a table of."""
+    return list(_content(paper)["datasets"])
+
+
+def _tables(paper: str, dataset: str) -> Iterator[PublishedTable]:
+    content = _content(paper)
+    for name in filter(content["datasets"].__contains__, dataset.lower().split("/")):
+        entry = content["datasets"][name]
+        yield PublishedTable(
+            title=entry["title"],
+            source=content["source"],
+            protocol=content["protocol"],
+            task=content["task"],
+            figure=Figure(content["metric"], content["k"]),
+            attributes=tuple(entry["attributes"]),
+            rows={
+                row: (tuple(found["per_attribute"]), found["mean"])
+                for row, found in entry["rows"].items()
+            },
+        )
 
 
 @functools.cache
-def _contents() -> tuple[dict[str, Any], ...]:
-    return tuple(read_packaged_json(__name__, name) for name in _FILES)
+def _content(paper: str) -> dict[str, Any]:
+    return read_packaged_json(__name__, f"{paper}.json")
 
 
 def _plain(name: str) -> str:

@@ -2,20 +2,31 @@
 
 from fashionsearchnet.evaluation.reporting.report import (
     check_replaceable,
-    report_name,
     setting_differences,
     write_report,
 )
-from fashionsearchnet.evaluation.reporting.summary import summarize
-from fashionsearchnet.evaluation.reporting.text import columns, markdown, screen_text
+from fashionsearchnet.evaluation.reporting.sections import markdown, screen_text
+from fashionsearchnet.evaluation.reporting.summary import (
+    columns,
+    counts,
+    figures_of,
+    headline,
+    mean_names,
+    summarize,
+    task_of,
+)
 
 __all__ = [
     "check_replaceable",
     "columns",
+    "counts",
+    "figures_of",
+    "headline",
     "markdown",
-    "report_name",
+    "mean_names",
     "screen_text",
     "setting_differences",
     "summarize",
+    "task_of",
     "write_report",
 ]

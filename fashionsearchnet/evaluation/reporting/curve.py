@@ -1,4 +1,4 @@
-"""Figure 5 of [Ak21]: Top-K accuracy over K."""
+"""A figure over K, such as Fig. 5 of [Ak21]: Top-K accuracy."""
 
 import dataclasses
 import os
@@ -8,7 +8,9 @@ from typing import Any
 from fashionsearchnet import files
 from fashionsearchnet.evaluation import scores
 
-_BASELINE_STYLES = dict(zip(scores.BASELINES, (":", "-.", "--"), strict=True))
+_BASELINE_STYLES = dict(
+    zip(scores.BASELINES, (":", "-.", "--", (0, (4, 1, 1, 1, 1, 1))), strict=True)
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,7 +19,7 @@ class Line:
 
     Attributes:
       title: in the legend.
-      values: mean accuracy at K = 1, 2, and so on.
+      values: the figure at each K.
       color: of matplotlib, its next one for None; grey is for the baselines.
       style: of matplotlib.
       width: in points.
@@ -36,16 +38,22 @@ def baseline(title: str, values: Sequence[float]) -> Line:
 
 
 def draw_curves(
-    lines: Sequence[Line], k: int, title: str, over: str, path: str | os.PathLike[str]
+    lines: Sequence[Line],
+    k: int | None,
+    title: str,
+    label: str,
+    path: str | os.PathLike[str],
+    top_k: Sequence[int] = (),
 ) -> None:
-    """Draws mean Top-K accuracy over K as a PNG file.
+    """Draws figures over K as a PNG file.
 
     Args:
       lines: at least one.
-      k: that the tables are for; marked in the plot.
+      k: the K of the tables, marked in the plot; None for no mark.
       title: of the plot.
-      over: what the mean is over, in words.
+      label: of the vertical axis.
       path: of the file.
+      top_k: the Ks of the values; 1, 2, and so on by default.
     """
     from matplotlib.figure import Figure  # slow to import, and needed here only
 
@@ -54,16 +62,17 @@ def draw_curves(
     # Best first, so that the legend reads in the order in which the lines end.
     for line in sorted(lines, key=lambda line: -line.values[-1]):
         axes.plot(
-            range(1, len(line.values) + 1),
+            top_k or range(1, len(line.values) + 1),
             line.values,
             label=line.title,
             linestyle=line.style,
             color=line.color,
             linewidth=line.width,
         )
-    axes.axvline(k, color="0.85", linewidth=1, zorder=0)
-    axes.set(xlabel="K", ylabel=f"Top-K accuracy (mean over {over})", title=title)
-    axes.set(xlim=(1, max(2, *(len(line.values) for line in lines))), ylim=(0, None))
+    if k is not None:
+        axes.axvline(k, color="0.85", linewidth=1, zorder=0)
+    last = max(top_k, default=max(len(line.values) for line in lines))
+    axes.set(xlabel="K", ylabel=label, title=title, xlim=(1, max(2, last)), ylim=(0, None))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     # Beside the axes, since a dozen rows hide what is below them.

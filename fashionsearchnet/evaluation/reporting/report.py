@@ -7,20 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from fashionsearchnet import files
-from fashionsearchnet.evaluation import Settings, scores
+from fashionsearchnet.evaluation import scores
 from fashionsearchnet.evaluation.reporting import curve
-from fashionsearchnet.evaluation.reporting.text import group_word, markdown
-
-
-def report_name(query_split: str, num_changes: int) -> str:
-    """Returns what the report of an evaluation is called, without suffix."""
-    return query_split if num_changes == 1 else f"{query_split}_{num_changes}_changes"
+from fashionsearchnet.evaluation.reporting.sections import markdown
+from fashionsearchnet.evaluation.reporting.summary import headline, task_of
+from fashionsearchnet.evaluation.tasks.task import TaskProtocol
 
 
 def check_replaceable(
-    folder: str | os.PathLike[str], name: str, dataset: str, settings: Settings
+    folder: str | os.PathLike[str], name: str, dataset: str, protocol: TaskProtocol
 ) -> None:
-    """Raises a ValueError if a report of this name was made of other data or with other settings.
+    """Raises a ValueError if a report of this name is of other data or of another protocol.
 
     One of the same may be replaced. The number of resamples does not count.
     """
@@ -28,7 +25,9 @@ def check_replaceable(
     if not path.exists():
         return
     report = files.read_json(path, "the report of an evaluation", "Move it away.")
-    found = setting_differences(report, dataset, dataclasses.asdict(settings))
+    found = setting_differences(
+        report, dataset, {"task": protocol.task, **dataclasses.asdict(protocol)}
+    )
     found.pop("num_resamples", None)
     if found:
         raise ValueError(
@@ -40,9 +39,10 @@ def check_replaceable(
 def setting_differences(
     report: dict[str, Any], dataset: str, settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Returns a text for each setting by name that a report was made with otherwise.
+    """Returns a text for each setting by name in which a report differs from the wanted one.
 
-    Both sides know more than they share; what an older report does not tell is unknown.
+    Both sides know more than they share; what an older report does not say is unknown. A wanted
+    "auto" leaves the choice to the data set.
 
     Args:
       report: of `summarize`.
@@ -50,10 +50,14 @@ def setting_differences(
       settings: the wanted ones, as values or as a command line gives them; None is not given.
     """
     parts = report["dataset"].split("/")[: 1 + dataset.count("/")]
-    told = {**report["protocol"], "dataset": "/".join(parts)}
+    recorded = {**report["protocol"], "task": task_of(report), "dataset": "/".join(parts)}
+    recorded.pop("top_k", None)  # a report may have more Ks; older ones hold them elsewhere
+    recorded.pop("headline_k", None)
     wanted = {**settings, "dataset": dataset}
     sides = {
-        name: (_as_flag(told[name]), _as_flag(wanted[name])) for name in told if name in wanted
+        name: (_as_flag(recorded[name]), _as_flag(wanted[name]))
+        for name in recorded
+        if name in wanted and wanted[name] != "auto"
     }
     return {
         name: f"--{name} is {there} there, {now} now"
@@ -79,7 +83,7 @@ def write_report(
     Args:
       report: of `summarize`.
       outcomes: of the same evaluation.
-      folder: made if it is not there.
+      folder: created if it does not exist.
       name: of the files, without suffix.
 
     Returns:
@@ -88,15 +92,14 @@ def write_report(
     paths = {suffix: Path(folder) / f"{name}.{suffix}" for suffix in ("json", "md", "png", "npz")}
     paths["json"].unlink(missing_ok=True)  # its presence says that all are there
     outcomes.save(paths["npz"])
-    over = group_word(report, plural=True)
-    curve.draw_curves(_lines(report), report["headline_k"], report["dataset"], over, paths["png"])
+    _draw_curve(report, paths["png"])
     files.write_text(paths["md"], markdown(report, paths["png"].name))
     files.write_json(paths["json"], report)
     return paths
 
 
-def _lines(report: dict[str, Any]) -> list[curve.Line]:
-    """Returns the lines of the plot; that of the system stands out."""
+def _draw_curve(report: dict[str, Any], path: Path) -> None:
+    """Draws the curve over K; the line of the system stands out."""
     lines = []
     for row in report["rows"]:
         name, values = row["name"], row["curve"]
@@ -106,4 +109,7 @@ def _lines(report: dict[str, Any]) -> list[curve.Line]:
             lines.append(curve.Line(name, values, color="tab:red", width=2.4))
         else:
             lines.append(curve.Line(name, values))
-    return lines
+    title = scores.Figure(report["curve_metric"]).title
+    label = f"{title} (mean over {report['words']['groups']})"
+    k, dataset = headline(report).k, report["dataset"]
+    curve.draw_curves(lines, k, dataset, label, path, report["curve_k"])

@@ -1,96 +1,147 @@
-"""An evaluation as what JSON can hold: every figure of its report."""
+"""An evaluation as JSON can hold it: every figure of its report."""
 
-from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
-import numpy as np
-
-from fashionsearchnet.evaluation import Evaluation, protocol, published, scores
-
-NDCG_RULE = (
-    "NDCG@K: relevance is the share of attributes that match the target, gain 2^relevance - 1, "
-    "discount log2(rank + 1), the ideal is K images that match in all (the definition of ADDE)."
+from fashionsearchnet.evaluation import published
+from fashionsearchnet.evaluation.measure import Evaluation
+from fashionsearchnet.evaluation.scores import (
+    Figure,
+    Grouping,
+    MethodScores,
+    curve,
+    difference,
 )
+from fashionsearchnet.evaluation.scores import (
+    summarize as summarize_values,
+)
+from fashionsearchnet.evaluation.tasks.task import TaskProtocol
+
+MEANS = {"mean": "plain mean", "queries": "query-weighted mean"}  # keys of `scores.summarize`
+_MAX_COLUMNS = 12  # sets of attributes beside each other in a table
+_AT_K = ("top_k", "ndcg", "precision", "recall")  # the metrics with a figure for each K
 
 
 def summarize(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the whole report as what JSON can hold."""
-    settings, manipulations = evaluation.settings, evaluation.manipulations
-    grouping = evaluation.outcomes.grouping(settings.num_resamples, settings.seed)
-    names = evaluation.outcomes.group_names
-    curve_k = list(range(1, max(settings.top_k) + 1))
-    tried = np.bincount(manipulations.group, minlength=len(names)).tolist()
+    """Returns the whole report as JSON can hold it."""
+    plan, how = evaluation.plan, evaluation.plan.protocol
+    grouping = evaluation.outcomes.grouping(how.num_resamples, how.seed)
+    own, figure = evaluation.rows[-1], how.headline
     return {
-        "dataset": evaluation.dataset,
+        "task": how.task,
+        "dataset": plan.dataset,
         "system": evaluation.system,
         "versions": evaluation.versions,
-        "attributes": list(evaluation.space.names),
-        "groups": list(names),
+        "attributes": list(plan.space.names),
+        "groups": list(plan.group_names),
         "protocol": {
-            "query_split": settings.query_split,
-            "gallery_split": settings.gallery_split,
-            "queries_in_gallery": settings.queries_in_gallery,
-            "num_queries": evaluation.num_queries,
-            "num_gallery": evaluation.num_gallery,
-            "hit_rule": settings.hit_rule,
-            "hit_rule_in_words": protocol.HIT_RULES[settings.hit_rule],
+            **dataclasses.asdict(how),
+            "queries_in_gallery": plan.splits.own is not None,
+            "num_queries": len(plan.splits.query_labels),
+            "num_gallery": len(plan.splits.gallery_labels),
             "distance": "Euclidean",
-            "add_missing": settings.add_missing,
-            "num_changes": settings.num_changes,
-            "max_manipulations_per_attribute": settings.max_manipulations_per_attribute,
-            "seed": settings.seed,
-            "num_resamples": settings.num_resamples,
-            "ndcg": NDCG_RULE,
+            **plan.facts(),
         },
-        "manipulations": {
-            "number": len(manipulations),
-            "adding_a_missing_value": manipulations.num_added,
-            "per_group": dict(zip(names, tried, strict=True)),
-            "available_per_group": dict(zip(names, manipulations.num_available, strict=True)),
-        },
-        "top_k": list(settings.top_k),
-        "headline_k": settings.headline_k,
-        "rows": [_row(row, settings.top_k, curve_k, grouping) for row in evaluation.rows],
-        "differences": _differences(evaluation, grouping),
+        "words": dataclasses.asdict(plan.words()),
+        _counts_key(how.task): plan.counts(),
+        "metrics": list(how.metrics),
+        "top_k": list(how.top_k),
+        "headline": dataclasses.asdict(figure),
+        "curve_metric": how.curve_metric,
+        "curve_k": _curve_k(how),
+        "rows": [_row(row, how, grouping) for row in evaluation.rows],
+        "differences": [
+            {
+                "row": own.name,
+                "other": other.name,
+                "k": figure.k,
+                **difference(own, other, figure, grouping),
+            }
+            for other in evaluation.rows[:-1]
+        ],
         "published": _published(evaluation),
         "localization": evaluation.localization,
     }
 
 
-def _row(
-    row: scores.Row, top_k: Sequence[int], curve_k: Sequence[int], grouping: scores.Grouping
-) -> dict[str, Any]:
+def task_of(report: dict[str, Any]) -> str:
+    """Returns the task of a report; those from before there were several do not say it."""
+    return str(report.get("task", "manipulation"))
+
+
+def headline(report: dict[str, Any]) -> Figure:
+    """Returns the figure of the main table of a report."""
+    return Figure(**report.get("headline", {"metric": "top_k", "k": report.get("headline_k")}))
+
+
+def counts(report: dict[str, Any]) -> dict[str, Any]:
+    """Returns what a report says of the number of its questions; see `Plan.counts`."""
+    return dict(report[_counts_key(task_of(report))])
+
+
+def columns(report: dict[str, Any]) -> list[str]:
+    """Returns the groups that have a column of their own in the tables: all of them or none.
+
+    Attributes always have, as in the papers; sets of attributes where they are not too many; a
+    single group never, since its mean says the same.
+    """
+    groups = list(report["groups"])
+    is_attributes = groups[: len(report["attributes"])] == report["attributes"]
+    if len(groups) == 1 and not is_attributes:
+        return []
+    return groups if is_attributes or len(groups) <= _MAX_COLUMNS else []
+
+
+def mean_names(report: dict[str, Any]) -> dict[str, str]:
+    """Returns the means to show, in words by key: both, or one where they are the same."""
+    return MEANS if len(report["groups"]) > 1 else {"queries": "mean"}
+
+
+def figures_of(row: dict[str, Any], figure: Figure) -> dict[str, Any]:
+    """Returns the means of a figure in a row of a report; see `scores.summarize`."""
+    found = row[figure.metric]
+    return dict(found if figure.k is None else found[str(figure.k)])
+
+
+def _counts_key(task: str) -> str:
+    return "manipulations" if task == "manipulation" else "questions"
+
+
+def _curve_k(how: TaskProtocol) -> list[int]:
+    """Returns the Ks of the curve: all where ranks give them, else those that are reported."""
+    if how.curve_metric == "precision":
+        return list(how.top_k)
+    return list(range(1, max(how.top_k) + 1))
+
+
+def _row(row: MethodScores, how: TaskProtocol, grouping: Grouping) -> dict[str, Any]:
     """Returns all figures of one row."""
-    ndcg = zip(top_k, row.ndcg.T, strict=True)
-    return {
-        "name": row.name,
-        "top_k": {str(k): scores.summarize(row.success(k), grouping) for k in top_k},
-        "ndcg": {str(k): scores.summarize(values, grouping) for k, values in ndcg},
-        "curve": scores.curve(row, grouping, curve_k),
-    }
+    content: dict[str, Any] = {"name": row.name}
+    for metric in how.metrics:
+        if metric in _AT_K:
+            content[metric] = {
+                str(k): summarize_values(row.values(Figure(metric, k)), grouping) for k in how.top_k
+            }
+        else:
+            content[metric] = summarize_values(row.values(Figure(metric)), grouping)
+    content["curve"] = curve(row, grouping, how.curve_metric, _curve_k(how))
+    return content
 
 
-def _differences(evaluation: Evaluation, grouping: scores.Grouping) -> list[dict[str, Any]]:
-    """Returns the paired differences of the system, the last row, from all others."""
-    k, own = evaluation.settings.headline_k, evaluation.rows[-1]
+def _published(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Returns the papers' tables of this figure on this data set, in the order of our groups."""
+    plan = evaluation.plan
+    if not set(plan.space.names) <= set(plan.group_names):  # papers have a figure per attribute
+        return []
     return [
         {
-            "row": own.name,
-            "other": other.name,
-            "k": k,
-            **scores.top_k_difference(own, other, k, grouping),
+            "source": table.source,
+            "protocol": table.protocol,
+            "rows": [
+                {"name": name, "per_group": table.aligned(name, plan.group_names), "mean": mean}
+                for name, (_, mean) in table.rows.items()
+            ],
         }
-        for other in evaluation.rows[:-1]
+        for table in published.tables_for(plan.dataset, plan.protocol.task)
+        if table.figure == plan.protocol.headline
     ]
-
-
-def _published(evaluation: Evaluation) -> dict[str, Any] | None:
-    """Returns the paper's rows on this data set in the order of our attributes, if there are."""
-    table, settings = published.table_for(evaluation.dataset), evaluation.settings
-    if table is None or table.k != settings.headline_k or settings.num_changes != 1:
-        return None
-    rows = [
-        {"name": name, "per_group": table.aligned(name, evaluation.space.names), "mean": mean}
-        for name, (_, mean) in table.rows.items()
-    ]
-    return {"source": table.source, "protocol": table.protocol, "k": table.k, "rows": rows}

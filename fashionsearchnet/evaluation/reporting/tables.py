@@ -35,9 +35,14 @@ def change_with_interval(value: float | None, interval: Sequence[float] | None) 
     return f"{value:+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]"
 
 
-def mean_change(found: Mapping[str, Any] | None) -> str:
-    """Returns the mean of a difference that `scores.summarize` gave, '-' for none."""
-    return "-" if found is None else change_with_interval(found["mean"], found["mean_interval"])
+def mean_change(found: Mapping[str, Any] | None, key: str = "mean") -> str:
+    """Returns a mean of a paired difference with its interval, '-' for none.
+
+    Args:
+      found: of `scores.summarize`.
+      key: "mean" or "queries".
+    """
+    return "-" if found is None else change_with_interval(found[key], found[f"{key}_interval"])
 
 
 def boxes_table(boxes: Sequence[tuple[str, Boxes]]) -> Table:

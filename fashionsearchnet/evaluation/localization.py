@@ -6,19 +6,25 @@ from typing import Any
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.methods import Features
+from fashionsearchnet.systems.features import FeatureArrays
+from fashionsearchnet.systems.system import System
 
 
 def localization(
-    system: Any, dataset: Any, features: Mapping[str, Features]
+    system: System, dataset: Dataset, features: Mapping[str, FeatureArrays]
 ) -> dict[str, Any] | None:
-    """Returns how well the boxes fit in the splits whose features are given; None without boxes."""
-    if not dataset.has_boxes or not all("boxes" in found for found in features.values()):
+    """Returns how well the boxes fit in the splits whose features are given; None without boxes.
+
+    A system that computes boxes has them among its features, under the name "boxes".
+    """
+    truth = [dataset.boxes(split, system.image_input) for split in features]
+    boxes = [found["boxes"] for found in features.values() if "boxes" in found]
+    known = [each for each in truth if each is not None]
+    if not len(boxes) == len(known) == len(features):
         return None
-    boxes = np.concatenate([found["boxes"] for found in features.values()])
-    truth = np.concatenate([dataset.boxes(split, system.image_size) for split in features])
-    return score_boxes(dataset.space, boxes, truth)
+    return score_boxes(dataset.space, np.concatenate(boxes), np.concatenate(known))
 
 
 def score_boxes(space: AttributeSpace, boxes: np.ndarray, truth: np.ndarray) -> dict[str, Any]:

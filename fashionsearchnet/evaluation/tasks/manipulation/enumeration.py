@@ -1,10 +1,9 @@
-"""The measuring protocol: which manipulations are tried, and what counts as a hit.
+"""Which manipulations are tried: all that the gallery allows, or those that a data set lists.
 
-[Ak21] (FashionSearchNet-v2) Sec. 4.4-4.5: a single attribute of a query image is changed, every
-change that is available in the gallery is tried, and it is a hit if one of the K nearest gallery
-images has all the attributes wanted. The paper does not say how missing labels compare; the two
-readings are the hit rules `identical` and `labelled`. Beyond the paper, several attributes may be
-changed at once: each set of attributes then takes the place of the single attribute.
+[Ak21] (FashionSearchNet-v2) Sec. 4.4: a single attribute of a query image is changed, and every
+change that is available in the gallery is tried. Beyond the paper, several attributes may change
+at once: each set of attributes then takes the place of the single attribute. [Hou21] (ADDE) lists
+its manipulations in a file instead.
 """
 
 import dataclasses
@@ -15,76 +14,17 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fashionsearchnet.attributes import (
-    HIT_RULES,
-    KEEP,
-    MISSING,
-    apply_manipulation,
-    differs,
-)
+from fashionsearchnet.attributes import HIT_RULES, KEEP, MISSING, apply_manipulation, differs
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.index.arrays import differs_from_previous
+from fashionsearchnet.data.dataset import ListedEdits
+from fashionsearchnet.evaluation.metrics import differs_from_previous
+from fashionsearchnet.evaluation.tasks.manipulation.hits import (
+    CHUNK_CELLS,
+    Gallery,
+    count_differences,
+)
 
-_CHUNK_CELLS = 4_000_000  # cells of a block of comparisons, to bound memory
 _MAX_GROUPS = 10_000  # sets of attributes; each has a mean and an interval of its own
-
-
-class Gallery:
-    """The labels of a gallery, with its distinct combinations, each compared only once."""
-
-    def __init__(self, labels: np.ndarray) -> None:
-        """Takes int `[gallery, num_attributes]`, -1 for missing."""
-        if labels.ndim != 2 or not len(labels):
-            raise ValueError(
-                f"gallery labels must have shape [number > 0, attributes]; got {labels.shape}."
-            )
-        self.labels = labels
-        self.combinations, inverse, self.counts = np.unique(
-            labels, axis=0, return_inverse=True, return_counts=True
-        )
-        self.combination_of = inverse.reshape(-1)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
-        """Returns bool `[targets, gallery]`: which items are hits of targets `[targets, A]`."""
-        hits = count_differences(targets[:, None], self.combinations[None], hit_rule) == 0
-        return hits[:, self.combination_of]
-
-    def num_relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
-        """Returns int64 `[targets]`: how many items are hits of each target."""
-        gain = np.zeros((targets.shape[1] + 1, targets.shape[1] + 1))
-        gain[:, 0] = 1.0
-        return np.round(self._sum_over_items(targets, hit_rule, gain)).astype(np.int64)
-
-    def mean_gain(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
-        """Returns float64 `[targets]`: the mean of 2^relevance - 1 over the gallery.
-
-        This is the expected NDCG of a random order, for every K, since the ideal gain is 1 at
-        each rank.
-        """
-        considered, different = np.ogrid[: targets.shape[1] + 1, : targets.shape[1] + 1]
-        gain = 2.0 ** (1.0 - different / np.maximum(considered, 1)) - 1.0
-        return self._sum_over_items(targets, hit_rule, gain) / len(self)
-
-    def _sum_over_items(self, targets: np.ndarray, hit_rule: str, gain: np.ndarray) -> np.ndarray:
-        """Returns float64 `[targets]`: the sum of gain[considered, different] over the gallery.
-
-        Args:
-          targets: int `[targets, A]`.
-          hit_rule: one of HIT_RULES.
-          gain: float64 `[A + 1, A + 1]`, by the numbers of attributes that count and that differ.
-        """
-        distinct, inverse = np.unique(targets, axis=0, return_inverse=True)
-        first = num_considered(distinct, hit_rule) * gain.shape[1]
-        counts, sums = self.counts.astype(np.float64), np.empty(len(distinct))
-        size = max(1, _CHUNK_CELLS // len(self.combinations))
-        for start in range(0, len(distinct), size):
-            rows = slice(start, start + size)
-            different = count_differences(distinct[rows, None], self.combinations[None], hit_rule)
-            sums[rows] = gain.ravel()[first[rows, None] + different] @ counts
-        return sums[inverse.reshape(-1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +35,11 @@ class Manipulations:
       query: int32 `[M]`, position of the image in the query split.
       edits: int32 `[M, A]`, the wanted values, -1 to keep.
       group: int32 `[M]`, which of `groups` is changed.
-      groups: the sets of attributes that may be changed together, all of the same size.
+      groups: sets of attributes that get a value together.
       targets: int32 `[M, A]`, the labels wanted: those of the query with the edits applied.
       num_available: for each group how many there are in all, before the draw.
       num_added: how many of the M give a value to an attribute that the query lacks.
+      removed: for each group the attributes that lose their value; only listed edits have any.
     """
 
     query: np.ndarray
@@ -108,47 +49,21 @@ class Manipulations:
     targets: np.ndarray
     num_available: tuple[int, ...]
     num_added: int
+    removed: tuple[tuple[int, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.query)
 
     def group_names(self, attribute_names: Sequence[str]) -> tuple[str, ...]:
-        """Returns the name of each group, such as 'colour' or 'colour + sleeve'."""
-        return tuple(" + ".join(attribute_names[a] for a in group) for group in self.groups)
-
-
-def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns int16 `[...]`: in how many attributes labels differ from targets; 0 is a hit.
-
-    Args:
-      targets: int `[..., A]`.
-      labels: int `[..., A]`, broadcast against `targets` (but for the last axis).
-      hit_rule: one of HIT_RULES.
-
-    Raises:
-      ValueError: for an unknown hit rule.
-    """
-    number = np.zeros(np.broadcast_shapes(targets.shape[:-1], labels.shape[:-1]), np.int16)
-    for attribute in range(targets.shape[-1]):
-        number += differs(targets[..., attribute], labels[..., attribute], hit_rule)
-    return number
-
-
-def num_considered(targets: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns int `[...]`: how many attributes of targets `[..., A]` count."""
-    if hit_rule == "labelled":
-        return (targets != MISSING).sum(axis=-1)
-    return np.full(targets.shape[:-1], targets.shape[-1])
-
-
-def relevance(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns float64 `[...]` in [0, 1]: the share of attributes that match the target.
-
-    Of all attributes under 'identical' (lacking one on both sides is a match), of those that the
-    target states under 'labelled'; it is 1 exactly for a hit. Shapes as in `count_differences`.
-    """
-    considered = np.maximum(num_considered(targets, hit_rule), 1)
-    return 1.0 - count_differences(targets, labels, hit_rule) / considered
+        """Returns the name of each group: 'colour', 'colour + sleeve', 'colour + no sleeve'."""
+        removed = self.removed or ((),) * len(self.groups)
+        return tuple(
+            " + ".join(
+                [attribute_names[a] for a in group] + [f"no {attribute_names[a]}" for a in gone]
+            )
+            or "no change"
+            for group, gone in zip(self.groups, removed, strict=True)
+        )
 
 
 def enumerate_manipulations(
@@ -210,6 +125,38 @@ def enumerate_manipulations(
     )
 
 
+def listed_manipulations(query_labels: np.ndarray, listed: ListedEdits) -> Manipulations:
+    """Returns the manipulations that a data set lists.
+
+    Every attribute is a group, as in the tables of the paper; edits that give several values, take
+    a value away or change nothing form groups of their own behind them.
+
+    Args:
+      query_labels: int32 `[queries, A]`, -1 for missing.
+      listed: the data set's list.
+    """
+    known, edits = query_labels[listed.query], listed.manipulation
+    edited, number = edits != KEEP, edits.shape[1]
+    removed = ~edited & (listed.target == MISSING) & (known != MISSING)
+    changed = np.concatenate([edited, removed], axis=1)  # [M, 2 A]
+    singles = np.eye(number, 2 * number, dtype=bool)
+    others = [row for row in np.unique(changed, axis=0) if not (singles == row).all(axis=1).any()]
+    kinds = np.array([*singles, *sorted(others, key=np.sum)])  # [G, 2 A]
+    group = (changed[:, None] == kinds).all(axis=-1).argmax(axis=1).astype(np.int32)
+    order = np.lexsort((*edits.T[::-1], listed.query, group))
+    sets = [tuple(tuple(np.flatnonzero(half).tolist()) for half in k.reshape(2, -1)) for k in kinds]
+    return Manipulations(
+        query=listed.query[order].astype(np.int32),
+        edits=edits[order].astype(np.int32),
+        group=group[order],
+        groups=tuple(edit for edit, _ in sets),
+        targets=listed.target[order].astype(np.int32),
+        num_available=tuple(np.bincount(group, minlength=len(kinds)).tolist()),
+        num_added=int(((known == MISSING) & edited).any(axis=1).sum()),
+        removed=tuple(gone for _, gone in sets),
+    )
+
+
 def _attribute_groups(num_attributes: int, num_changes: int) -> tuple[tuple[int, ...], ...]:
     """Returns all sets of `num_changes` of the attributes 0, 1, ..., in lexicographic order.
 
@@ -241,7 +188,7 @@ def _changes(
     """
     # Under 'labelled' what the query lacks never differs, but may be given the combination's value.
     most_filled = num_changes if add_missing and hit_rule == "labelled" else 0
-    size = max(1, _CHUNK_CELLS // combinations.size)
+    size = max(1, CHUNK_CELLS // combinations.size)
     for start in range(0, len(query_labels), size):
         labels = query_labels[start : start + size]
         differences = count_differences(labels[:, None], combinations[None], hit_rule)  # [B, U]

@@ -1,0 +1,74 @@
+"""Which images are the queries, and which are the gallery."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.features import images_digest
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The queries and the gallery of some evaluations.
+
+    Attributes:
+      names: of the query split and the gallery split.
+      query_labels: int32 `[queries, A]`, -1 for missing.
+      gallery_labels: int32 `[gallery, A]`.
+      own: int `[queries]`, the position of each query in the gallery; None if none is in it.
+      digest: text that is equal only for the same images with the same labels.
+    """
+
+    names: tuple[str, str]
+    query_labels: np.ndarray
+    gallery_labels: np.ndarray
+    own: np.ndarray | None
+    digest: str
+
+
+def read_splits(dataset: Dataset, names: Sequence[tuple[str, str]]) -> Splits:
+    """Returns the images of the splits that several evaluations share.
+
+    Args:
+      dataset: that has them.
+      names: the query split and the gallery split of each evaluation.
+
+    Raises:
+      ValueError: if the names differ; if images are in both splits, and the data set does not say
+        so (`Dataset.queries_in_gallery`); if it does, and only some of the queries are.
+    """
+    if len(set(names)) != 1:
+        raise ValueError(
+            "all protocols must have the same query_split and gallery_split, since they share a "
+            f"pass over the images; got {sorted(set(names))}. Call evaluate_each once for each."
+        )
+    splits = names[0]
+    ids = [list(dataset.image_ids(split)) for split in splits]
+    query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
+    return Splits(
+        names=splits,
+        query_labels=query_labels,
+        gallery_labels=gallery_labels,
+        own=_own_positions(*ids, splits, dataset),
+        digest=images_digest(ids[0], query_labels) + images_digest(ids[1], gallery_labels),
+    )
+
+
+def _own_positions(
+    query_ids: Sequence[str], gallery_ids: Sequence[str], splits: tuple[str, str], dataset: Dataset
+) -> np.ndarray | None:
+    """Returns int `[queries]`, the position of each query in the gallery; None if none is in it."""
+    position = {image_id: i for i, image_id in enumerate(gallery_ids)}
+    shared = [image_id for image_id in query_ids if image_id in position]
+    if not shared:
+        return None
+    if not dataset.queries_in_gallery or len(shared) < len(query_ids):
+        rule = "either all queries or none may be" if dataset.queries_in_gallery else "none may be"
+        raise ValueError(
+            f"{len(shared)} of the {len(query_ids)} images of query split {splits[0]!r} are in "
+            f"gallery split {splits[1]!r} too (such as {min(shared)!r}); in {dataset.name} {rule}. "
+            "To cut one split use slices such as 'validation[:30%]' and 'validation[30%:]'."
+        )
+    return np.array([position[image_id] for image_id in query_ids])

@@ -1,0 +1,20 @@
+"""The three tasks: which questions are asked, what is ranked, which metrics count."""
+
+from fashionsearchnet.evaluation.tasks.attribute import AttributeProtocol
+from fashionsearchnet.evaluation.tasks.instance import InstanceProtocol
+from fashionsearchnet.evaluation.tasks.manipulation import ManipulationProtocol
+from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
+
+PROTOCOLS: dict[str, type[TaskProtocol]] = {
+    protocol.task: protocol
+    for protocol in (ManipulationProtocol, AttributeProtocol, InstanceProtocol)
+}
+
+__all__ = [
+    "PROTOCOLS",
+    "AttributeProtocol",
+    "InstanceProtocol",
+    "ManipulationProtocol",
+    "Plan",
+    "TaskProtocol",
+]

@@ -1,0 +1,323 @@
+"""The task "this one, but with a v-neck": Top-K and NDCG@K of edited queries."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+
+from fashionsearchnet.attributes import HIT_RULES, edit_blocks
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.data.dataset import Dataset, ListedEdits
+from fashionsearchnet.evaluation import metrics
+from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.scores import ChanceScores, Figure
+from fashionsearchnet.evaluation.splits import Splits
+from fashionsearchnet.evaluation.tasks.manipulation import hits
+from fashionsearchnet.evaluation.tasks.manipulation.enumeration import (
+    Manipulations,
+    enumerate_manipulations,
+    listed_manipulations,
+)
+from fashionsearchnet.evaluation.tasks.manipulation.hits import Gallery
+from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
+from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.systems.features import edited_embedding, gallery_embeddings
+
+PLANS = {
+    "auto": "listed for the queries of a data set that lists edits, else all",
+    "all": "every change whose target exists in the gallery",
+    "listed": "the edits that the data set lists",
+}
+_DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several change at once
+
+
+def default_draw(num_changes: int) -> int | None:
+    """Returns how many manipulations of each set are drawn unless a user says; None for all."""
+    return _DEFAULT_DRAW if num_changes > 1 else None
+
+
+@dataclasses.dataclass(frozen=True)
+class ManipulationProtocol(TaskProtocol):
+    """How manipulation is measured.
+
+    Attributes:
+      plan: one of PLANS. `num_changes`, `add_missing` and the draw matter for `all` only.
+      keep_query_image: rank the query's own image too where it is a gallery image, as ADDE does;
+        else it is left out of its own ranking.
+      hit_rule: one of `attributes.HIT_RULES`.
+      add_missing: also give values to attributes that a query lacks.
+      num_changes: how many attributes change at once; the paper's figures are for 1.
+      max_manipulations_per_attribute: draw so many of each attribute, or of each set of attributes
+        that change together; None for all, which may be millions for more than one change.
+      headline_k: the K of the main table; one of `top_k`.
+    """
+
+    task = "manipulation"
+    metrics = ("top_k", "ndcg")
+    curve_metric = "top_k"
+
+    plan: str = "auto"
+    keep_query_image: bool = False
+    hit_rule: str = "identical"
+    add_missing: bool = False
+    num_changes: int = 1
+    max_manipulations_per_attribute: int | None = None
+    headline_k: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("plan", self.plan, PLANS)
+        check_choice("hit_rule", self.hit_rule, HIT_RULES)
+        check_choice("headline_k", self.headline_k, self.top_k)
+        check_range("num_changes", self.num_changes, 1)
+
+    @property
+    def headline(self) -> Figure:
+        """Top-K at `headline_k`."""
+        return Figure("top_k", self.headline_k)
+
+    @property
+    def report_name(self) -> str:
+        """The query split, and behind it how many attributes change at once if not one."""
+        changes = f"_{self.num_changes}_changes" if self.num_changes > 1 else ""
+        return f"{self.query_split}{changes}"
+
+    def resolved(self, dataset: Dataset) -> "ManipulationProtocol":
+        """Returns the protocol with `plan` all or listed."""
+        if self.plan != "auto":
+            return self
+        lists = self.query_split == "query" and self.num_changes == 1
+        is_listed = lists and dataset.listed_edits() is not None
+        return dataclasses.replace(self, plan="listed" if is_listed else "all")
+
+    def make_plan(self, dataset: Dataset, splits: Splits) -> "ManipulationPlan":
+        """Returns the manipulations to try; see TaskProtocol."""
+        if self.keep_query_image and splits.own is None:
+            raise ValueError(
+                "keep_query_image is for queries that are gallery images too; none of "
+                f"{splits.names[0]!r} is in {splits.names[1]!r}. Leave it off."
+            )
+        how, source = self.resolved(dataset), ""
+        if how.plan == "listed":
+            listed = self._listed(dataset)
+            manipulations = listed_manipulations(splits.query_labels, listed)
+            source = listed.source
+        else:
+            manipulations = enumerate_manipulations(
+                splits.query_labels,
+                Gallery(splits.gallery_labels),
+                how.hit_rule,
+                how.add_missing,
+                how.max_manipulations_per_attribute,
+                how.seed,
+                how.num_changes,
+            )
+        leaves_out = splits.own is not None and not self.keep_query_image
+        return ManipulationPlan(
+            protocol=how,
+            dataset=dataset.name,
+            space=dataset.space,
+            splits=splits,
+            query=manipulations.query,
+            group=manipulations.group,
+            group_names=manipulations.group_names(dataset.space.names),
+            own=splits.own[manipulations.query] if leaves_out and splits.own is not None else None,
+            manipulations=manipulations,
+            source=source,
+        )
+
+    def _listed(self, dataset: Dataset) -> ListedEdits:
+        """Returns the edits that the data set lists, or raises a ValueError if it lists none."""
+        listed = dataset.listed_edits()
+        if listed is None or self.query_split != "query" or self.num_changes > 1:
+            why = f"{dataset.name} lists none"
+            if listed is not None:
+                why = f"got {self.query_split!r} and num_changes {self.num_changes}"
+            raise ValueError(
+                "plan 'listed' is for data sets that list edits, query_split 'query' and "
+                f"num_changes 1; {why}. Use plan 'all'."
+            )
+        return listed
+
+
+@dataclasses.dataclass(frozen=True)
+class ManipulationPlan(Plan):
+    """The manipulations of an evaluation.
+
+    Attributes:
+      manipulations: what is tried.
+      source: where they are listed; '' for all that the gallery allows.
+    """
+
+    protocol: ManipulationProtocol
+    manipulations: Manipulations
+    source: str
+
+    @property
+    def edits(self) -> np.ndarray:
+        """The wanted values, int32 `[M, A]`, -1 to keep."""
+        return self.manipulations.edits
+
+    @functools.cached_property
+    def gallery(self) -> Gallery:
+        """The labels of the gallery."""
+        return Gallery(self.splits.gallery_labels)
+
+    @property
+    def _num_ranked(self) -> int:
+        return len(self.gallery) - (self.own is not None)
+
+    def relevant(self, questions: np.ndarray) -> np.ndarray:
+        """Returns which gallery images have the labels wanted, bool `[B, gallery]`."""
+        return self.gallery.relevant(self.manipulations.targets[questions], self.protocol.hit_rule)
+
+    def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `ranks` int32 `[B]` and `ndcg` float32 `[B, len(top_k)]`."""
+        longest = min(max(self.protocol.top_k), self._num_ranked)
+        ranks = candidates.first_hit_ranks()
+        found = self.gallery.labels[candidates.nearest(longest).positions]  # [B, longest, A]
+        targets = self.manipulations.targets[questions, None]
+        share = hits.relevance(targets, found, self.protocol.hit_rule)
+        return {
+            "ranks": ranks,
+            "ndcg": metrics.ndcg(share, self.protocol.top_k).astype(np.float32),
+        }
+
+    def chance(self) -> ChanceScores:
+        """Returns the scores of a random order of the gallery."""
+        targets, rule = self.manipulations.targets, self.protocol.hit_rule
+        gain = self.gallery.mean_gain(targets, rule)
+        num_relevant = self.gallery.num_relevant(targets, rule)
+        if self.own is not None:
+            share = hits.relevance(targets, self.gallery.labels[self.own], rule)
+            gain = (gain * len(self.gallery) - (2.0**share - 1.0)) / self._num_ranked
+            num_relevant = num_relevant - (share == 1.0)
+        ndcg = np.repeat(gain[:, None], len(self.protocol.top_k), axis=1)
+        return ChanceScores(num_relevant, self._num_ranked, {"ndcg": ndcg}, self.protocol.top_k)
+
+    def methods(self, found: Representations, name: str) -> list[Method]:
+        """Returns unedited query, predicted attributes (if it reads them), and the system."""
+        system, groups = found.system, self.manipulations.groups
+
+        def embeddings(side: int, edited: tuple[int, ...]) -> np.ndarray:
+            if not system.gallery_depends_on_edit:
+                return found.whole[side]
+            return gallery_embeddings(system, (found.queries, found.gallery)[side], edited)
+
+        def edited_in(group: int) -> tuple[int, ...]:
+            return groups[group] if system.gallery_depends_on_edit else ()
+
+        # One is enough: manipulations come sorted by the edited attributes.
+        @functools.lru_cache(maxsize=1)
+        def index_of(edited: tuple[int, ...]) -> ExactIndex:
+            return ExactIndex(embeddings(1, edited))
+
+        @functools.lru_cache(maxsize=1)
+        def unedited_of(edited: tuple[int, ...]) -> np.ndarray:
+            return embeddings(0, edited)
+
+        def embed_unedited(questions: np.ndarray) -> np.ndarray:
+            return unedited_of(edited_in(self.group[questions[0]]))[self.query[questions]]
+
+        embed = edited_embedding(system.query_embedding, found.queries)
+
+        def embed_edited(questions: np.ndarray) -> np.ndarray:
+            return embed(self.query[questions], self.edits[questions])
+
+        def index(group: int) -> ExactIndex:
+            return index_of(edited_in(group))
+
+        return [
+            Method("unedited query", embed_unedited, index),
+            *(self._predicted(*found.probabilities) if found.probabilities else []),
+            Method(name, embed_edited, index),
+        ]
+
+    def _predicted(self, queries: np.ndarray, gallery: np.ndarray) -> list[Method]:
+        """Returns the search of softmax outputs with edited blocks set to one-hot."""
+        index = ExactIndex(gallery)
+
+        def embed(questions: np.ndarray) -> np.ndarray:
+            return edit_blocks(self.space, queries[self.query[questions]], self.edits[questions])
+
+        return [Method("predicted attributes", embed, lambda group: index)]
+
+    @property
+    def rules(self) -> str:
+        """The rules as text. The Ks are not in it: ranks serve any K."""
+        how = self.protocol
+        if how.plan == "listed":
+            text = f"hit rule {how.hit_rule}, edits listed by {self.source}"
+        else:
+            text = (
+                f"hit rule {how.hit_rule}, add missing {how.add_missing}, "
+                f"attributes changed at once {how.num_changes}, manipulations of each set of "
+                f"attributes {how.max_manipulations_per_attribute or 'all'}, seed {how.seed}"
+            )
+        return text + (", query images ranked too" if how.keep_query_image else "")
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the rules in words."""
+        return {"hit_rule_in_words": HIT_RULES[self.protocol.hit_rule], "source": self.source}
+
+    def counts(self) -> dict[str, Any]:
+        """Returns how many manipulations there are, and how many were available."""
+        available = zip(self.group_names, self.manipulations.num_available, strict=True)
+        return {
+            **super().counts(),
+            "adding_a_missing_value": self.manipulations.num_added,
+            "available_per_group": dict(available),
+        }
+
+    def words(self) -> Words:
+        """Returns the sentences of the report."""
+        how, n = self.protocol, self.protocol.num_changes
+        single = n == 1
+        groups = "attributes" if single else f"sets of {n} attributes"
+        over = "attributes (the paper's Avg.)"
+        if not single:
+            over = "the sets of attributes that change together, each counting the same"
+        rule = f"hit rule {how.hit_rule}: {HIT_RULES[how.hit_rule]}"
+        return Words(
+            headline=(
+                f"{self.split_words()}, {len(self):,} manipulations "
+                f"{'' if single else f'of {n} attributes at once '}"
+                f"({self.manipulations.num_added:,} give a value to an attribute that the query "
+                f"lacks).\n{how.headline.short}, {rule}."
+            ),
+            title="" if single else f"{n} attributes changed at once",
+            groups=groups,
+            per_group="attribute" if single else f"set of {n} attributes",
+            means=f"the plain mean over {over}; the query-weighted mean over all manipulations",
+            notes=(
+                self.relation_words(),
+                self._tried_words(groups),
+                "Hit: one of the K nearest by Euclidean distance has the target's attributes; "
+                f"`{how.hit_rule}`: {HIT_RULES[how.hit_rule]}.",
+                "chance: a random order of the gallery, by formula. unedited query: the gallery "
+                "representation of the query image. predicted attributes: softmax outputs with "
+                f"the edited {'block' if single else 'blocks'} set to one-hot.",
+            ),
+        )
+
+    def _tried_words(self, groups: str) -> str:
+        """Returns in words which manipulations were tried, of how many."""
+        how, available = self.protocol, self.manipulations.num_available
+        if how.plan == "listed":
+            missed = int((self.chance().num_relevant == 0).sum())
+            return (
+                f"The {len(self):,} edits that {self.source} lists were tried; {missed:,} have no "
+                "hit in the gallery and count as misses."
+            )
+        what = "one value of a query by another"
+        if how.num_changes > 1:
+            what = f"exactly {how.num_changes} values of a query by others"
+        present = sum(number > 0 for number in available)
+        most = how.max_manipulations_per_attribute
+        return (
+            f"Every replacement of {what} whose target combination exists in the gallery is one "
+            f"manipulation; available: {sum(available):,} in {present:,} of the {len(available):,} "
+            f"{groups}. {f'At most {most:,} of each were drawn.' if most else 'All were tried.'}"
+            + (" Values were also given to attributes that a query lacks." * how.add_missing)
+        )

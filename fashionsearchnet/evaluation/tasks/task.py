@@ -1,0 +1,201 @@
+"""What every task declares: how it measures (TaskProtocol), and what it asks (Plan)."""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import check_range
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.scores import ChanceScores, Figure, Outcomes
+from fashionsearchnet.evaluation.splits import Splits
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskProtocol(abc.ABC):
+    """How a task is measured.
+
+    Attributes:
+      task: of `systems.system.TASKS`.
+      metrics: keys of `scores.METRICS` in the order of the report.
+      curve_metric: the one that is drawn over K.
+      query_split: split of the query images; TFDS slicing such as `validation[:30%]` works.
+      gallery_split: split of the gallery images.
+      top_k: the Ks to report.
+      num_resamples: of the bootstrap over query images.
+      seed: of the bootstrap, and of what is drawn.
+    """
+
+    task: ClassVar[str]
+    metrics: ClassVar[tuple[str, ...]]
+    curve_metric: ClassVar[str]
+
+    query_split: str = "query"
+    gallery_split: str = "gallery"
+    top_k: tuple[int, ...] = (1, 5, 10, 20, 30, 40, 50)
+    num_resamples: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for k in self.top_k:
+            check_range("top_k", k, 1)
+        check_range("num_resamples", self.num_resamples, 1)
+
+    @property
+    @abc.abstractmethod
+    def headline(self) -> Figure:
+        """The figure of the main table."""
+
+    @property
+    def report_name(self) -> str:
+        """The name of the report, without suffix, unless a user gives another."""
+        return f"{self.query_split}_{self.task}"
+
+    def resolved(self, dataset: Dataset) -> "TaskProtocol":
+        """Returns the protocol with what it leaves to the data set."""
+        del dataset
+        return self
+
+    @abc.abstractmethod
+    def make_plan(self, dataset: Dataset, splits: Splits) -> "Plan":
+        """Returns what is asked.
+
+        Raises:
+          ValueError: if there is nothing to ask, or the data set lacks what the task needs.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """What a report says of its questions, in words.
+
+    Attributes:
+      headline: above the tables: the data, their number, the rule.
+      title: behind the names of system and data set; '' for nothing more.
+      groups: what a mean over groups is over, such as 'attributes'.
+      per_group: what a column of the main table is for; '' for a single group.
+      means: what the two means are.
+      notes: how it was measured, one line each.
+    """
+
+    headline: str
+    title: str
+    groups: str
+    per_group: str
+    means: str
+    notes: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan(abc.ABC):
+    """The questions of an evaluation, all known before the images are looked at.
+
+    Attributes:
+      protocol: how they are measured.
+      dataset: the name of the data set.
+      space: its A attributes.
+      splits: its queries and gallery.
+      query: int32 `[M]`, the position of each question's image in the query split.
+      group: int32 `[M]`, which of `group_names` the question belongs to. The questions of a group
+        share their candidates.
+      group_names: such as the attributes.
+      own: int `[M]`, the position of the question's own image among the candidates, which is left
+        out of the ranking; -1 for an image that is not among them; None if none is.
+    """
+
+    protocol: TaskProtocol
+    dataset: str
+    space: AttributeSpace
+    splits: Splits
+    query: np.ndarray
+    group: np.ndarray
+    group_names: tuple[str, ...]
+    own: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @property
+    def edits(self) -> np.ndarray:
+        """The wanted values, int32 `[M, A]`, -1 to keep; `[M, 0]` where nothing is edited."""
+        return np.empty((len(self), 0), np.int32)
+
+    @abc.abstractmethod
+    def relevant(self, questions: np.ndarray) -> np.ndarray:
+        """Returns which candidates are hits, bool `[B, candidates]`.
+
+        Args:
+          questions: int `[B]`, their numbers, all of one group.
+        """
+
+    @abc.abstractmethod
+    def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the figures of a ranking; see `scores.MeasuredScores`."""
+
+    @abc.abstractmethod
+    def chance(self) -> ChanceScores:
+        """Returns the scores of a random order."""
+
+    @abc.abstractmethod
+    def methods(self, found: Representations, name: str) -> list[Method]:
+        """Returns the measured baselines, and last the system under the name given."""
+
+    @property
+    @abc.abstractmethod
+    def rules(self) -> str:
+        """The rules of the protocol, as text that is equal only for equal rules."""
+
+    @abc.abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """Returns what the report's `protocol` holds beside the fields of the protocol."""
+
+    def counts(self) -> dict[str, Any]:
+        """Returns what the report says of the number of questions."""
+        number = np.bincount(self.group, minlength=len(self.group_names))
+        per_group = dict(zip(self.group_names, number.tolist(), strict=True))
+        return {"number": len(self), "per_group": per_group}
+
+    @abc.abstractmethod
+    def words(self) -> Words:
+        """Returns the sentences of the report."""
+
+    def outcomes(self) -> Outcomes:
+        """Returns what is stored of the evaluation, without any scores yet."""
+        query_split, gallery_split = self.splits.names
+        return Outcomes(
+            task=self.protocol.task,
+            protocol=(
+                f"data set {self.dataset} (attributes {self.space.fingerprint}, images and labels "
+                f"{self.splits.digest}), query split {query_split}, gallery split {gallery_split}, "
+                f"queries in gallery {self.splits.own is not None}, {self.rules}"
+            ),
+            query=self.query,
+            group=self.group,
+            edits=self.edits,
+            group_names=self.group_names,
+            rows=(),
+        )
+
+    def split_words(self) -> str:
+        """Returns the sizes of the splits in words."""
+        (queries, gallery), splits = self.splits.names, self.splits
+        return (
+            f"{self.dataset}: {len(splits.query_labels):,} queries ({queries}), "
+            f"{len(splits.gallery_labels):,} gallery images ({gallery})"
+        )
+
+    def relation_words(self) -> str:
+        """Returns in words which images are ranked."""
+        (queries, gallery), splits = self.splits.names, self.splits
+        relation = "none of them a query"
+        if splits.own is not None:
+            relation = "the queries among them, each left out of its own ranking"
+            if self.own is None:
+                relation = "the queries among them, each ranked too"
+        return (
+            f"Queries: {len(splits.query_labels):,} images of split `{queries}`; gallery: "
+            f"{len(splits.gallery_labels):,} images of split `{gallery}`, {relation}."
+        )
