@@ -3,13 +3,13 @@
   python tools/benchmark_index.py --num_vectors=100000
   python tools/benchmark_index.py --vectors=embeddings.npy
 
-Exact search is timed beside bare FAISS on the same vectors, in turn in one run: machines differ and
-are noisy, so read the ratio. Approximate search is judged by the share of the exact top K that it
-finds. A million vectors of 512 numbers take about 8 GB of memory, 5 GB of disk and, on two cores,
-a quarter of an hour.
+Times exact search and bare FAISS on the same vectors, in turn: machines differ and are noisy, so
+read the ratio. For approximate search, prints the share of the exact top K that it finds. A million
+vectors of 512 numbers take about 8 GB of memory, 5 GB of disk and, on two cores, a quarter of an
+hour.
 
-Without --vectors they are drawn from a mixture of clusters that differ in size and lie in 32 of the
-dimensions, like the embeddings of a trained network: pure noise has no neighbours to be found.
+Without --vectors, the vectors come from a mixture of clusters that differ in size and lie in 32 of
+the dimensions, like the embeddings of a trained network: pure noise has no neighbours to find.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -28,7 +28,8 @@ from absl import flags
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index import ivf
-from fashionsearchnet.index.gallery_index import Found, GalleryIndex, Item
+from fashionsearchnet.index.gallery_index import Found, GalleryIndex
+from fashionsearchnet.index.items import Item
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_vectors", 1_000_000, "Items of the gallery.", 1_000)
@@ -39,7 +40,7 @@ flags.DEFINE_string(
 flags.DEFINE_integer("num_queries", 256, "Queries.", 1)
 flags.DEFINE_integer("k", 20, "Results per query.", 1, 1_000)
 flags.DEFINE_integer("rounds", 5, "Rounds of timing; medians are reported.", 1)
-flags.DEFINE_string("directory", "", "Folder for the indexes; a temporary one by default.")
+flags.DEFINE_string("directory", "", "Folder for the indexes; a temporary folder by default.")
 
 _SPACE = AttributeSpace.from_dict({"tenth": [str(v) for v in range(10)], "half": ["no", "yes"]})
 _CHUNK = 50_000
@@ -82,7 +83,7 @@ def clustered_vectors(number: int, dim: int) -> np.ndarray:
 
 
 def build(folder: Path, engine: str, vectors: np.ndarray) -> tuple[GalleryIndex, list[str]]:
-    """Returns a committed index and how long it took and what memory it needs, in words."""
+    """Returns a committed index, and in words its seconds and gigabytes."""
     before, start = resident_bytes(), time.perf_counter()
     index = GalleryIndex.create(
         folder, space=_SPACE, fingerprint="benchmark", dim=vectors.shape[1], engine=engine
@@ -99,7 +100,7 @@ def build(folder: Path, engine: str, vectors: np.ndarray) -> tuple[GalleryIndex,
 
 
 def resident_bytes() -> int:
-    """Returns the memory of this process that is in use."""
+    """Returns the memory that this process uses."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
 
@@ -159,7 +160,7 @@ def measure_exact(folder: Path, vectors: np.ndarray, queries: np.ndarray) -> dic
 
 
 def filters() -> dict[str, dict[str, list[str]] | None]:
-    """Returns the filters that are timed, by what they are called in the table."""
+    """Returns the filters to time, by their names in the table."""
     return {
         "": None,
         "filter leaves 1/2": {"half": ["yes"]},

@@ -1,10 +1,10 @@
-"""Measures what the service costs beside the bare forward pass, and what batching brings.
+"""Compares the service with the bare forward pass, and measures what batching brings.
 
   python tools/benchmark_service.py --export=exports/demo --index=indexes/demo
 
-Starts tools/serve.py twice, with and without batching, and asks for the same search by upload again
-and again, from this process; in turn with the bare pass of the same image here, several rounds of
-each, so that the ratios hold on a noisy machine. Prints a table in Markdown.
+Starts tools/serve.py twice, with and without batching, and sends the same search by upload again
+and again. Times the bare pass of the same image in this process too. Each round measures everything
+in turn, so the ratios hold on a noisy machine. Prints a table in Markdown.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -25,8 +25,8 @@ from absl import flags
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving.exported import ExportedModel
-from fashionsearchnet.serving.images import prepare_image
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.limits import Limits
+from fashionsearchnet.serving.uploads import prepare_image
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
@@ -34,7 +34,7 @@ flags.DEFINE_string("index", None, "Folder that tools/build_index.py wrote.", re
 flags.DEFINE_string("image", "", "Image to send; by default that of the first item.")
 flags.DEFINE_integer("clients", 16, "Clients that ask at the same time.", 2, 1000)
 flags.DEFINE_integer("requests", 200, "Requests per measurement and round.", 1)
-flags.DEFINE_integer("rounds", 3, "Rounds, of which each measures everything in turn.", 1)
+flags.DEFINE_integer("rounds", 3, "Rounds; each measures everything in turn.", 1)
 
 _SERVE = Path(__file__).with_name("serve.py")
 _BOUNDARY = "fashionsearchnet-benchmark"
@@ -145,7 +145,7 @@ def main() -> None:
     image = Path(FLAGS.image).read_bytes() if FLAGS.image else index.image(index.ids[0])
     if image is None:
         raise ValueError(f"the index {FLAGS.index} stores no images; give one by --image=PATH.")
-    prepared = prepare_image(image, Settings().max_pixels)
+    prepared = prepare_image(image, Limits().max_pixels)
     keep = np.full((1, model.space.num_attributes), KEEP, np.int32)
     body, clients = search_body(image), FLAGS.clients
     with serving() as (batching, seconds), serving("--max_batch_size=1") as (alone, _):
@@ -166,7 +166,7 @@ def main() -> None:
     print_table(measured, bare)
     rates = [np.median([rate for _, rate in measured[name]]) for name in list(measured)[2:]]
     print(f"\nbatching answers {rates[0] / rates[1]:.2f} times as many requests per second;")
-    print(f"start-up to the first welcome request: {seconds:.1f} s; gallery: {len(index):,} items.")
+    print(f"start-up until the service is ready: {seconds:.1f} s; gallery: {len(index):,} items.")
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ The gallery of a prepared data set, with the labels it has:
   python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small \\
       --split=gallery --index=indexes/demo
 
-All images of a folder, subfolders included: the id is the path below it. They get no labels, so
-that filters by attribute leave them out; images with a CSV of labels go through
+All images of a folder and its subfolders; an image's id is its path below the folder. They have no
+labels, so filters by attribute leave them out. For images with a CSV of labels use
 tools/prepare_data.py and --dataset.
 
   python tools/build_index.py --export=exports/demo --images_dir=photos --index=indexes/demo
 
   python tools/build_index.py --index=indexes/demo --remove=000123 --remove=000124
 
-Run again, it goes on where it was stopped: images that are there already are skipped, an image
-whose content or labels have changed is replaced. Every commit is one step: a kill at any moment
-leaves the last one. The index belongs to the export that made it, and takes no other.
+Run the command again after a stop, and it goes on: it skips images that the index has, and replaces
+an image whose content or labels have changed. A commit is one step: after a kill the index is as
+the last commit left it. An index takes vectors of one export only.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -36,7 +36,7 @@ from fashionsearchnet.index.states import States
 from fashionsearchnet.serving.exported import ExportedModel
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("index", None, "Folder of the index, made if there is none.", required=True)
+flags.DEFINE_string("index", None, "Folder of the index; created if there is none.", required=True)
 flags.DEFINE_string("export", "", "Folder of an export (tools/export.py).")
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
 flags.DEFINE_string("dataset", "", "Data set below --data_dir whose --split is added.")
@@ -57,14 +57,13 @@ flags.DEFINE_integer("batch_size", 64, "Images encoded at a time.", 1)
 flags.DEFINE_integer(
     "commit_every",
     2000,
-    "New images after which the index is committed; more where commits would take over a tenth of "
-    "the time.",
+    "New images between two commits; more where commits would take over a tenth of the time.",
     1,
 )
 
 
 def open_index() -> GalleryIndex:
-    """Returns the index that is there."""
+    """Returns the existing index."""
     index = GalleryIndex.open(FLAGS.index, address=FLAGS.milvus)
     if FLAGS.engine not in (None, index.engine_name):
         raise ValueError(
@@ -75,7 +74,7 @@ def open_index() -> GalleryIndex:
 
 
 def open_or_create(model: ExportedModel) -> GalleryIndex:
-    """Returns the index of a model."""
+    """Returns the index of a model, a new one if there is none."""
     if States(Path(FLAGS.index).expanduser()).exist():
         index = open_index()
         index.check_model(model.fingerprint, model.space)
@@ -91,7 +90,7 @@ def open_or_create(model: ExportedModel) -> GalleryIndex:
 
 
 def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
-    """Returns the images of --dataset with their labels, and how many they are."""
+    """Returns the images of --dataset with their labels, and their number."""
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     dataset.space.check_same(model.space, f"data set {dataset.name}", "the export")
     ids, labels = dataset.image_ids(FLAGS.split), dataset.labels(FLAGS.split)
@@ -100,9 +99,9 @@ def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
 
 
 def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
-    """Returns the images of --images_dir without labels, and how many files there are.
+    """Returns the images of --images_dir without labels, and the number of files.
 
-    What cannot be read is told on standard error and left out.
+    Files that cannot be read are left out, with a line on standard error.
     """
     folder = Path(FLAGS.images_dir).expanduser()
     suffixes = {suffix.lower() for suffix in image_files.KNOWN_SUFFIXES}

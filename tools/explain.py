@@ -1,40 +1,45 @@
 """Draws where a trained system looks, or what it retrieves.
 
 Activation maps: a row per image, a column per attribute, with the value that the attention's own
-classifier reads, the heat that speaks for it, its box, and the true box where the data set has it.
+classifier reads, its heat map, its box, and the true box where the data set has it.
 
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --query_id=garments-008001 \\
       --query_id=garments-008002 --attributes=neckline,sleeve --output=maps.png
 
 Retrieval sheet, as Figure 6 of the FashionSearchNet-v2 paper: a row per query, with the edit and
-the nearest gallery images. The edits are drawn at random from those that tools/evaluate.py tries,
+the nearest gallery images. The edits are chosen at random from those that tools/evaluate.py tries,
 or given:
 
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet --num_queries=8
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet \\
       --query_id=garments-008001 --set=neckline=v-neck --query_id=garments-008002 --set=colour=red
 
-With one --query_id every --set is part of one edit; one --set alone goes to every --query_id; else
-there must be as many of both, and they belong together in their order.
+With one --query_id, all --set are one edit. With one --set, every --query_id gets it. Otherwise
+give as many --set as --query_id: the first --set is for the first --query_id, and so on.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
 
-from fashionsearchnet import explain, systems
-from fashionsearchnet.attributes import AttributeSpace, parse_manipulation
+from fashionsearchnet import systems
+from fashionsearchnet.attributes import HIT_RULES, AttributeSpace, parse_manipulation
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.evaluation import protocol
-from fashionsearchnet.evaluation.methods import system_name
-from fashionsearchnet.explain import attention, retrieval
-from fashionsearchnet.search import search
-from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.explain.attention import attention_rows, check_attention
+from fashionsearchnet.explain.attention_sheet import draw_attention_sheet
+from fashionsearchnet.explain.results import legend, retrieval_rows, sample_edits
+from fashionsearchnet.explain.retrieval_sheet import draw_retrieval_sheet
+from fashionsearchnet.search.judgement import Query
+from fashionsearchnet.search.live_gallery import LiveGallery, read_images
+from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
+from fashionsearchnet.systems.system import System
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -57,12 +62,12 @@ flags.DEFINE_bool("sheet", False, "Draw a retrieval sheet instead of activation 
 flags.DEFINE_multi_string(
     "set", [], "Sheet: an edit of --query_id, attribute=value; repeatable, see above."
 )
-flags.DEFINE_integer("num_queries", 8, "Sheet: random edits to draw, one per row.", 1, 50)
+flags.DEFINE_integer("num_queries", 8, "Sheet: random edits, one per row.", 1, 50)
 flags.DEFINE_integer("seed", 0, "Sheet: of the random edits.", 0)
 flags.DEFINE_integer("k", 5, "Sheet: results per query.", 1, 20)
 flags.DEFINE_string("gallery_split", "gallery", "Sheet: split to search; slices work.")
 flags.DEFINE_enum(
-    "hit_rule", "identical", list(protocol.HIT_RULES), "Sheet: what matches; see tools/evaluate.py."
+    "hit_rule", "identical", list(HIT_RULES), "Sheet: what matches; see tools/evaluate.py."
 )
 flags.DEFINE_integer("batch_size", 64, "Sheet: gallery images per forward pass.", 1)
 
@@ -79,12 +84,12 @@ def check_flags() -> None:
     if FLAGS.sheet and bool(FLAGS.query_id) != bool(FLAGS.set):
         raise ValueError(
             "--query_id=ID and --set=attribute=value belong together: which image, and what to "
-            "change of it. Leave out both to draw edits at random."
+            "change of it. Leave out both for random edits."
         )
     for name in ("num_queries", "seed"):
         if FLAGS.query_id and FLAGS[name].present:
             raise ValueError(
-                f"--{name} is about edits drawn at random; leave out it or --query_id."
+                f"--{name} belongs to random edits: leave it out, or leave out --query_id."
             )
     if not FLAGS.sheet and not FLAGS.query_id and not FLAGS.image:
         raise ValueError(
@@ -95,16 +100,11 @@ def check_flags() -> None:
         raise ValueError(f"--output must end in .png; got {FLAGS.output!r}.")
 
 
-def open_dataset(system: Any, trained: dict) -> pipeline.Dataset:
+def open_dataset(system: System, trained: dict[str, Any]) -> Dataset:
     """Returns the data set that the flags name."""
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system.space.check_same(dataset.space, FLAGS.workdir, f"data set {dataset.name}")
     return dataset
-
-
-def given_queries(dataset: pipeline.Dataset) -> list[search.Query]:
-    """Returns the images that --query_id names."""
-    return [search.query_from_dataset(dataset, FLAGS.query_split, i) for i in FLAGS.query_id]
 
 
 def given_manipulations(space: AttributeSpace) -> np.ndarray:
@@ -122,72 +122,63 @@ def given_manipulations(space: AttributeSpace) -> np.ndarray:
     return np.stack([parse_manipulation(space, edit) for edit in edits])
 
 
-def draw_maps(system: Any, trained: dict, path: Path) -> None:
+def draw_maps(system: System, trained: dict[str, Any], path: Path) -> None:
     """Draws the attention in the images that the flags name."""
     space = system.space
-    attention.check_attention(system, FLAGS.workdir)
+    check_attention(system, FLAGS.workdir)
     attributes = [space.attribute_index(name.strip()) for name in FLAGS.attributes]
     attributes = list(dict.fromkeys(attributes)) or list(range(space.num_attributes))
-    queries = [search.query_from_file(image) for image in FLAGS.image]
+    queries = [query_from_file(image) for image in FLAGS.image]
     boxes: list[np.ndarray | None] = [None] * len(queries)
     if FLAGS.query_id:
         dataset = open_dataset(system, trained)
-        queries += given_queries(dataset)
-        true_boxes = dataset.boxes(FLAGS.query_split, system.image_size)
+        queries += queries_by_id(dataset, FLAGS.query_split, FLAGS.query_id)
+        true_boxes = dataset.boxes(FLAGS.query_split, system.image_input)
         ids = dataset.image_ids(FLAGS.query_split)
         boxes += [None if true_boxes is None else true_boxes[ids.index(i)] for i in FLAGS.query_id]
-    # After the first stage alone, what searches would read is not trained yet.
-    has_heads = trained["stage"] != "localization"
-    logits = retrieval.image_features(system, queries)["logits"] if has_heads else None
-    explain.draw_attention_sheet(
-        attention.attention_rows(system, queries, attributes, boxes, logits),
+    # After the first of several stages, what searches read is not trained yet.
+    is_read = trained["stage"] in system.stages[1:] or len(system.stages) == 1
+    readings = read_images(system, queries)[1] if is_read else None
+    draw_attention_sheet(
+        attention_rows(system, queries, attributes, boxes, readings),
         [space.names[a] for a in attributes],
         path,
-        title=f"Where the system looks for each attribute ({system_name(system)})",
-        note="Value and probability: of the attention's own classifier. Heat: what speaks for that "
-        "value, from nothing to the strongest place of each map.",
+        title=f"Where the system looks for each attribute ({system.title})",
+        note="Value and probability: of the attention's own classifier. Heat: the evidence for "
+        "that value, from nothing to the strongest place of each map.",
     )
 
 
 def choose_edits(
-    dataset: pipeline.Dataset, gallery_labels: np.ndarray
-) -> tuple[list[search.Query], np.ndarray, str]:
+    dataset: Dataset, gallery_labels: np.ndarray
+) -> tuple[Sequence[Query], np.ndarray, str]:
     """Returns queries, their edits int32 `[R, A]`, and in words how they were chosen."""
     if FLAGS.query_id:
-        edits = given_manipulations(dataset.space)
-        return given_queries(dataset), edits, "Queries and edits: chosen by hand."
-    drawn = retrieval.draw_manipulations(
-        np.asarray(dataset.labels(FLAGS.query_split)),
+        queries = queries_by_id(dataset, FLAGS.query_split, FLAGS.query_id)
+        return queries, given_manipulations(dataset.space), "Queries and edits: chosen by hand."
+    sampled = sample_edits(
+        dataset.labels(FLAGS.query_split),
         gallery_labels,
         FLAGS.num_queries,
         FLAGS.hit_rule,
         FLAGS.seed,
     )
-    queries = retrieval.stored_queries(dataset, FLAGS.query_split, drawn.query)
-    return queries, drawn.manipulation, drawn.in_words
+    queries = queries_at(dataset, FLAGS.query_split, sampled.query.tolist())
+    return queries, sampled.manipulation, sampled.in_words
 
 
-def draw_sheet(system: Any, trained: dict, path: Path) -> None:
+def draw_sheet(system: System, trained: dict[str, Any], path: Path) -> None:
     """Draws the results of the edits that the flags name, or of random ones."""
     dataset = open_dataset(system, trained)
-    gallery_labels = np.asarray(dataset.labels(FLAGS.gallery_split))
-    queries, manipulations, chosen = choose_edits(dataset, gallery_labels)
-    rows = retrieval.retrieval_rows(
-        system,
-        dataset,
-        queries,
-        manipulations,
-        retrieval.image_features(system, queries),
-        extract_features(system, dataset, FLAGS.gallery_split, FLAGS.batch_size),
-        gallery_split=FLAGS.gallery_split,
-        k=FLAGS.k,
-        hit_rule=FLAGS.hit_rule,
-    )
-    explain.draw_retrieval_sheet(
+    queries, manipulations, chosen = choose_edits(dataset, dataset.labels(FLAGS.gallery_split))
+    gallery = LiveGallery(system, dataset, FLAGS.gallery_split, FLAGS.batch_size)
+    results = gallery.search(queries, manipulations, FLAGS.k, FLAGS.hit_rule)
+    rows = retrieval_rows(gallery, results, FLAGS.hit_rule)
+    draw_retrieval_sheet(
         rows,
         path,
-        title=f"{system_name(system)}: the {FLAGS.k} nearest of {len(gallery_labels):,} images",
-        note=f"{chosen} {retrieval.legend(rows, FLAGS.hit_rule)} Data: {dataset.name}, split "
+        title=f"{system.title}: the {FLAGS.k} nearest of {len(gallery.ids):,} images",
+        note=f"{chosen} {legend(rows, FLAGS.hit_rule)} Data: {dataset.name}, split "
         f"{FLAGS.gallery_split}.",
     )
 

@@ -1,11 +1,11 @@
-"""Asks a model behind TensorFlow Serving for what it reads in an image, or for vectors.
+"""Asks a model behind TensorFlow Serving for the attributes of an image, or for vectors.
 
 One image, as it is or with attributes changed; --set may be given more than once:
 
   python tools/query_tensorflow_serving.py --target=localhost:8500 --export=exports/demo \\
       --image=photo.jpg --set=neckline=v-neck
 
-prints the predicted attributes, the first numbers of the vector, and how long both took. A folder:
+prints the predicted attributes, the first numbers of the vector, and the time of both. A folder:
 
   python tools/query_tensorflow_serving.py --target=localhost:8501 --protocol=rest \\
       --export=exports/demo --images_dir=photos --output=vectors.npy
@@ -38,7 +38,7 @@ flags.DEFINE_string(
     "export",
     None,
     "Folder of the export that the server serves (its newest version), or of one version, or a "
-    "copy of its assets/attribute_space.json: the server does not tell the attributes' names.",
+    "copy of its assets/attribute_space.json, which has the attributes' names.",
     required=True,
 )
 flags.DEFINE_string("model_name", "fashionsearchnet", "Name of the model in models.config.")
@@ -61,7 +61,7 @@ IMAGES_AT_ONCE = 256  # held in memory
 
 
 def query_image(model: client.ServedModel) -> None:
-    """Prints what the model reads in --image, and the vector for it with the edits."""
+    """Prints what the model reads off --image, and the vector of the edited image."""
     manipulation = parse_manipulation(model.space, FLAGS.set)
     image = read_image(Path(FLAGS.image).expanduser())
     start = time.perf_counter()

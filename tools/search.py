@@ -14,16 +14,17 @@ attribute matches.
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
-import numpy as np
 from absl import flags
 
-from fashionsearchnet import explain, systems
-from fashionsearchnet.attributes import parse_manipulation
+from fashionsearchnet import systems
+from fashionsearchnet.attributes import HIT_RULES, KEEP, AttributeSpace, parse_manipulation
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.evaluation import protocol
-from fashionsearchnet.explain.attention import map_geometry
-from fashionsearchnet.search import search
-from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.explain.results import search_picture
+from fashionsearchnet.explain.search_sheet import draw_search_sheet
+from fashionsearchnet.search.judgement import Query, SearchResult, describe_difference
+from fashionsearchnet.search.live_gallery import LiveGallery
+from fashionsearchnet.search.queries import queries_by_id, query_from_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -42,14 +43,14 @@ flags.DEFINE_integer("k", 10, "Number of results.", 1, 100)
 flags.DEFINE_enum(
     "hit_rule",
     "identical",
-    list(protocol.HIT_RULES),
+    list(HIT_RULES),
     "How results of a --query_id are judged; see tools/evaluate.py.",
 )
 flags.DEFINE_string("output", "", "Picture to write (.png).")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
 
 
-def load_query(dataset: pipeline.Dataset) -> search.Query:
+def load_query(dataset: Dataset) -> Query:
     """Returns the query that the flags name."""
     if bool(FLAGS.query_id) == bool(FLAGS.image):
         raise ValueError(
@@ -57,93 +58,38 @@ def load_query(dataset: pipeline.Dataset) -> search.Query:
             "some)."
         )
     if FLAGS.image:
-        return search.query_from_file(FLAGS.image)
-    return search.query_from_dataset(dataset, FLAGS.query_split, FLAGS.query_id)
+        return query_from_file(FLAGS.image)
+    return queries_by_id(dataset, FLAGS.query_split, [FLAGS.query_id])[0]
 
 
-def print_query(system, query: search.Query, results: search.Results, manipulation) -> None:
+def print_query(space: AttributeSpace, result: SearchResult) -> None:
     """Prints what is known of the query, and what is wanted."""
+    query, reading = result.query, result.reading
     print(f"query {query.name}")
-    for attribute, name in enumerate(system.space.names):
-        predicted = system.space.value_name(attribute, results.predicted[attribute])
-        text = f"  {name}: predicted {predicted} ({results.confidence[attribute]:.0%})"
+    for attribute, name in enumerate(space.names):
+        facts = []
+        if reading is not None:
+            value = space.value_name(attribute, reading.values[attribute])
+            facts.append(f"predicted {value} ({reading.probabilities[attribute]:.0%})")
         if query.labels is not None:
-            text += f", label {system.space.value_name(attribute, query.labels[attribute])}"
-        if manipulation[attribute] >= 0:
-            text += f"  -> {system.space.value_name(attribute, manipulation[attribute])}"
+            facts.append(f"label {space.value_name(attribute, query.labels[attribute])}")
+        text = f"  {name}: {', '.join(facts)}"
+        if result.manipulation[attribute] != KEEP:
+            text += f"  -> {space.value_name(attribute, result.manipulation[attribute])}"
         print(text)
 
 
-def print_results(system, ids, labels, results: search.Results) -> None:
+def print_results(space: AttributeSpace, result: SearchResult) -> None:
     """Prints one line per result."""
-    print(f"results, judged by {results.judged_by}:")
-    for rank, position in enumerate(results.positions, start=1):
-        differing = results.differing[rank - 1]
-        verdict = "match" if not differing else "differs: "
-        verdict += "; ".join(
-            describe_difference(system.space, a, labels[position, a], results.target[a])
-            for a in differing
+    print(f"results, judged by {result.judged_by}:")
+    found = result.neighbours
+    rows = zip(found.ids, found.distances, found.labels, result.differing, strict=True)
+    for rank, (name, distance, labels, differing) in enumerate(rows, start=1):
+        verdict = "; ".join(
+            describe_difference(space, a, labels[a], result.target[a]) for a in differing
         )
-        print(f"{rank:4}  {results.distances[rank - 1]:8.3f}  {ids[position]}  {verdict}")
-
-
-def describe_difference(space, attribute: int, value: int, wanted: int) -> str:
-    """Returns such as 'colour red, not blue'."""
-    name = space.names[attribute]
-    return f"{name} {space.value_name(attribute, value)}, not {space.value_name(attribute, wanted)}"
-
-
-def build_sheet(system, dataset, query, manipulation, results, labels, ids) -> explain.SearchSheet:
-    """Returns what the picture shows."""
-    space = system.space
-    edited = np.flatnonzero(manipulation >= 0)
-    image = search.decode(query.data)
-    images = search.stored_images(dataset, FLAGS.gallery_split, results.positions)
-    panels = []
-    for rank, (position, data) in enumerate(zip(results.positions, images, strict=True)):
-        lines = tuple(
-            describe_difference(space, a, labels[position, a], results.target[a])
-            for a in results.differing[rank]
-        )
-        title = f"{rank + 1}: {ids[position]}"
-        panels.append(explain.Panel(search.decode(data), title, lines, matches=not lines))
-    attributes = []
-    for a, name in enumerate(space.names):
-        has = f"{space.value_name(a, results.predicted[a])} ({results.confidence[a]:.0%})"
-        is_misread = query.labels is not None and query.labels[a] != results.predicted[a]
-        if is_misread and a not in edited:
-            has += f" [label: {space.value_name(a, query.labels[a])}]"
-        wanted = space.value_name(a, manipulation[a]) if a in edited else ""
-        attributes.append((name, has, wanted))
-    wishes = ", ".join(f"{space.names[a]} = {space.value_name(a, manipulation[a])}" for a in edited)
-    return explain.SearchSheet(
-        title=f"This one, but with {wishes}" if wishes else "Like this one",
-        query=explain.Panel(image, "query"),
-        attributes=tuple(attributes),
-        attention=tuple(attention_panels(system, query, image, edited)),
-        results=tuple(panels),
-        note=f"Attributes of the query: as predicted. Results judged by {results.judged_by}.",
-    )
-
-
-def attention_panels(system, query, image, edited) -> list[explain.Panel]:
-    """Returns where the system looks for the edited attributes; none if it cannot tell."""
-    if not hasattr(system, "attention"):
-        return []
-    found = system.attention(search.model_input(system, query.data))
-    maps, boxes = (np.asarray(found[key])[0] for key in ("maps", "boxes"))
-    geometry = map_geometry(system)
-    return [
-        explain.attention_panel(
-            image,
-            maps[a],
-            boxes[a],
-            f"attention: {system.space.names[a]}",
-            geometry,
-            system.channel_means,
-        )
-        for a in edited[:3]
-    ]
+        verdict = f"differs: {verdict}" if verdict else "match"
+        print(f"{rank:4}  {distance:8.3f}  {name}  {verdict}")
 
 
 def main() -> None:
@@ -155,17 +101,12 @@ def main() -> None:
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system.space.check_same(dataset.space, FLAGS.workdir, f"data set {dataset.name}")
     query = load_query(dataset)
-    features = extract_features(system, dataset, FLAGS.gallery_split, FLAGS.batch_size)
-    labels = np.asarray(dataset.labels(FLAGS.gallery_split))
-    ids = dataset.image_ids(FLAGS.gallery_split)
-    results = search.search(
-        system, query, manipulation, features, labels, k=FLAGS.k, hit_rule=FLAGS.hit_rule
-    )
-    print_query(system, query, results, manipulation)
-    print_results(system, ids, labels, results)
+    gallery = LiveGallery(system, dataset, FLAGS.gallery_split, FLAGS.batch_size)
+    (result,) = gallery.search([query], manipulation[None], FLAGS.k, FLAGS.hit_rule)
+    print_query(system.space, result)
+    print_results(system.space, result)
     if FLAGS.output:
-        sheet = build_sheet(system, dataset, query, manipulation, results, labels, ids)
-        explain.draw_search_sheet(sheet, FLAGS.output)
+        draw_search_sheet(search_picture(gallery, result), FLAGS.output)
         print(f"written: {FLAGS.output}")
 
 

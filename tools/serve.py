@@ -1,10 +1,10 @@
-"""Serves searches over HTTP, with a page: needs an export and an index of its vectors.
+"""Serves searches over HTTP, with a page, from an export and an index of its vectors.
 
   python tools/serve.py --export=exports/demo --index=indexes/demo
 
-Then open the address that it prints; GET /openapi.json describes the API. Only this machine can
-reach it, unless --host says otherwise: it has no passwords and no encryption, so put a proxy that
-has in front of it. Ctrl-C or SIGTERM stops it, once the requests under way are answered.
+Then open the address that it prints. /openapi.json describes the API. The service has no passwords
+and no encryption: only this machine can reach it. To offer it to others, put a proxy with both in
+front of it, or set --host. Ctrl-C or SIGTERM stops it after the requests under way.
 """
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
@@ -15,13 +15,15 @@ from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving import server
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.exported import ExportedModel
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.limits import Limits
 
 FLAGS = flags.FLAGS
-_DEFAULTS = Settings()
+_DEFAULTS = Limits()
 flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
 flags.DEFINE_string("index", None, "Folder that tools/build_index.py wrote.", required=True)
-flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 is every one there is.")
+flags.DEFINE_string(
+    "host", "127.0.0.1", "Address to listen on; 0.0.0.0 means all addresses."
+)
 flags.DEFINE_integer("port", 8000, "Port to listen on; 0 takes any free one.", 0, 65535)
 flags.DEFINE_float(
     "max_upload_mb", _DEFAULTS.max_upload_bytes / 1e6, "Megabytes of an upload.", 0.001, 1000
@@ -37,7 +39,7 @@ flags.DEFINE_integer("max_k", _DEFAULTS.max_k, "Results of one search.", 1)
 flags.DEFINE_integer(
     "max_batch_size",
     _DEFAULTS.max_batch_size,
-    "Requests that share a forward pass; 1 gives each its own.",
+    "Most requests in one forward pass; 1 gives each request its own.",
     1,
 )
 flags.DEFINE_float(
@@ -55,7 +57,7 @@ flags.DEFINE_integer(
 
 
 def main() -> None:
-    settings = Settings(
+    limits = Limits(
         max_upload_bytes=round(FLAGS.max_upload_mb * 1e6),
         max_pixels=round(FLAGS.max_megapixels * 1e6),
         max_k=FLAGS.max_k,
@@ -66,7 +68,7 @@ def main() -> None:
     )
     bound = server.listen(FLAGS.host, FLAGS.port)
     index = GalleryIndex.open(FLAGS.index)
-    app = create_app(ExportedModel(FLAGS.export), index, settings)
+    app = create_app(ExportedModel(FLAGS.export), index, limits)
     server.run(app, bound, lambda url: print(f"ready: {url} ({len(index):,} items)", flush=True))
 
 

@@ -1,58 +1,46 @@
 """Asks a system where it looks, and puts the answer on the images."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.attributes import MISSING, AttributeSpace, softmax_blocks
 from fashionsearchnet.explain.attention_sheet import AttentionCell, AttentionRow
-from fashionsearchnet.explain.overlays import (
-    MapGeometry,
-    enlarge,
-    map_on_image,
-    overlay_map,
-    square_image,
-)
-from fashionsearchnet.search.search import Query, decode, model_input, read_attributes
+from fashionsearchnet.explain.overlays import as_seen, enlarge, map_on_image, overlay_map
+from fashionsearchnet.explain.panels import Panel, attention_panel
+from fashionsearchnet.search.judgement import Query, Reading
+from fashionsearchnet.search.live_gallery import model_input
+from fashionsearchnet.search.queries import decode
+from fashionsearchnet.systems.system import System
 
 
-def check_attention(system: Any, what: str) -> None:
+def check_attention(system: System, what: str) -> None:
     """Raises a ValueError that names `what` if the system cannot say where it looks."""
-    if not hasattr(system, "attention"):
-        name = getattr(system, "name", type(system).__name__)
+    if not system.has_attention:
         raise ValueError(
-            f"{what} holds a system ({name}) that has no attention maps, so there is nothing to "
-            "draw. Take a run of fashionsearchnet_v2, or draw what it retrieves: --sheet."
+            f"{what} holds a system ({system.name}) that has no attention maps, so there is "
+            "nothing to draw. Take a run of fashionsearchnet_v2, or draw what it retrieves: "
+            "--sheet."
         )
 
 
-def map_geometry(system: Any) -> MapGeometry | None:
-    """Returns where the cells of the system's maps lie; None if it does not say."""
-    backbone = getattr(system, "backbone", None)
-    if backbone is None:
-        return None
-    return MapGeometry(backbone.first_centre, backbone.cell_stride, system.image_size)
-
-
 def attention_rows(
-    system: Any,
+    system: System,
     queries: Sequence[Query],
     attributes: Sequence[int],
     true_boxes: Sequence[np.ndarray | None] | None = None,
-    search_logits: np.ndarray | None = None,
+    readings: Sequence[Reading | None] | None = None,
 ) -> tuple[AttentionRow, ...]:
-    """Returns a row of a sheet for each image.
+    """Returns a row of a sheet for each of N images.
 
     Args:
-      system: with `attention(images)`, which returns "maps" `[B, A, h, w]`, "boxes" `[B, A, 4]`
-        and "logits" `[B, C]`, whose likeliest values the maps are of.
+      system: with attention.
       queries: the images.
       attributes: indices of the attributes to show.
-      true_boxes: for each image float32 `[A, 4]` on the padded square (ymin, xmin, ymax, xmax in
+      true_boxes: for each image float32 `[A, 4]` on the network's input (ymin, xmin, ymax, xmax in
         0..1, -1 where there is none), or None.
-      search_logits: float `[N, C]`, of the features that searches use. Where they name another
-        value than the attention does, the cell says so.
+      readings: what searches read off each image. Where they name another value than the attention
+        does, the cell says so.
 
     Raises:
       ValueError: if the system has no attention.
@@ -60,31 +48,57 @@ def attention_rows(
     check_attention(system, "the run")
     rows = []
     for i, query in enumerate(queries):
-        found = system.attention(model_input(system, query.data))
-        maps, boxes, logits = (np.asarray(found[key])[0] for key in ("maps", "boxes", "logits"))
-        values, probabilities = read_attributes(system.space, logits)
-        searched = values
-        if search_logits is not None:
-            searched, _ = read_attributes(system.space, search_logits[i])
-        truth = None if true_boxes is None else true_boxes[i]
-        image = decode(query.data)
-        square = enlarge(square_image(image, system.channel_means))
-        heats = [map_on_image(maps[a], len(square), map_geometry(system)) for a in attributes]
-        labels = [None if query.labels is None else int(query.labels[a]) for a in attributes]
-        cells = [
-            AttentionCell(
-                picture=overlay_map(square, heat),
-                box=tuple(boxes[a]),
-                value=system.space.value_name(a, values[a]),
-                probability=float(probabilities[a]),
-                is_right=None if label in (None, MISSING) else bool(label == values[a]),
-                remarks=_remarks(system.space, a, values[a], label, searched[a]),
-                true_box=None if truth is None or truth[a].min() < 0 else tuple(truth[a]),
+        maps, boxes, own = _attention(system, query)
+        searched = readings[i] if readings else None
+        truth = true_boxes[i] if true_boxes else None
+        image = decode(query.image)
+        seen = enlarge(as_seen(image, system.image_input))
+        cells = []
+        for a in attributes:
+            label = None if query.labels is None else int(query.labels[a])
+            value = int(own.values[a])
+            heat = map_on_image(maps[a], len(seen), system.map_geometry)
+            other = value if searched is None else int(searched.values[a])
+            cells.append(
+                AttentionCell(
+                    picture=overlay_map(seen, heat),
+                    box=tuple(boxes[a]),
+                    value=system.space.value_name(a, value),
+                    probability=float(own.probabilities[a]),
+                    is_right=None if label in (None, MISSING) else label == value,
+                    remarks=_remarks(system.space, a, value, label, other),
+                    true_box=None if truth is None or truth[a].min() < 0 else tuple(truth[a]),
+                )
             )
-            for a, heat, label in zip(attributes, heats, labels, strict=True)
-        ]
         rows.append(AttentionRow(query.name, image, tuple(cells)))
     return tuple(rows)
+
+
+def attention_panels(system: System, query: Query, attributes: Sequence[int]) -> tuple[Panel, ...]:
+    """Returns where the system looks for these attributes; nothing if it has no attention."""
+    if not system.has_attention or not attributes:
+        return ()
+    maps, boxes, _ = _attention(system, query)
+    image = decode(query.image)
+    return tuple(
+        attention_panel(
+            image,
+            maps[a],
+            boxes[a],
+            f"attention: {system.space.names[a]}",
+            system.image_input,
+            system.map_geometry,
+        )
+        for a in attributes
+    )
+
+
+def _attention(system: System, query: Query) -> tuple[np.ndarray, np.ndarray, Reading]:
+    """Returns the maps `[A, h, w]`, the boxes `[A, 4]` and what the attention itself reads."""
+    found = system.attention(model_input(system, query.image))
+    assert found is not None, f"{system.name} says that it has attention"
+    maps, boxes, logits = (np.asarray(found[key])[0] for key in ("maps", "boxes", "logits"))
+    return maps, boxes, Reading.of(system.space, softmax_blocks(system.space, logits))
 
 
 def _remarks(

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from fashionsearchnet.explain import layout
-from fashionsearchnet.explain.layout import Block, Page
+from fashionsearchnet.explain.layout import Block, Sheet
 from fashionsearchnet.explain.panels import CHECK_MARK, CROSS, MATCH, MISS
 
-_PAGE_WIDTH = 11.0  # inches to fill, as far as the sizes below allow
+_FULL_WIDTH = 11.0  # inches to fill, as far as the sizes below allow
 _MIN_SIDE, _MAX_SIDE, _GAP = 1.45, 2.3, 0.14
 _MIN_WIDTH = 6.0  # so that the legend has room
 _OWN, _TRUE = "white", "#ff5ce1"  # no heat is pink
-_SWATCH = (0.36, 0.2)
+_SWATCH, _LEGEND_HEIGHT = (0.36, 0.2), 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,9 +22,9 @@ class AttentionCell:
     """Where a system looks for one attribute in one image.
 
     Attributes:
-      picture: uint8 `[side, side, 3]`, RGB: the image as a padded square under the heat.
+      picture: uint8 `[side, side, 3]`, RGB: what the network sees of the image, under the heat.
       box: ymin, xmin, ymax, xmax in 0..1 of the square.
-      value: the value that the heat speaks for.
+      value: the value that the map belongs to.
       probability: of that value, in 0..1.
       is_right: whether it is the label; None without one.
       remarks: further lines.
@@ -69,29 +69,22 @@ def draw_attention_sheet(
       OSError: if the file cannot be written.
     """
     columns = len(attributes) + 1
-    side = float(np.clip(_PAGE_WIDTH / columns - _GAP, _MIN_SIDE, _MAX_SIDE))
+    side = float(np.clip(_FULL_WIDTH / columns - _GAP, _MIN_SIDE, _MAX_SIDE))
     width = max(_MIN_WIDTH, 2 * layout.MARGIN + columns * (side + _GAP) - _GAP)
-    inner = width - 2 * layout.MARGIN
     lefts = [layout.MARGIN + i * (side + _GAP) for i in range(columns)]
-    heading = layout.wrap(title, layout.TITLE, inner, 2)
     names = [layout.wrap(name, layout.HEADING, side, 2) for name in attributes]
+    names_height = max((name.height for name in names), default=0)
     texts = [[_cell_text(cell, side) for cell in row.cells] for row in rows]
     heights = [side + 0.24 + max(map(layout.height_of, line), default=0) for line in texts]
     has_truth = any(cell.true_box is not None for row in rows for cell in row.cells)
-    caption = layout.wrap(note, layout.CAPTION, inner, 8)
-    first = layout.MARGIN + heading.height + 0.1
-    names_height = max((name.height for name in names), default=0)
-    legend = first + names_height + sum(heights)
-    sheet = Page(width, legend + 0.3 + caption.height + layout.MARGIN)
-    sheet.text([heading], layout.MARGIN, layout.MARGIN)
-    top = first + names_height
+    sheet = Sheet(width, names_height + sum(heights) + _LEGEND_HEIGHT, title, note)
+    top = sheet.top + names_height
     for left, name in zip(lefts[1:], names, strict=True):
         sheet.text([name], left, top - name.height)
     for row, line, height in zip(rows, texts, heights, strict=True):
         _draw_row(sheet, row, line, lefts, top + 0.05, side)
         top += height
-    _draw_legend(sheet, legend, has_truth)
-    sheet.text([caption], layout.MARGIN, legend + 0.3)
+    _draw_legend(sheet, top, has_truth)
     sheet.save(path)
 
 
@@ -108,7 +101,7 @@ def _cell_text(cell: AttentionCell, width: float) -> list[Block]:
 
 
 def _draw_row(
-    sheet: Page,
+    sheet: Sheet,
     row: AttentionRow,
     texts: Sequence[list[Block]],
     lefts: Sequence[float],
@@ -127,7 +120,7 @@ def _draw_row(
         sheet.text(text, left, below)
 
 
-def _draw_legend(sheet: Page, top: float, has_truth: bool) -> None:
+def _draw_legend(sheet: Sheet, top: float, has_truth: bool) -> None:
     """Says what the boxes are."""
     entries = [(_OWN, False, "box of the system")]
     if has_truth:

@@ -1,4 +1,4 @@
-"""A page that is laid out in inches from its upper left corner, and text that fits into it."""
+"""A sheet that is laid out in inches from its upper left corner, and text that fits into it."""
 
 import bisect
 import dataclasses
@@ -12,8 +12,9 @@ import numpy as np
 from fashionsearchnet import files
 from fashionsearchnet.explain.overlays import enlarge, square_image
 
-MARGIN = 0.2  # inches around a page
+MARGIN = 0.2  # inches around a sheet
 _DPI = 110
+_BELOW_TITLE = 0.1
 _LINE_HEIGHT = 1.35  # of the font's size
 _SLACK = 0.97  # of a width: on the screen letters sit on whole pixels, which makes lines longer
 _ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
@@ -100,14 +101,36 @@ def height_of(blocks: Iterable[Block]) -> float:
     return sum(block.height for block in blocks)
 
 
-class Page:
-    """A picture in the making; all lengths are in inches from its upper left corner."""
+class Sheet:
+    """A picture in the making; all lengths are in inches from its upper left corner.
 
-    def __init__(self, width: float, height: float) -> None:
+    Attributes:
+      width: of the sheet.
+      height: of the sheet.
+      top: where its content starts, below the title.
+    """
+
+    def __init__(
+        self, width: float, content_height: float, title: str = "", note: str = ""
+    ) -> None:
+        """Writes the title above the content and the note below it.
+
+        Args:
+          width: of the sheet.
+          content_height: what the content takes between title and note.
+          title: one or two lines.
+          note: up to eight lines.
+        """
         from matplotlib.figure import Figure  # slow to import, and not needed by a service
 
-        self.width, self.height = width, height
-        self._figure: Any = Figure(figsize=(width, height), dpi=_DPI)
+        heading = wrap(title, TITLE, width - 2 * MARGIN, 2)
+        caption = wrap(note, CAPTION, width - 2 * MARGIN, 8)
+        self.top = MARGIN + heading.height + _BELOW_TITLE
+        bottom = self.top + content_height
+        self.width, self.height = width, bottom + caption.height + MARGIN
+        self._figure: Any = Figure(figsize=(self.width, self.height), dpi=_DPI)
+        self.text([heading], MARGIN, MARGIN)
+        self.text([caption], MARGIN, bottom)
 
     def text(self, blocks: Sequence[Block], left: float, top: float) -> float:
         """Writes blocks below each other; returns where the next would start."""
@@ -194,7 +217,7 @@ class Page:
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the page as a PNG file.
+        """Writes the sheet as a PNG file.
 
         Raises:
           OSError: if it cannot be written.

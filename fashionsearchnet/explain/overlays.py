@@ -1,29 +1,15 @@
-"""Heat maps and boxes on pictures."""
+"""Heat maps on pictures, and what a network sees of a picture."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class MapGeometry:
-    """Where the cells of a map lie on the square input of a network, in its pixels.
-
-    Attributes:
-      first_centre: centre of the first cell.
-      cell_stride: distance between the centres of neighbouring cells.
-      image_size: side of the input.
-    """
-
-    first_centre: float
-    cell_stride: float
-    image_size: int
+from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 
 
 def square_image(image: np.ndarray, fill: Sequence[float] = (255, 255, 255)) -> np.ndarray:
-    """Returns uint8 `[side, side, 3]`: the image in the middle of a square, as a network sees it.
+    """Returns uint8 `[side, side, 3]`: the image in the middle of a square.
 
     Args:
       image: uint8 `[height, width, 3]`.
@@ -36,6 +22,41 @@ def square_image(image: np.ndarray, fill: Sequence[float] = (255, 255, 255)) -> 
     top, left = (side - height) // 2, (side - width) // 2
     square[top : top + height, left : left + width] = image
     return square
+
+
+def as_seen(image: np.ndarray, image_input: ImageInput) -> np.ndarray:
+    """Returns uint8 `[side, side, 3]`: what a network sees of an image, in the image's own pixels.
+
+    Args:
+      image: uint8 `[height, width, 3]`.
+      image_input: what the network wants to see; its `fit` counts.
+    """
+    height, width = image.shape[:2]
+    if image_input.fit == "stretch":
+        side = max(height, width)
+        return cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+    if image_input.fit == "crop":
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        return image[top : top + side, left : left + side]
+    return square_image(image, image_input.mean)
+
+
+def seen_region(height: int, width: int, image_input: ImageInput) -> tuple[float, ...]:
+    """Returns where the network's input lies on an image that is padded to a square.
+
+    Returns:
+      ymin, xmin, ymax, xmax in 0..1 of the padded square.
+    """
+    longer, shorter = max(height, width), min(height, width)
+    if image_input.fit == "pad":
+        sides = (longer, longer)
+    elif image_input.fit == "crop":
+        sides = (shorter, shorter)
+    else:
+        sides = (height, width)
+    margins = [(1 - side / longer) / 2 for side in sides]
+    return margins[0], margins[1], 1 - margins[0], 1 - margins[1]
 
 
 def enlarge(image: np.ndarray, min_side: int = 256) -> np.ndarray:
@@ -86,21 +107,3 @@ def overlay_map(image: np.ndarray, heat: np.ndarray, strength: float = 0.6) -> n
     colour = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     opacity = strength * np.clip(heat, 0, 1)[..., None]
     return np.round((1 - opacity) * image + opacity * colour).astype(np.uint8)
-
-
-def draw_box(
-    image: np.ndarray, box: Sequence[float], color: tuple[int, int, int] = (255, 255, 255)
-) -> np.ndarray:
-    """Returns a copy with a frame at `box`: ymin, xmin, ymax, xmax in [0, 1] of the image."""
-    height, width = image.shape[:2]
-    thickness = max(1, round(max(height, width) / 100))
-    scale = np.array([height, width, height, width])
-    edge = np.round(np.clip(box, 0, 1) * scale).astype(int)
-    # A frame at the rim of the image would be half outside.
-    low = np.maximum(edge[:2], thickness)
-    high = np.minimum(edge[2:], np.array([height, width]) - 1 - thickness)
-    framed = np.ascontiguousarray(image.copy())
-    first, second = (int(low[1]), int(low[0])), (int(high[1]), int(high[0]))
-    cv2.rectangle(framed, first, second, (0, 0, 0), 2 * thickness + 1)
-    cv2.rectangle(framed, first, second, color, thickness)
-    return framed

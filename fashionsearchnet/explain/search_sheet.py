@@ -1,21 +1,29 @@
-"""One search: the query, the edit, the attention, and the results."""
+"""A sheet of one search: the query, what is read off it, the edit, the attention, the results."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Sequence
-from typing import Any
 
-from fashionsearchnet import files
-from fashionsearchnet.explain.overlays import enlarge, square_image
-from fashionsearchnet.explain.panels import CHECK_MARK, CROSS, EDIT, MATCH, MISS, Panel
+from fashionsearchnet.explain import layout
+from fashionsearchnet.explain.layout import Block, Font, Sheet
+from fashionsearchnet.explain.panels import (
+    EDIT,
+    GAP,
+    SIDE,
+    TITLE_HEIGHT,
+    Panel,
+    draw_panel,
+    panel_height,
+)
 
-_RESULTS_PER_ROW = 5
-_TITLE_LENGTH, _LINE_LENGTH, _VALUE_LENGTH = 22, 36, 46  # characters that fit
+_COLUMNS = 5  # at least
+_ATTRIBUTE_COLUMNS, _NAME_SHARE = 2, 0.36  # the names take a share of the width of these columns
+_ROW_GAP, _LINE_GAP = 0.2, 0.04
+_NAME, _WANTED = Font(9, color="0.4"), Font(9, color=EDIT, bold=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class SearchSheet:
+class SearchPicture:
     """What a sheet shows.
 
     Attributes:
@@ -24,7 +32,7 @@ class SearchSheet:
       attributes: for each attribute its name, what the query has, and the wanted value or ''.
       attention: the query again, with the attention of each edited attribute.
       results: nearest first.
-      note: how matches are judged, in one line.
+      note: how matches are judged.
     """
 
     title: str
@@ -35,96 +43,61 @@ class SearchSheet:
     note: str = ""
 
 
-def draw_search_sheet(sheet: SearchSheet, path: str | os.PathLike[str]) -> None:
-    """Writes a sheet as a PNG file."""
-    from matplotlib.figure import Figure  # slow to import, and needed here only
+def draw_search_sheet(picture: SearchPicture, path: str | os.PathLike[str]) -> None:
+    """Writes a sheet as a PNG file.
 
-    per_row = max(_RESULTS_PER_ROW, len(sheet.attention) + 3)
-    result_rows = math.ceil(len(sheet.results) / per_row)
-    most_lines = max((len(panel.lines) for panel in sheet.results), default=0)
-    top = max(2.3, 0.21 * len(sheet.attributes) + 0.4)  # inches
-    below = 2.3 + 0.155 * most_lines
-    height = top + below * result_rows + 0.7
-    figure = Figure(figsize=(2.1 * per_row, height), dpi=110)
-    grid = figure.add_gridspec(
-        1 + result_rows,
-        per_row,
-        height_ratios=[top, *([below] * result_rows)],
-        left=0.02,
-        right=0.98,
-        bottom=0.3 / height,
-        top=1 - 0.62 / height,
-        wspace=0.12,
-        hspace=0.04,
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    columns = max(_COLUMNS, 1 + _ATTRIBUTE_COLUMNS + len(picture.attention))
+    lines = [_attribute_line(*attribute) for attribute in picture.attributes]
+    rows = [picture.results[i : i + columns] for i in range(0, len(picture.results), columns)]
+    table = TITLE_HEIGHT + sum(_line_height(line) for line in lines)
+    first = max(table, *map(panel_height, (picture.query, *picture.attention)))
+    heights = [first, *(max(map(panel_height, row)) for row in rows)]
+    sheet = Sheet(
+        2 * layout.MARGIN + columns * (SIDE + GAP) - GAP,
+        sum(height + _ROW_GAP for height in heights),
+        picture.title,
+        picture.note,
     )
-    figure.suptitle(sheet.title, x=0.02, y=1 - 0.12 / height, ha="left", va="top", fontsize=14)
-    figure.text(0.02, 0.1 / height, sheet.note, fontsize=8, color="0.35")
-    _draw_panel(figure.add_subplot(grid[0, 0]), sheet.query)
-    _draw_attributes(figure.add_subplot(grid[0, 1:3]), sheet.attributes)
-    for column, panel in enumerate(sheet.attention, start=3):
-        _draw_panel(figure.add_subplot(grid[0, column]), panel)
-    for position, panel in enumerate(sheet.results):
-        row, column = divmod(position, per_row)
-        _draw_panel(figure.add_subplot(grid[1 + row, column]), panel)
-    with files.replace_file(path) as temporary:
-        figure.savefig(temporary)
+    _draw_panels(sheet, [picture.query], 0, sheet.top)
+    _draw_attributes(sheet, lines, sheet.top + TITLE_HEIGHT)
+    _draw_panels(sheet, picture.attention, 1 + _ATTRIBUTE_COLUMNS, sheet.top)
+    top = sheet.top
+    for row, height_above in zip(rows, heights, strict=False):
+        top += height_above + _ROW_GAP
+        _draw_panels(sheet, row, 0, top)
+    sheet.save(path)
 
 
-def _draw_panel(axes: Any, panel: Panel) -> None:
-    """Draws one picture with its frame, title and lines."""
-    axes.imshow(enlarge(square_image(panel.image)))
-    axes.set(xticks=[], yticks=[], anchor="N")
-    color = {True: MATCH, False: MISS, None: "0.6"}[panel.matches]
-    for spine in axes.spines.values():
-        spine.set(color=color, linewidth=0.8 if panel.matches is None else 3)
-    mark = {True: f"{CHECK_MARK} ", False: f"{CROSS} ", None: ""}[panel.matches]
-    axes.set_title(
-        mark + _shorten_inside(panel.title, _TITLE_LENGTH),
-        loc="left",
-        fontsize=9,
-        pad=4,
-        color="black" if panel.matches is None else color,
-    )
-    lines = "\n".join(_shorten(line, _LINE_LENGTH) for line in panel.lines)
-    axes.text(
-        0,
-        -0.03,
-        lines,
-        transform=axes.transAxes,
-        va="top",
-        fontsize=7.5,
-        color="0.25",
-        parse_math=False,
-        linespacing=1.25,
+def _draw_panels(sheet: Sheet, panels: Sequence[Panel], column: int, top: float) -> None:
+    """Draws panels beside each other from a column on."""
+    for position, panel in enumerate(panels, start=column):
+        draw_panel(sheet, panel, layout.MARGIN + position * (SIDE + GAP), top)
+
+
+def _attribute_line(name: str, has: str, wanted: str) -> tuple[Block, Block]:
+    """Returns an attribute's name, and what the query has or what is wanted instead."""
+    width = _ATTRIBUTE_COLUMNS * (SIDE + GAP) - GAP
+    text, font = has, layout.BODY
+    if wanted:
+        text, font = f"{has} \N{RIGHTWARDS ARROW} {wanted}", _WANTED
+    return (
+        layout.wrap(name, _NAME, _NAME_SHARE * width - GAP, 2),
+        layout.wrap(text, font, (1 - _NAME_SHARE) * width, 3),
     )
 
 
-def _draw_attributes(axes: Any, attributes: Sequence[tuple[str, str, str]]) -> None:
+def _line_height(line: tuple[Block, Block]) -> float:
+    return max(block.height for block in line) + _LINE_GAP
+
+
+def _draw_attributes(sheet: Sheet, lines: Sequence[tuple[Block, Block]], top: float) -> None:
     """Lists what the query has, and what is wanted instead."""
-    axes.set_axis_off()
-    for line, (name, value, wanted) in enumerate(attributes):
-        y = 1 - (line + 0.5) / max(len(attributes), 10)
-        style = {"transform": axes.transAxes, "va": "center", "fontsize": 9, "parse_math": False}
-        axes.text(0.04, y, _shorten(name, 20), color="0.4", **style)
-        if wanted:
-            text = f"{value} \N{RIGHTWARDS ARROW} {wanted}"
-            axes.text(
-                0.42, y, _shorten(text, _VALUE_LENGTH), color=EDIT, fontweight="bold", **style
-            )
-        else:
-            axes.text(0.42, y, _shorten(value, _VALUE_LENGTH), **style)
-
-
-def _shorten(text: str, length: int) -> str:
-    """Returns the text, cut at what fits beside a neighbour."""
-    if len(text) <= length:
-        return text
-    return text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _shorten_inside(text: str, length: int) -> str:
-    """Returns the text without its middle, since file names differ at their end."""
-    if len(text) <= length:
-        return text
-    head = length // 4
-    return text[:head] + "\N{HORIZONTAL ELLIPSIS}" + text[head + 1 - length :]
+    left = layout.MARGIN + SIDE + GAP
+    values = left + _NAME_SHARE * (_ATTRIBUTE_COLUMNS * (SIDE + GAP) - GAP)
+    for name, value in lines:
+        sheet.text([name], left, top)
+        sheet.text([value], values, top)
+        top += _line_height((name, value))

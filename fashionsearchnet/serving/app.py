@@ -13,33 +13,31 @@ import fashionsearchnet
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving import errors, gallery_routes, health_routes, query_routes
 from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.middleware import Observer
 from fashionsearchnet.serving.service import Service
-from fashionsearchnet.serving.settings import Settings
 
 PAGE = Path(__file__).parent / "page"
 _DESCRIPTION = """Image retrieval with attribute manipulation: "this shirt, but with a v-neck".
 
-Attributes and values are those of `GET /v1/attributes`. Every error is
-`{"error": {"code", "message"}}`; an answer of status 503 says in `Retry-After` when to try again,
-and every answer has an `X-Request-ID`, which the log of a failure has too."""
+`GET /v1/attributes` lists the attributes and values. Every error is
+`{"error": {"code", "message"}}`; status 503 comes with `Retry-After`, and every answer has an
+`X-Request-ID`, which stands in the log of a failure too."""
 
 
-def create_app(
-    model: ExportedModel, index: GalleryIndex, settings: Settings | None = None
-) -> FastAPI:
-    """Returns the app, which answers at once and is ready when the model has been run.
+def create_app(model: ExportedModel, index: GalleryIndex, limits: Limits | None = None) -> FastAPI:
+    """Returns the app. It answers at once, and is ready when the model has run once.
 
     Args:
       model: the export.
-      index: of this model's vectors. It is searched as it is now: a later state of its folder
-        needs a new start.
-      settings: the limits; by default those of `Settings`.
+      index: of this model's vectors. The service searches the state that is open now: after a
+        change of its folder, start the service again.
+      limits: of requests; by default those of `Limits`.
 
     Raises:
       ValueError: if the index holds vectors of another model or attribute space.
     """
-    service = Service(model, index, settings or Settings())
+    service = Service(model, index, limits or Limits())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -68,7 +66,7 @@ def create_app(
 
 
 def _offer_page(app: FastAPI) -> None:
-    """Adds the page and its files, which are part of the package."""
+    """Adds the page and its files."""
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:

@@ -10,14 +10,14 @@ from fashionsearchnet.attributes import AttributeSpace, check_manipulations
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the system reads in a batch of images.
+    """What the system reads off a batch of images.
 
     Attributes:
       probabilities: float32 `[B, C]`, one softmax per attribute's block of values.
       values: int32 `[B, A]`, the likeliest value of each attribute.
       maps: float32 `[B, A, h, w]`, where it looks; None for a system without attention.
-      boxes: float32 `[B, A, 4]` (ymin, xmin, ymax, xmax) in 0..1 of the image padded to a
-        square; None for a system without attention.
+      boxes: float32 `[B, A, 4]` (ymin, xmin, ymax, xmax) in 0..1 of the network's
+        input; None for a system without attention.
     """
 
     probabilities: np.ndarray
@@ -27,7 +27,7 @@ class Prediction:
 
 
 class ModelCalls:
-    """The signatures of `fashionsearchnet/signatures.py` as methods; a subclass runs them.
+    """The signatures of `fashionsearchnet/export/signatures.py` as methods; a subclass runs them.
 
     A model on a server also raises the errors of its connection.
 
@@ -38,7 +38,7 @@ class ModelCalls:
     space: AttributeSpace
 
     def encode_gallery(self, images: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of images as they are, and what is read in them.
+        """Returns the vectors of images as they are, and what the system reads off them.
 
         Args:
           images: encoded JPEG or PNG, at least one.
@@ -73,7 +73,7 @@ class ModelCalls:
         return outputs["embedding"], outputs["probabilities"]
 
     def predict(self, images: Sequence[bytes]) -> Prediction:
-        """Returns what is read in images (encoded JPEG or PNG, at least one), and where.
+        """Returns what the system reads off images (encoded JPEG or PNG, at least one), and where.
 
         Raises:
           ValueError: naming the first image that cannot be decoded.

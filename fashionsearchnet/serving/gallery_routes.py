@@ -1,54 +1,59 @@
-"""What there is: attributes, items and their images."""
+"""The routes of the gallery: attributes, items and their images."""
 
 import hashlib
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 
-from fashionsearchnet.serving import errors, responses
+from fashionsearchnet.serving import answers, errors
 from fashionsearchnet.serving.health_routes import TheService
-from fashionsearchnet.serving.images import content_type
-from fashionsearchnet.serving.queries import (
+from fashionsearchnet.serving.parameters import (
     ItemsParameters,
     check_count,
     parse_filters,
+    refused_names,
     value_names,
 )
 from fashionsearchnet.serving.readings import image_path
 
 router = APIRouter(prefix="/v1", tags=["gallery"])
-_IMAGE_SECONDS = 300  # that a browser may keep an image without asking; ids can be put anew
+_IMAGE_SECONDS = 300  # that a browser may keep an image: an id can get another one
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_TYPES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
+_TYPES = {  # by the first bytes
+    b"\xff\xd8": "image/jpeg",
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"RIFF": "image/webp",
+    b"BM": "image/bmp",
+}
 _IMAGE_ANSWERS: errors.Responses = {
     200: {
         "description": "The image as it is stored.",
-        "content": {name: _BINARY for name in _TYPES},
+        "content": {name: _BINARY for name in _TYPES.values()},
     },
     304: {"description": "The image that If-None-Match names is still the one."},
 }
 
 
 @router.get("/attributes", summary="Attributes, model and limits", responses=errors.declared())
-async def read_attributes(service: TheService) -> responses.Attributes:
+async def read_attributes(service: TheService) -> answers.Attributes:
     """Returns the attributes and values that edits and filters can name, and the limits."""
-    description, settings = service.model.description, service.settings
-    return responses.Attributes(
+    description, limits = service.model.description, service.limits
+    return answers.Attributes(
         attributes=[
-            responses.Attribute(name=name, values=values)
+            answers.Attribute(name=name, values=values)
             for name, values in service.model.space.to_dict().items()
         ],
         num_items=len(service.index),
-        model=responses.Model(
-            system=description["system"],
-            variant=description["variant"],
+        model=answers.Model(
+            system=description.system,
+            variant=description.variant,
             fingerprint=service.model.fingerprint,
-            image_size=service.model.image_size,
+            image_size=description.image_input.size,
         ),
-        limits=responses.Limits(
-            max_upload_bytes=settings.max_upload_bytes,
-            max_pixels=settings.max_pixels,
-            max_k=settings.max_k,
+        limits=answers.Limits(
+            max_upload_bytes=limits.max_upload_bytes,
+            max_pixels=limits.max_pixels,
+            max_k=limits.max_k,
         ),
     )
 
@@ -56,23 +61,24 @@ async def read_attributes(service: TheService) -> responses.Attributes:
 @router.get("/items", summary="One page of the gallery", responses=errors.declared(422))
 async def read_items(
     service: TheService, parameters: Annotated[ItemsParameters, Query()]
-) -> responses.Items:
+) -> answers.Items:
     """Returns items in the order in which they were put into the index."""
-    check_count("limit", parameters.limit, service.settings)
+    check_count("limit", parameters.limit, service.limits)
     space, index = service.model.space, service.index
-    allowed = parse_filters(space, parameters.filter)
+    with refused_names():
+        allowed = parse_filters(space, parameters.filter)
 
-    def read() -> responses.Items:
+    def read() -> answers.Items:
         ids, values = index.ids, index.values
         positions = index.matching(allowed)
         shown = positions[parameters.offset :][: parameters.limit]
         items = [
-            responses.Item(
+            answers.Item(
                 id=ids[p], image=image_path(ids[p]), attributes=value_names(space, values[p])
             )
             for p in shown
         ]
-        return responses.Items(
+        return answers.Items(
             items=items,
             total=len(positions),
             offset=parameters.offset,
@@ -100,4 +106,12 @@ async def read_image(
     headers = {"ETag": tag, "Cache-Control": f"public, max-age={_IMAGE_SECONDS}"}
     if if_none_match is not None and tag in if_none_match:
         return Response(status_code=304, headers=headers)
-    return Response(data, media_type=content_type(data), headers=headers)
+    return Response(data, media_type=_content_type(data), headers=headers)
+
+
+def _content_type(data: bytes) -> str:
+    """Returns the media type of an encoded image."""
+    for magic, name in _TYPES.items():
+        if data.startswith(magic):
+            return name
+    return "application/octet-stream"

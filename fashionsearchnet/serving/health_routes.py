@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from fashionsearchnet.serving import errors, metrics, responses
+from fashionsearchnet.serving import answers, errors, monitoring
 from fashionsearchnet.serving.service import Service
 
 router = APIRouter(tags=["operation"])
@@ -20,19 +20,19 @@ TheService = Annotated[Service, Depends(service_of)]
 
 
 @router.get("/healthz", summary="Whether the process answers", responses=errors.declared())
-async def healthz() -> responses.Status:
+async def healthz() -> answers.Status:
     """Says `ok` as long as the process answers at all."""
-    return responses.Status(status="ok")
+    return answers.Status(status="ok")
 
 
 @router.get("/readyz", summary="Whether requests are welcome", responses=errors.declared(503))
-async def readyz(service: TheService) -> responses.Status:
+async def readyz(service: TheService) -> answers.Status:
     """Says `ok` once the model has been run; send requests to this process from then on."""
     if service.failure:
         raise errors.ApiError(503, "broken", service.failure)
     if not service.warm.is_set():
         raise errors.ApiError(503, "starting", "the model is being warmed up. Try again shortly.")
-    return responses.Status(status="ok")
+    return answers.Status(status="ok")
 
 
 @router.get(
@@ -43,4 +43,4 @@ async def readyz(service: TheService) -> responses.Status:
 )
 async def read_metrics(service: TheService) -> Response:
     """Counts and times of requests, forward passes and index searches; lengths of the queues."""
-    return Response(service.metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
+    return Response(service.metrics.text(), headers={"Content-Type": monitoring.CONTENT_TYPE})

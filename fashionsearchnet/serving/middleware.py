@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fashionsearchnet.serving.errors import error_response
-from fashionsearchnet.serving.metrics import Metrics
+from fashionsearchnet.serving.monitoring import Metrics
 
 _LOG = logging.getLogger(__name__)
 _DRAIN_SECONDS = 1.0

@@ -1,12 +1,16 @@
-"""What needs the model: prediction, search and explanation."""
+"""The routes that need the model: prediction, search and explanation."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from fashionsearchnet.serving import errors, readings, responses, searches
+from fashionsearchnet.serving import answers, errors, readings, searches
 from fashionsearchnet.serving.health_routes import TheService
-from fashionsearchnet.serving.queries import ExplainParameters, SearchParameters, search_parameters
+from fashionsearchnet.serving.parameters import (
+    ExplainParameters,
+    SearchParameters,
+    search_parameters,
+)
 from fashionsearchnet.serving.service import Service
 from fashionsearchnet.serving.uploads import read_form, while_connected
 
@@ -44,24 +48,22 @@ _SEARCH_FORM = _form({"image": _IMAGE, **SearchParameters.model_json_schema()["p
     openapi_extra=_IMAGE_FORM,
     responses=_UPLOAD_ERRORS,
 )
-async def predict(request: Request, service: TheService) -> responses.Prediction:
+async def predict(request: Request, service: TheService) -> answers.Prediction:
     """Returns the value of every attribute, with the probability of each value."""
     async with service.admitted():
         image = await _uploaded(request, service)
         found = await while_connected(request, service.predict(image))
-    space = service.model.space
-    return responses.Prediction(
-        attributes=[
-            responses.LocatedReading(**dict(reading), box=readings.box_of(found.boxes, attribute))
-            for attribute, reading in enumerate(readings.readings(space, found.probabilities))
-        ]
-    )
+        model = service.model
+        attributes = await service.in_thread(
+            readings.located, model.space, model.description, image, found
+        )
+    return answers.Prediction(attributes=attributes)
 
 
 @router.get("/explain", summary="Where the model looks, for an item", responses=_ITEM_ERRORS)
 async def explain_item(
     request: Request, service: TheService, parameters: Annotated[ExplainParameters, Query()]
-) -> responses.Explanation:
+) -> answers.Explanation:
     """Returns for every attribute a box and a heat map to lay over the image of the item."""
     async with service.admitted():
         image = await service.image(parameters.item)
@@ -74,7 +76,7 @@ async def explain_item(
     openapi_extra=_IMAGE_FORM,
     responses=_UPLOAD_ERRORS,
 )
-async def explain_upload(request: Request, service: TheService) -> responses.Explanation:
+async def explain_upload(request: Request, service: TheService) -> answers.Explanation:
     """Returns for every attribute a box and a heat map to lay over the uploaded image."""
     async with service.admitted():
         image = await _uploaded(request, service)
@@ -84,7 +86,7 @@ async def explain_upload(request: Request, service: TheService) -> responses.Exp
 @router.get("/search", summary="Search with an item, edited", responses=_ITEM_ERRORS)
 async def search_by_item(
     request: Request, service: TheService, parameters: Annotated[SearchParameters, Query()]
-) -> responses.SearchAnswer:
+) -> answers.SearchAnswer:
     """Returns the items nearest to a gallery item with some attributes changed, without itself."""
     async with service.admitted():
         search = await searches.checked(service, parameters)
@@ -97,19 +99,19 @@ async def search_by_item(
     openapi_extra=_SEARCH_FORM,
     responses=_UPLOAD_ERRORS | errors.declared(404),
 )
-async def search_by_form(request: Request, service: TheService) -> responses.SearchAnswer:
+async def search_by_form(request: Request, service: TheService) -> answers.SearchAnswer:
     """Returns the items nearest to an image, or a gallery item, with some attributes changed."""
     async with service.admitted():
         known = tuple(SearchParameters.model_fields)
-        form = await read_form(request, known, service.settings)
+        form = await read_form(request, known, service.limits)
         parameters = search_parameters(dict(form.fields))
         search = await searches.checked(service, parameters, form.image)
         return await while_connected(request, searches.answer(service, search))
 
 
 async def _uploaded(request: Request, service: Service) -> bytes:
-    """Returns the image of a form that has nothing else, ready for the model."""
-    form = await read_form(request, (), service.settings)
+    """Returns the image of a form with no other field, ready for the model."""
+    form = await read_form(request, (), service.limits)
     if form.image is None:
         raise errors.ApiError(
             422, "missing_image", "send an image file as the form field 'image'; got none."
@@ -117,12 +119,10 @@ async def _uploaded(request: Request, service: Service) -> bytes:
     return await service.prepared(form.image)
 
 
-async def _explain(service: Service, image: bytes) -> responses.Explanation:
+async def _explain(service: Service, image: bytes) -> answers.Explanation:
     """Returns where the model looks in an image."""
-    model = service.model
-    found = await service.predict(image)
-    geometry = readings.map_geometry(model.geometry, model.image_size)
+    model, found = service.model, await service.predict(image)
     attributes = await service.in_thread(
-        readings.explained, model.space, found.probabilities, found.maps, found.boxes, geometry
+        readings.explained, model.space, model.description, image, found
     )
-    return responses.Explanation(attributes=attributes)
+    return answers.Explanation(attributes=attributes)

@@ -1,29 +1,33 @@
-"""A model's probabilities and maps, as the answers show them."""
+"""A model's probabilities, boxes and maps, as the answers show them."""
 
 import base64
-from collections.abc import Sequence
 from urllib.parse import quote
 
 import cv2
 import numpy as np
 
-from fashionsearchnet import explain
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.serving import responses
+from fashionsearchnet.explain.overlays import map_on_image, overlay_map, seen_region
+from fashionsearchnet.serving import answers
+from fashionsearchnet.serving.calls import Prediction
+from fashionsearchnet.serving.export_folder import ExportDescription
 
 OVERLAY_SIDE = 224  # pixels
 _STRENGTH = 0.6  # opacity of the hottest place
 _DIGITS = 6
+_WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+Region = tuple[float, ...]  # ymin, xmin, ymax, xmax in 0..1 of the image padded to a square
 
 
-def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[responses.Reading]:
-    """Returns what is read of each attribute in an image of probabilities float32 `[C]`."""
+def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[answers.Reading]:
+    """Returns what the model reads of each attribute, from probabilities float32 `[C]`."""
     found = []
     for attribute, name in enumerate(space.names):
         start = space.offsets[attribute]
         block = probabilities[start : start + space.num_values[attribute]]
         values = [
-            responses.ValueProbability(
+            answers.ValueProbability(
                 value=space.values[attribute][value],
                 probability=round(float(block[value]), _DIGITS),
             )
@@ -31,32 +35,43 @@ def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[responses
         ]
         best = values[0]
         found.append(
-            responses.Reading(
+            answers.Reading(
                 name=name, value=best.value, probability=best.probability, values=values
             )
         )
     return found
 
 
-def box_of(boxes: np.ndarray | None, attribute: int) -> responses.Box | None:
-    """Returns one of the boxes float32 `[A, 4]`."""
-    if boxes is None:
-        return None
-    ymin, xmin, ymax, xmax = (round(float(edge), _DIGITS) for edge in boxes[attribute])
-    return ymin, xmin, ymax, xmax
+def located(
+    space: AttributeSpace, model: ExportDescription, image: bytes, found: Prediction
+) -> list[answers.LocatedReading]:
+    """Returns what the model reads of each attribute in an image, with its box."""
+    region = _seen_region(model, image)
+    return [
+        answers.LocatedReading(**dict(reading), box=_box(found.boxes, attribute, region))
+        for attribute, reading in enumerate(readings(space, found.probabilities))
+    ]
 
 
-def overlay_url(activation: np.ndarray, geometry: explain.MapGeometry | None) -> str:
-    """Returns a map float `[h, w]` as the data: URL of a transparent PNG of OVERLAY_SIDE pixels."""
-    heat = explain.map_on_image(activation, OVERLAY_SIDE, geometry)
-    opacity = _STRENGTH * heat[..., None]
-    # On black an overlay is its colour times its opacity.
-    black = np.zeros((OVERLAY_SIDE, OVERLAY_SIDE, 3), np.uint8)
-    on_black = explain.overlay_map(black, heat, _STRENGTH).astype(np.float32)
-    colour = np.where(opacity > 0, on_black / np.maximum(opacity, 1 / 255), 0)
-    rgba = np.round(np.concatenate([colour, 255 * opacity], axis=-1)).clip(0, 255).astype(np.uint8)
-    png = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))[1].tobytes()
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def explained(
+    space: AttributeSpace, model: ExportDescription, image: bytes, found: Prediction
+) -> list[answers.Explained]:
+    """Returns what the model reads of each attribute and where, with an overlay for each map."""
+    region = _seen_region(model, image)
+    overlays: list[str | None] = [None] * space.num_attributes
+    if found.maps is not None:
+        heats = [map_on_image(one, OVERLAY_SIDE, model.geometry) for one in found.maps]
+        overlays = [_overlay_url(_placed(heat, region)) for heat in heats]
+    return [
+        answers.Explained(
+            name=reading.name,
+            value=reading.value,
+            probability=reading.probability,
+            box=_box(found.boxes, attribute, region),
+            overlay=overlays[attribute],
+        )
+        for attribute, reading in enumerate(readings(space, found.probabilities))
+    ]
 
 
 def image_path(item: str) -> str:
@@ -64,28 +79,47 @@ def image_path(item: str) -> str:
     return f"/v1/items/{quote(item, safe='')}/image"
 
 
-def map_geometry(geometry: dict[str, float] | None, image_size: int) -> explain.MapGeometry | None:
-    """Returns where the maps' cells lie, of an export's `geometry`; None where it does not say."""
-    if geometry is None:
+def _seen_region(model: ExportDescription, image: bytes) -> Region:
+    """Returns where the network's input lies on the padded square."""
+    if model.image_input.fit == "pad":
+        return _WHOLE
+    picture = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture is not None, "the model has read it"
+    return seen_region(*picture.shape[:2], model.image_input)
+
+
+def _box(boxes: np.ndarray | None, attribute: int, region: Region) -> answers.Box | None:
+    """Returns one of the boxes float32 `[A, 4]` of the network's input, on the padded square."""
+    if boxes is None:
         return None
-    return explain.MapGeometry(geometry["first_centre"], geometry["cell_stride"], image_size)
+    top, left, bottom, right = region
+    ymin, xmin, ymax, xmax = (float(edge) for edge in boxes[attribute])
+    height, width = bottom - top, right - left
+    edges = (top + ymin * height, left + xmin * width, top + ymax * height, left + xmax * width)
+    return tuple(round(edge, _DIGITS) for edge in edges)
 
 
-def explained(
-    space: AttributeSpace,
-    probabilities: np.ndarray,
-    maps: Sequence[np.ndarray] | None,
-    boxes: np.ndarray | None,
-    geometry: explain.MapGeometry | None,
-) -> list[responses.Explained]:
-    """Returns what is read of each attribute and where, with an overlay for each map."""
-    return [
-        responses.Explained(
-            name=reading.name,
-            value=reading.value,
-            probability=reading.probability,
-            box=box_of(boxes, attribute),
-            overlay=None if maps is None else overlay_url(maps[attribute], geometry),
-        )
-        for attribute, reading in enumerate(readings(space, probabilities))
-    ]
+def _placed(heat: np.ndarray, region: Region) -> np.ndarray:
+    """Returns the heat float32 `[side, side]` in its region of the square, nothing around it."""
+    if region == _WHOLE:
+        return heat
+    side = len(heat)
+    top, left, bottom, right = (round(edge * side) for edge in region)
+    placed = np.zeros_like(heat)
+    size = (max(1, right - left), max(1, bottom - top))
+    placed[top : top + size[1], left : left + size[0]] = cv2.resize(
+        heat, size, interpolation=cv2.INTER_AREA
+    )
+    return placed
+
+
+def _overlay_url(heat: np.ndarray) -> str:
+    """Returns heat float32 `[side, side]` in 0..1 as the data: URL of a transparent PNG."""
+    opacity = _STRENGTH * heat[..., None]
+    # On black an overlay is its colour times its opacity.
+    black = np.zeros((*heat.shape, 3), np.uint8)
+    on_black = overlay_map(black, heat, _STRENGTH).astype(np.float32)
+    colour = np.where(opacity > 0, on_black / np.maximum(opacity, 1 / 255), 0)
+    rgba = np.round(np.concatenate([colour, 255 * opacity], axis=-1)).clip(0, 255).astype(np.uint8)
+    png = cv2.imencode(".png", cv2.cvtColor(rgba, cv2.COLOR_RGBA2BGRA))[1].tobytes()
+    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -50,7 +50,7 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=round(service.settings.shutdown_seconds),
+        timeout_graceful_shutdown=round(service.limits.shutdown_seconds),
     )
     server = uvicorn.Server(config)
 

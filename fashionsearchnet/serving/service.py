@@ -15,13 +15,14 @@ from starlette.datastructures import UploadFile
 
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.search.judgement import Neighbours
 from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
 from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.exported import ExportedModel
-from fashionsearchnet.serving.images import prepare_image
-from fashionsearchnet.serving.metrics import Metrics
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.limits import Limits
+from fashionsearchnet.serving.monitoring import Metrics
+from fashionsearchnet.serving.uploads import prepare_image
 
 _LOG = logging.getLogger(__name__)
 _HELPER_THREADS = 4  # decode uploads, search the index, draw overlays
@@ -30,7 +31,7 @@ Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
-class Query:
+class EditedImage:
     """An encoded image and its manipulation int32 `[A]`."""
 
     image: bytes
@@ -45,15 +46,6 @@ class Encoded:
     probabilities: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Neighbours:
-    """What a search found, nearest first: ids, distances `[k]` and labels int32 `[k, A]`."""
-
-    ids: list[str]
-    distances: np.ndarray
-    values: np.ndarray
-
-
 class Service:
     """Answers on the event loop; all that computes or reads runs in threads.
 
@@ -62,20 +54,20 @@ class Service:
     Attributes:
       model: answers with its own attribute space.
       index: holds vectors of this model.
-      settings: the limits.
+      limits: of requests.
       metrics: of this service alone.
       warm: set when the warm-up has ended.
       failure: why the model cannot be run, or ''.
     """
 
-    def __init__(self, model: ExportedModel, index: GalleryIndex, settings: Settings) -> None:
+    def __init__(self, model: ExportedModel, index: GalleryIndex, limits: Limits) -> None:
         """Takes a model and an index of that model's vectors.
 
         Raises:
           ValueError: if the index holds vectors of another model or attribute space.
         """
         index.check_model(model.fingerprint, model.space)
-        self.model, self.index, self.settings = model, index, settings
+        self.model, self.index, self.limits = model, index, limits
         self.metrics = Metrics()
         self.warm = asyncio.Event()
         self.failure = ""
@@ -111,8 +103,8 @@ class Service:
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[None]:
         """Counts a request that needs the model; raises an ApiError if there are too many."""
-        if self._under_way >= self.settings.max_requests:
-            raise _busy(f"{self._under_way} requests are under way")
+        if self._under_way >= self.limits.max_requests:
+            raise _busy(f"The service is at its limit of {self.limits.max_requests} requests.")
         self._under_way += 1
         try:
             yield
@@ -129,7 +121,7 @@ class Service:
 
         def prepare() -> bytes:
             with upload.file as file:
-                return prepare_image(file.read(), self.settings.max_pixels)
+                return prepare_image(file.read(), self.limits.max_pixels)
 
         return await self.in_thread(prepare)
 
@@ -141,7 +133,7 @@ class Service:
             raise ApiError(
                 404,
                 "unknown_item",
-                f"the gallery has no item {item[:200]!r}; GET /v1/items lists them.",
+                f"the gallery has no item {item[:200]!r}. Its items are at /v1/items.",
             ) from error
 
     async def image(self, item: str) -> bytes:
@@ -159,7 +151,7 @@ class Service:
 
     async def encode(self, image: bytes, manipulation: np.ndarray) -> Encoded:
         """Returns the edited query's vector, from a pass shared with others."""
-        return await _submit(self._queries, Query(image, manipulation))
+        return await _submit(self._queries, EditedImage(image, manipulation))
 
     async def predict(self, image: bytes) -> Prediction:
         """Returns the prediction for one image, without the batch axis, from a shared pass."""
@@ -174,12 +166,12 @@ class Service:
             start = time.perf_counter()
             more = 0 if leave_out is None else 1
             (found,) = self.index.search(embedding[None], k + more, filters or None)
-            kept = [rank for rank, item in enumerate(found.ids) if item != leave_out][:k]
-            ids = [found.ids[rank] for rank in kept]
-            values = [self.index.get(item).values for item in ids]
-            shape = (len(ids), self.model.space.num_attributes)
+            labels = [self.index.get(item).values for item in found.ids]
+            shape = (len(labels), self.model.space.num_attributes)
+            labels_array = np.array(labels, np.int32).reshape(shape)
+            neighbours = Neighbours(tuple(found.ids), found.distances, labels_array)
             self.metrics.count_index_search(time.perf_counter() - start)
-            return Neighbours(ids, found.distances[kept], np.array(values, np.int32).reshape(shape))
+            return neighbours.first(k, leave_out)
 
         try:
             return await self.in_thread(search)
@@ -199,14 +191,14 @@ class Service:
         batcher = Batcher(
             timed,
             self._model_thread,
-            max_batch_size=self.settings.max_batch_size,
-            max_wait_ms=self.settings.max_wait_ms,
-            max_queue=self.settings.max_queue,
+            max_batch_size=self.limits.max_batch_size,
+            max_wait_ms=self.limits.max_wait_ms,
+            max_queue=self.limits.max_queue,
         )
         self.metrics.watch_queue(name, batcher.__len__)
         return batcher
 
-    def _run_queries(self, queries: Sequence[Query]) -> list[Encoded]:
+    def _run_queries(self, queries: Sequence[EditedImage]) -> list[Encoded]:
         manipulations = np.stack([query.manipulation for query in queries])
         outputs = self.model.encode_query([query.image for query in queries], manipulations)
         return [Encoded(*rows) for rows in zip(*outputs, strict=True)]
@@ -224,12 +216,12 @@ class Service:
         ]
 
     def _run_all(self) -> None:
-        """Runs what requests will run, so that the first of them does not pay for it."""
-        side = self.model.image_size
+        """Runs each signature once, so that the first request does not wait for that."""
+        side = self.model.description.image_input.size
         grey = cv2.imencode(".png", np.full((side, side, 3), 127, np.uint8))[1].tobytes()
         keep = np.full(self.model.space.num_attributes, KEEP, np.int32)
-        for batch_size in {1, self.settings.max_batch_size}:
-            self._run_queries([Query(grey, keep)] * batch_size)
+        for batch_size in {1, self.limits.max_batch_size}:
+            self._run_queries([EditedImage(grey, keep)] * batch_size)
             self._run_predictions([grey] * batch_size)
 
 
@@ -237,10 +229,10 @@ async def _submit(batcher: Batcher[object, Result], item: object) -> Result:
     try:
         return await batcher.submit(item)
     except QueueFull as error:
-        raise _busy(f"{len(batcher)} images wait for the model") from error
+        raise _busy(f"The queue is at its limit of {len(batcher)} images.") from error
     except QueueClosed as error:
         raise ApiError(503, "stopping", "the service is stopping. Try again shortly.") from error
 
 
 def _busy(reason: str) -> ApiError:
-    return ApiError(503, "too_many_requests", f"{reason}, as many as may. Try again in a second.")
+    return ApiError(503, "too_many_requests", f"{reason} Try again in a second.")

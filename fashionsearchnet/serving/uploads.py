@@ -1,4 +1,4 @@
-"""The body of a request: read under limits, and watched for a client that goes away."""
+"""Uploads: the body of a request, read under limits, and the image in it, checked."""
 
 import asyncio
 import dataclasses
@@ -12,12 +12,21 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from fashionsearchnet.checks import suggestion
+from fashionsearchnet.data.image_files import ImageLimits, ImageProblem, normalize_image
 from fashionsearchnet.serving.errors import ApiError
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.limits import Limits
 
 _MAX_FIELDS = 1000
 _MAX_FIELD_BYTES = 10_000
 _FORM_OVERHEAD = 100_000  # bytes that the text fields and the form's own lines may take
+
+# Status and code for each kind of ImageProblem; any other kind is a damaged image.
+_REFUSALS = {
+    "not an image": (415, "unsupported_image"),
+    "too large": (413, "image_too_large"),
+    "too small": (422, "image_too_small"),
+    "empty file": (422, "empty_image"),
+}
 
 Result = TypeVar("Result")
 
@@ -35,7 +44,7 @@ class Form:
     fields: Mapping[str, list[str]]
 
 
-async def read_form(request: Request, known: tuple[str, ...], settings: Settings) -> Form:
+async def read_form(request: Request, known: tuple[str, ...], limits: Limits) -> Form:
     """Returns the multipart form of a request, with its field `image` and the `known` ones.
 
     Raises:
@@ -50,9 +59,9 @@ async def read_form(request: Request, known: tuple[str, ...], settings: Settings
             f"the body must be multipart/form-data; got {content_type[:100]!r}. Send the file as "
             "the form field 'image'.",
         )
-    limited = Request(request.scope, _limited(request, settings.max_upload_bytes))
+    limited = Request(request.scope, _limited(request, limits.max_upload_bytes))
     try:
-        async with asyncio.timeout(settings.upload_seconds):
+        async with asyncio.timeout(limits.upload_seconds):
             form = await limited.form(
                 max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
             )
@@ -60,8 +69,7 @@ async def read_form(request: Request, known: tuple[str, ...], settings: Settings
         raise ApiError(
             408,
             "upload_too_slow",
-            f"the body must arrive within {settings.upload_seconds:g} seconds. Send a smaller "
-            "image.",
+            f"the body must arrive within {limits.upload_seconds:g} seconds. Send a smaller image.",
         ) from error
     except ClientDisconnect as error:
         raise _gone() from error
@@ -70,15 +78,39 @@ async def read_form(request: Request, known: tuple[str, ...], settings: Settings
             400, "malformed_form", f"the form cannot be read: {error.detail.rstrip('.')}."
         ) from error
     sorted_form = _sorted_fields(form, known)
-    if sorted_form.image and (sorted_form.image.size or 0) > settings.max_upload_bytes:
-        raise _too_large(settings.max_upload_bytes)
+    if sorted_form.image and (sorted_form.image.size or 0) > limits.max_upload_bytes:
+        raise _too_large(limits.max_upload_bytes)
     return sorted_form
+
+
+def prepare_image(data: bytes, max_pixels: int) -> bytes:
+    """Returns a JPEG or PNG of at most 512 pixels a side that decodes without error.
+
+    Catalogue images get the same preparation: upright, on white, 8-bit RGB.
+
+    Args:
+      data: JPEG, PNG, WebP or BMP.
+      max_pixels: an image with more is refused by its header, before it is decoded.
+
+    Raises:
+      ApiError: if it is no image, damaged, or of an absurd size.
+    """
+    try:
+        return normalize_image(data, ImageLimits(max_pixels=max_pixels))[0]
+    except ImageProblem as problem:
+        status, code = _REFUSALS.get(problem.kind, (422, "damaged_image"))
+        raise ApiError(
+            status,
+            code,
+            f"the image cannot be used: {problem}. Send one whole JPEG, PNG, WebP or BMP file of "
+            f"16 x 16 to {max_pixels:,} pixels.",
+        ) from problem
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Returns the result of `work`, which is cancelled when the client goes away.
 
-    The body must have been read, or be one that nobody reads.
+    Read the body before, unless nobody reads it.
     """
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_disconnected(request.receive))
@@ -123,8 +155,8 @@ def _too_large(max_bytes: int) -> ApiError:
     return ApiError(
         413,
         "upload_too_large",
-        f"an upload may have {max_bytes:,} bytes; this one has more. Send a smaller image: more "
-        "than 512 pixels a side are not looked at.",
+        f"an upload may have {max_bytes:,} bytes; this one has more. Send a smaller image: the "
+        "service shrinks images to 512 pixels a side.",
     )
 
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -15,9 +14,11 @@ import uvicorn
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.calls import Prediction
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.export_folder import ExportDescription
+from fashionsearchnet.serving.limits import Limits
 
 MARKUP = "<img src=x onerror=alert(1)>"
 SPACE = AttributeSpace.from_dict(
@@ -72,10 +73,9 @@ class FakeModel:
     space = SPACE
     fingerprint = "0123456789abcdef"
     dim = SPACE.total_values
-    image_size = _SIDE
-    channel_means = (127.0, 127.0, 127.0)
-    geometry = None
-    description: ClassVar = {"system": "fake", "variant": "plain"}
+    description = ExportDescription(
+        "fake", "plain", fingerprint, dim, ImageInput(_SIDE), geometry=None
+    )
 
     def encode_query(self, images, manipulations):
         values = self._read(images)
@@ -131,8 +131,8 @@ def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
 def running_service(directory: Path) -> Iterator[str]:
     """Yields the address of the service, which runs in a thread."""
     model = FakeModel()
-    settings = Settings(max_upload_bytes=200_000)
-    app = create_app(model, make_index(directory, model), settings)  # type: ignore[arg-type]
+    limits = Limits(max_upload_bytes=200_000)
+    app = create_app(model, make_index(directory, model), limits)  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

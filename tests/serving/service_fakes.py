@@ -17,9 +17,11 @@ from fakes import SPACE
 
 from fashionsearchnet.index.gallery_index import Found
 from fashionsearchnet.index.items import Item
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.calls import Prediction
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.export_folder import ExportDescription
+from fashionsearchnet.serving.limits import Limits
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 ODD_IDS = ("../../etc/passwd", "<script>alert(1)</script>", "a/b c?d=e&f#\u00fc", "/image")
@@ -53,12 +55,12 @@ class FakeModel:
     space = SPACE
     fingerprint = "0123456789abcdef"
     dim = 3
-    image_size = 32
-    channel_means = (127.0, 127.0, 127.0)
-    geometry = None
 
-    def __init__(self, has_attention: bool = True) -> None:
-        self.description = {"system": "fake", "variant": "plain"}
+    def __init__(self, has_attention: bool = True, fit: str = "pad") -> None:
+        image_input = ImageInput(32, fit=fit)
+        self.description = ExportDescription(
+            "fake", "plain", self.fingerprint, self.dim, image_input, None
+        )
         self.calls: list[tuple[str, int]] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -167,7 +169,7 @@ async def running(
     The client's attribute `app` is the app. The calls of the warm-up are not in `model.calls`.
     """
     model = model or FakeModel()
-    app = create_app(model, index or FakeIndex(), Settings(**settings))  # type: ignore[arg-type]
+    app = create_app(model, index or FakeIndex(), Limits(**settings))  # type: ignore[arg-type]
     transport = httpx.ASGITransport(app)
     async with app.router.lifespan_context(app):
         await asyncio.wait_for(app.state.service.warm.wait(), 20)

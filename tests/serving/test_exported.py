@@ -7,7 +7,9 @@ import tensorflow as tf
 from exported import export_tiny
 from fakes import SPACE
 
-from fashionsearchnet.serving.exported import ExportedModel, find_version
+from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
+from fashionsearchnet.serving.export_folder import find_version
+from fashionsearchnet.serving.exported import ExportedModel
 
 EDITS = np.array([[-1, -1, -1], [2, 1, 3]], np.int32)
 
@@ -36,11 +38,20 @@ def copy(folder, tmp_path):
 def test_what_is_known_of_the_model(model, folder):
     assert model.directory == folder
     assert model.space == SPACE
-    assert (model.dim, model.image_size) == (5, 40)
-    assert model.channel_means == (127.5, 127.5, 127.5)
-    assert model.geometry == {"first_centre": 11.5, "cell_stride": 8.0}
-    assert len(model.fingerprint) == 16
-    assert model.description["variant"] == "full"
+    assert (model.dim, len(model.fingerprint)) == (5, 16)
+    described = model.description
+    assert (described.system, described.variant) == ("fashionsearchnet_v2", "full")
+    assert described.image_input == ImageInput(40, mean=(127.5, 127.5, 127.5))
+    assert described.geometry == MapGeometry(11.5, 8.0, 40)
+
+
+def test_an_export_of_version_0_1_opens(copy, model):
+    path = copy / "assets/export.json"
+    content = json.loads(path.read_text())
+    del content["image_input"]
+    content |= {"image_size": 40, "channel_means": [127.5, 127.5, 127.5]}
+    path.write_text(json.dumps(content))
+    assert ExportedModel(copy).description == model.description
 
 
 def test_vectors_and_predictions(model, images):
@@ -102,7 +113,7 @@ def test_wrong_folders(tmp_path, copy):
     with pytest.raises(FileNotFoundError, match=r"holds no export: neither .* tools/export.py"):
         ExportedModel(tmp_path)
     (copy / "assets/export.json").unlink()
-    with pytest.raises(FileNotFoundError, match="the description of an export of this library"):
+    with pytest.raises(FileNotFoundError, match="the description of an export"):
         ExportedModel(copy)
 
 

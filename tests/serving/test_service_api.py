@@ -10,7 +10,7 @@ from fakes import SPACE
 from fastapi.testclient import TestClient
 from service_fakes import BLUE, GREEN, ODD_IDS, FakeIndex, FakeModel, picture
 
-from fashionsearchnet import explain
+from fashionsearchnet.explain.overlays import map_on_image, overlay_map
 from fashionsearchnet.serving.app import create_app
 
 
@@ -188,7 +188,7 @@ def test_an_overlay_laid_over_an_image_is_the_picture_of_explain(client):
     shown = alpha * overlay[..., :3] + (1 - alpha) * image
     activation = np.zeros((4, 4))
     activation[1, 2] = 1
-    expected = explain.overlay_map(image, explain.map_on_image(activation, 224))
+    expected = overlay_map(image, map_on_image(activation, 224))
     np.testing.assert_allclose(shown, expected, atol=2.5)
     assert overlay[200, 20, 3] == 0
 

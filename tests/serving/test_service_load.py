@@ -127,7 +127,7 @@ def test_too_many_requests_are_refused_before_their_bodies_are_read():
             assert (await first).status_code == 200
             assert (await client.post("/v1/predict", files=files())).status_code == 200
         assert refused.status_code == 503
-        assert "1 requests are under way" in refused.json()["error"]["message"]
+        assert "at its limit of 1 requests. Try again" in refused.json()["error"]["message"]
 
     asyncio.run(main())
 

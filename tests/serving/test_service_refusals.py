@@ -10,12 +10,12 @@ from fastapi.testclient import TestClient
 from service_fakes import FakeIndex, FakeModel, picture, png_bomb
 
 from fashionsearchnet.serving.app import create_app
-from fashionsearchnet.serving.settings import Settings
+from fashionsearchnet.serving.limits import Limits
 
 GIF = b"GIF89a\x20\x00\x20\x00\x80\x00\x00" + bytes(100)
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 JPEG = cv2.imencode(".jpg", NOISE)[1].tobytes()
-LIMITS = Settings(max_upload_bytes=50_000, max_k=50)
+LIMITS = Limits(max_upload_bytes=50_000, max_k=50)
 MULTIPART = "multipart/form-data; boundary=x"
 
 
@@ -249,7 +249,7 @@ def test_an_index_of_another_model_is_refused():
 @pytest.mark.parametrize("name", ["max_k", "max_queue", "max_batch_size", "max_upload_bytes"])
 def test_limits_that_nothing_could_keep(name):
     with pytest.raises(ValueError, match=f"{name} must be at least 1; got 0"):
-        Settings(**{name: 0})
+        Limits(**{name: 0})
 
 
 def test_after_all_that_it_still_answers(client):

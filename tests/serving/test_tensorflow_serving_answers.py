@@ -25,6 +25,14 @@ from fashionsearchnet.serving.tensorflow_serving.transport import ServingError
 
 PROTOCOLS = ["grpc", "rest"]
 DIM = 3
+DESCRIPTION = {
+    "system": "fake",
+    "variant": None,
+    "fingerprint": "ab",
+    "dim": DIM,
+    "image_input": {"size": 32},
+    "geometry": None,
+}
 WAKE = threading.Event()  # ends the wait for the image b"slow"
 
 
@@ -116,14 +124,14 @@ def test_a_json_file_is_enough_and_the_newest_version_answers(server, protocol):
     client = server.client(protocol)
     assert client.space == SPACE
     assert (client.version, client.dim) == (8, DIM)
-    assert (client.fingerprint, client.description, client.image_size) == ("", {}, None)
+    assert (client.fingerprint, client.description) == ("", None)
     assert client.directory == server.space_path.parent
 
 
 def test_export_json_beside_it_is_read(server, protocol):
-    files.write_json(server.space_path.with_name("export.json"), {"fingerprint": "ab", "dim": 3})
+    files.write_json(server.space_path.with_name("export.json"), DESCRIPTION)
     assert server.client(protocol).fingerprint == "ab"
-    files.write_json(server.space_path.with_name("export.json"), {"fingerprint": "ab", "dim": 4})
+    files.write_json(server.space_path.with_name("export.json"), DESCRIPTION | {"dim": 4})
     with pytest.raises(ValueError, match=r"'embedding' is DT_FLOAT \[-1, 3\].*be DT_FLOAT \[-1, 4"):
         server.client(protocol)
 
@@ -291,7 +299,7 @@ def test_the_version_is_that_of_the_export(server, protocol, tmp_path):
     (export / "7").mkdir(parents=True)
     (export / "7" / "saved_model.pb").touch()
     SPACE.save(export / "7" / "assets" / "attribute_space.json")
-    files.write_json(export / "7" / "assets" / "export.json", {"fingerprint": "ab"})
+    files.write_json(export / "7" / "assets" / "export.json", DESCRIPTION)
     client = server.client(protocol, export=export)
     assert (client.version, client.directory) == (7, export / "7")
     server.service.labels["dress"] = {"canary": 8}

@@ -3,15 +3,14 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.serving.calls import ModelCalls
-from fashionsearchnet.serving.exported import find_version
+from fashionsearchnet.serving.export_folder import ExportDescription, find_version
 from fashionsearchnet.serving.tensorflow_serving.contract import (
     check_images,
     check_signatures,
@@ -36,18 +35,17 @@ _DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32}
 class ServedModel(ModelCalls):
     """One version of a served model. Its methods may be called from several threads.
 
-    The version is settled when the client is made, and every request asks for that version: a
-    newer one that the server loads meanwhile has other vectors, which an index of this one's must
-    not be searched with. When the server unloads the version, requests say so.
+    The client asks for one version only, the one that it finds when it starts. A newer version has
+    other vectors, and an index of this version must not be searched with them. When the server
+    unloads the version, requests say so.
 
     Attributes:
       directory: folder of the export's version, or of the JSON file.
-      description: what export.json says; empty if there is none beside the JSON file.
+      description: what export.json says, which TensorFlow Serving does not tell; None without that
+        file.
       space: the attributes.
-      fingerprint: sixteen hex digits, from export.json: TensorFlow Serving does not tell what a
-        model's assets say. '' if there is no export.json.
+      fingerprint: sixteen hex digits, from export.json; '' without that file.
       dim: the length of an embedding.
-      image_size, channel_means, geometry: as in ExportedModel; None if there is no export.json.
       version: the version number that answers.
     """
 
@@ -68,7 +66,7 @@ class ServedModel(ModelCalls):
 
         Args:
           target: `host:port` of the server; for "rest" a URL (`https://...`) as well.
-          export: the export that the server serves (DIR, of which the newest version is meant, or
+          export: the export that the server serves (DIR, whose newest version counts, or
             DIR/<version>), or a copy of its assets/attribute_space.json, best with export.json
             beside it.
           name: of the model, in models.config or --model_name of the server.
@@ -119,15 +117,10 @@ class ServedModel(ModelCalls):
             version = int(self.directory.name) if self.directory.name.isdecimal() else None
             self.space = AttributeSpace.load(assets / "attribute_space.json")
         path = assets / "export.json"
-        cure = "Give the folder of an export written by tools/export.py."
-        self.description: dict[str, Any] = {}
+        self.description: ExportDescription | None = None
         if export.suffix != ".json" or path.is_file():
-            self.description = files.read_json(path, "the description of an export", cure)
-        self.fingerprint: str = self.description.get("fingerprint", "")
-        self.image_size: int | None = self.description.get("image_size")
-        means = self.description.get("channel_means")
-        self.channel_means = None if means is None else tuple(float(mean) for mean in means)
-        self.geometry: dict[str, float] | None = self.description.get("geometry")
+            self.description = ExportDescription.read(path)
+        self.fingerprint = "" if self.description is None else self.description.fingerprint
         return version
 
     def _check(self, metadata: Metadata, exported_version: int | None) -> int:
@@ -138,7 +131,8 @@ class ServedModel(ModelCalls):
                 f"{what} is version {metadata.version}, but the export given is version "
                 f"{exported_version}: give {self.directory.parent / str(metadata.version)}."
             )
-        return check_signatures(metadata.signatures, self.space, self.description.get("dim"), what)
+        dim = None if self.description is None else self.description.dim
+        return check_signatures(metadata.signatures, self.space, dim, what)
 
     def _call(
         self, signature: str, images: Sequence[bytes], **others: np.ndarray
@@ -219,7 +213,7 @@ class ServedModel(ModelCalls):
             return f"its versions are {listed}. Try again when it is AVAILABLE."
         return (
             f"its versions are {listed}. Give the export of one that is AVAILABLE; an index of "
-            "another version's vectors must be built anew."
+            "another version's vectors must be built again."
         )
 
 

@@ -1,16 +1,15 @@
-"""What a request asks for: edits and filters in words, turned into numbers and checked."""
+"""The parameters of a request, and the checks of them."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
-from fashionsearchnet.attributes import KEEP, MISSING, AttributeSpace
+from fashionsearchnet.attributes import MISSING, AttributeSpace, NameProblem, parse_pair
 from fashionsearchnet.serving.errors import ApiError, describe
-from fashionsearchnet.serving.settings import Settings
-
-_LONGEST_PAIR = 500  # characters of attribute=value
+from fashionsearchnet.serving.limits import Limits
 
 ItemId = Annotated[
     str | None, Field(description="Id of a gallery item.", examples=["train-000123"])
@@ -58,7 +57,7 @@ def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:
     """Returns the parameters in the text fields of a form.
 
     Raises:
-      ApiError: for a k that is no number or below 1, and for a field given twice that may not be.
+      ApiError: for a k that is no number or below 1, and for a repeated field `item` or `k`.
     """
     for name in ("item", "k"):
         if len(fields.get(name, ())) > 1:
@@ -70,42 +69,32 @@ def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:
         raise ApiError(422, "invalid_parameter", describe(error.errors())) from error
 
 
-def check_count(name: str, count: int, settings: Settings) -> None:
-    """Raises an ApiError if more results are asked for than the service gives."""
-    if count > settings.max_k:
+def check_count(name: str, count: int, limits: Limits) -> None:
+    """Raises an ApiError if a request wants more than `max_k` results."""
+    if count > limits.max_k:
         raise ApiError(
-            422, "invalid_parameter", f"{name} may be at most {settings.max_k}; got {count}."
+            422, "invalid_parameter", f"{name} may be at most {limits.max_k}; got {count}."
         )
 
 
-def parse_edits(space: AttributeSpace, edits: Sequence[str]) -> np.ndarray:
-    """Returns the manipulation int32 `[A]` of edits such as `neckline=v-neck`.
-
-    Raises:
-      ApiError: for an unknown attribute or value, with suggestions, or two edits of one attribute.
-    """
-    manipulation = np.full(space.num_attributes, KEEP, np.int32)
-    for edit in edits:
-        attribute, value = _parse_pair(space, "set", edit)
-        if manipulation[attribute] != KEEP:
-            raise ApiError(
-                422,
-                "duplicate_edit",
-                f"attribute {space.names[attribute]!r} is set twice; give it one value.",
-            )
-        manipulation[attribute] = value
-    return manipulation
+@contextlib.contextmanager
+def refused_names() -> Iterator[None]:
+    """Turns a name that the attribute space does not have into an ApiError with its kind."""
+    try:
+        yield
+    except NameProblem as problem:
+        raise ApiError(422, problem.kind, str(problem)) from problem
 
 
 def parse_filters(space: AttributeSpace, filters: Sequence[str]) -> dict[str, list[str]]:
     """Returns for each filtered attribute the values allowed.
 
     Raises:
-      ApiError: for an unknown attribute or value, with suggestions.
+      NameProblem: for a text that is no attribute=value, or an unknown attribute or value.
     """
     allowed: dict[str, list[str]] = {}
     for text in filters:
-        attribute, value = _parse_pair(space, "filter", text)
+        attribute, value = parse_pair(space, text, "filter")
         values = allowed.setdefault(space.names[attribute], [])
         if space.values[attribute][value] not in values:
             values.append(space.values[attribute][value])
@@ -118,23 +107,3 @@ def value_names(space: AttributeSpace, values: np.ndarray) -> dict[str, str | No
         name: None if value == MISSING else space.values[attribute][value]
         for attribute, (name, value) in enumerate(zip(space.names, values, strict=True))
     }
-
-
-def _parse_pair(space: AttributeSpace, parameter: str, text: str) -> tuple[int, int]:
-    """Returns the indices of the attribute and the value of `attribute=value`."""
-    name, equals, value = (part.strip() for part in text[:_LONGEST_PAIR].partition("="))
-    if not equals or len(text) > _LONGEST_PAIR:
-        raise ApiError(
-            422,
-            "malformed_pair",
-            f"{parameter} must read attribute=value, such as {space.names[0]}="
-            f"{space.values[0][0]}; got {text[:100]!r}.",
-        )
-    try:
-        attribute = space.attribute_index(name)
-    except ValueError as error:
-        raise ApiError(422, "unknown_attribute", str(error)) from error
-    try:
-        return attribute, space.value_index(name, value)
-    except ValueError as error:
-        raise ApiError(422, "unknown_value", str(error)) from error

@@ -8,7 +8,7 @@ _LOWEST = {"max_wait_ms": 0.0, "upload_seconds": 0.1}  # of the others it is 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Limits:
     """What one request may ask for, and how many may ask at a time.
 
     Attributes:

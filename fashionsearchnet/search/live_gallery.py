@@ -1,0 +1,121 @@
+"""Searches of a split of a data set with a trained system, of one query or many at once."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import KEEP, softmax_blocks
+from fashionsearchnet.checks import check_range
+from fashionsearchnet.data import preprocess
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.search.judgement import Neighbours, Query, Reading, SearchResult, judge
+from fashionsearchnet.search.queries import stored_images
+from fashionsearchnet.systems.features import (
+    FeatureArrays,
+    edited_embedding,
+    extract_features,
+    gallery_embeddings,
+)
+from fashionsearchnet.systems.system import System
+
+
+class LiveGallery:
+    """A split whose images went through a system once, ready to be searched.
+
+    Attributes:
+      system: answers the task "manipulation".
+      dataset: holds the gallery.
+      split: the gallery's split.
+      ids: the ids of its images.
+      labels: int32 `[gallery, A]`, their labels.
+    """
+
+    def __init__(
+        self, system: System, dataset: Dataset, split: str = "gallery", batch_size: int = 64
+    ) -> None:
+        """Extracts the features of the split, `batch_size` images at a time.
+
+        Raises:
+          ValueError: if the system does not answer the task, or the attributes differ.
+        """
+        system.check_answers("manipulation")
+        system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
+        self.system, self.dataset, self.split = system, dataset, split
+        self.ids, self.labels = dataset.image_ids(split), dataset.labels(split)
+        self._features = extract_features(system, dataset, split, batch_size)
+
+    def search(
+        self,
+        queries: Sequence[Query],
+        manipulations: np.ndarray,
+        k: int = 10,
+        hit_rule: str = "identical",
+    ) -> list[SearchResult]:
+        """Returns the k gallery images nearest to each edited query, judged.
+
+        Where the data set's queries are gallery images too, no query is its own result.
+
+        Args:
+          queries: N images, at least one.
+          manipulations: int32 `[N, A]`, the wanted values, -1 to keep.
+          k: results of each, at least 1.
+          hit_rule: one of `attributes.HIT_RULES`, for queries with labels.
+        """
+        check_range("k", k, 1)
+        features, readings = read_images(self.system, queries)
+        hides_query = self.dataset.queries_in_gallery
+        nearest = self._nearest(features, manipulations, k + hides_query)
+        results = []
+        for query, manipulation, reading, (distances, positions) in zip(
+            queries, manipulations, readings, nearest, strict=True
+        ):
+            ids = tuple(self.ids[position] for position in positions)
+            neighbours = Neighbours(ids, distances, self.labels[positions])
+            neighbours = neighbours.first(k, query.name if hides_query else None)
+            results.append(judge(query, manipulation, reading, neighbours, hit_rule))
+        return results
+
+    def images(self, ids: Collection[str]) -> dict[str, bytes]:
+        """Returns the encoded images of these ids."""
+        positions = [position for position, name in enumerate(self.ids) if name in ids]
+        stored = stored_images(self.dataset, self.split, positions)
+        return {self.ids[p]: data for p, data in zip(positions, stored, strict=True)}
+
+    def _nearest(
+        self, features: FeatureArrays, manipulations: np.ndarray, k: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Returns distances and positions `[k]` of the nearest images of each query."""
+        rows = np.arange(len(manipulations))
+        embed = edited_embedding(self.system.query_embedding, features)
+        embeddings = embed(rows, manipulations)
+        edited: list[tuple[int, ...]] = [()] * len(rows)
+        if self.system.gallery_depends_on_edit:
+            edited = [tuple(np.flatnonzero(row != KEEP).tolist()) for row in manipulations]
+        nearest: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for attributes in dict.fromkeys(edited):  # the gallery is embedded once for each
+            members = [row for row in rows if edited[row] == attributes]
+            index = ExactIndex(gallery_embeddings(self.system, self._features, attributes))
+            found = zip(*index.search(embeddings[members], k), strict=True)
+            nearest |= dict(zip(members, found, strict=True))
+        return [nearest[row] for row in rows]
+
+
+def model_input(system: System, image: bytes) -> tf.Tensor:
+    """Returns an encoded image as a batch of one, float32 `[1, size, size, 3]`."""
+    return preprocess.load_image(tf.constant(image), system.image_input)[None]
+
+
+def read_images(
+    system: System, queries: Sequence[Query]
+) -> tuple[FeatureArrays, list[Reading | None]]:
+    """Returns `system.image_features` of N images, each `[N, ...]`, and what it reads off each."""
+    images = tf.concat([model_input(system, query.image) for query in queries], axis=0)
+    features = system.image_features(images)
+    logits = system.attribute_logits(features)
+    readings: list[Reading | None] = [None] * len(queries)
+    if logits is not None:
+        probabilities = softmax_blocks(system.space, np.asarray(logits))
+        readings = [Reading.of(system.space, row) for row in probabilities]
+    return {key: np.asarray(value) for key, value in features.items()}, readings

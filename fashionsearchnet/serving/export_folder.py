@@ -1,0 +1,88 @@
+"""The folder of an export: its versions, and what it says of its model (no TensorFlow)."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from fashionsearchnet import files
+from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
+
+CURE = "Write one by tools/export.py, or correct the path."
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportDescription:
+    """What export.json says.
+
+    Attributes:
+      system: the key of the system.
+      variant: of the system, if it has variants.
+      fingerprint: sixteen hex digits; vectors of equal fingerprints can be compared.
+      dim: the length of an embedding.
+      image_input: what the network wants to see.
+      geometry: where the maps' cells lie; None for a system without attention.
+    """
+
+    system: str
+    variant: str | None
+    fingerprint: str
+    dim: int
+    image_input: ImageInput
+    geometry: MapGeometry | None
+
+    @classmethod
+    def read(cls, path: Path) -> "ExportDescription":
+        """Reads an export.json, also one of version 0.1.
+
+        Raises:
+          FileNotFoundError: if there is none.
+          ValueError: if it lacks an entry.
+        """
+        content: dict[str, Any] = files.read_json(path, "the description of an export", CURE)
+        try:
+            image_input = _image_input(content)
+            geometry = content["geometry"]
+            return cls(
+                system=content["system"],
+                variant=content["variant"],
+                fingerprint=content["fingerprint"],
+                dim=content["dim"],
+                image_input=image_input,
+                geometry=geometry and MapGeometry(**geometry, image_size=image_input.size),
+            )
+        except KeyError as error:
+            raise ValueError(f"{path} lacks the entry {error}. {CURE}") from error
+        except TypeError as error:
+            raise ValueError(f"{path} is not the description of an export ({error}). {CURE}") from (
+                error
+            )
+
+
+def find_version(directory: str | os.PathLike[str]) -> Path:
+    """Returns the folder of the newest version of an export, or `directory` if it is a version.
+
+    Raises:
+      FileNotFoundError: if there is none.
+    """
+    directory = Path(directory).expanduser()
+    if (directory / "saved_model.pb").is_file():
+        return directory
+    versions = {
+        int(path.parent.name): path.parent
+        for path in directory.glob("*/saved_model.pb")
+        if path.parent.name.isdecimal()
+    }
+    if not versions:
+        raise FileNotFoundError(
+            f"{directory} holds no export: neither a saved_model.pb nor a numbered version with "
+            f"one. {CURE}"
+        )
+    return versions[max(versions)]
+
+
+def _image_input(content: dict[str, Any]) -> ImageInput:
+    """Returns the entry `image_input`; version 0.1 wrote two entries instead, and padded."""
+    if "image_input" not in content and "image_size" in content:
+        return ImageInput(content["image_size"], mean=tuple(content["channel_means"]))
+    return ImageInput.of(content["image_input"])
