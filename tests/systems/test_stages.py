@@ -13,6 +13,7 @@ from vector_gan import GanStage, VectorGan
 
 from fashionsearchnet import systems, training
 from fashionsearchnet.attributes import one_hot_blocks
+from fashionsearchnet.networks.losses import region_triplet_loss
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.stages import ClassificationStage, ManipulationStage
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
@@ -256,6 +257,30 @@ def test_normalised_triplets_see_no_lengths(variant, angles_only):
         variable.assign(3.0 * variable)
     after = stage.loss(batch, seed)[1]["l_t"]
     assert (abs(after - before) < 1e-5) == angles_only
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.8])
+def test_triplets_fade_with_missing_labels_unless_their_mean_is_of_the_valid_ones(missing):
+    stage = representations(normalization="none", dropout_rate=0.0)
+    stage.dataset = FakeDataset(missing=missing)
+    batch, seed = next(iter(stage.examples(0, None))), tf.constant([1, 2])
+    faithful = stage.loss(batch, seed)[1]
+    _, valid = region_triplet_loss(tf.zeros([BATCH, 3, 1]), batch["attributes"], seed)
+    assert float(faithful["valid_triplets"]) == pytest.approx(np.mean(valid))
+    stage.triplet_mean = "valid"
+    by_valid = stage.loss(batch, seed)[1]
+    for key in ("triplet_loss_mean", "valid_triplets"):
+        assert by_valid[key] == faithful[key]
+    assert float(by_valid["l_t"]) == pytest.approx(3 * float(faithful["triplet_loss_mean"]))
+    fading = float(faithful["l_t"] / by_valid["l_t"])
+    assert fading == pytest.approx(float(faithful["valid_triplets"]))
+    assert fading == 1.0 if missing == 0.0 else 0.0 < fading < 0.6
+
+
+def test_an_unknown_triplet_mean_is_refused():
+    model = build_model("full")
+    with pytest.raises(ValueError, match="triplet_mean must be one of batch, valid"):
+        RepresentationStage(model, FakeDataset(), BATCH, triplet_mean="all")
 
 
 @pytest.mark.parametrize("variant", ["full_edit_weights", "full_normalized"])

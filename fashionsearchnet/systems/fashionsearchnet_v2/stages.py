@@ -24,6 +24,10 @@ RANKING_LOSSES = {
     "triplet": "one positive against one negative (Eq. 8)",
     "softmax": "the positive against all images of the batch",
 }
+TRIPLET_MEANS = {
+    "batch": "the sum of all losses over the images of the batch",
+    "valid": "the mean over the triplets that exist, times the number of attributes",
+}
 
 
 @dataclasses.dataclass
@@ -58,12 +62,19 @@ class RepresentationStage(LocalizationStage):
       classification_weight: lambda_C, of the attention's classifier.
       triplet_weight: lambda_T, of the triplets of regions.
       representation_classification_weight: lambda_TC, of the classifiers on fc10.
+      triplet_mean: how the losses of the triplets become L_T; a key of TRIPLET_MEANS. Both are the
+        same where every image has a triplet for every attribute. Where labels are sparse, few
+        triplets exist: then L_T fades by 'batch', as [Ak21] Eq. 6 has it, and not by 'valid'.
     """
 
     classification_weight: float = 1.0
     triplet_weight: float = 1.5
     representation_classification_weight: float = 1.0
+    triplet_mean: str = "batch"
     name: str = "representations"
+
+    def __post_init__(self) -> None:
+        check_choice("triplet_mean", self.triplet_mean, TRIPLET_MEANS)
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of the network up to fc10."""
@@ -83,22 +94,38 @@ class RepresentationStage(LocalizationStage):
         )
         logged = {"accuracy": accuracy, "l_c": attention_loss, "l_tc": head_loss}
         if self.model.variant.ranking:
-            # Triplets are drawn from the whole batch, whatever the number of replicas.
-            compared = features["embedding"]
-            if self.model.variant.normalized_triplets:
-                compared = equal_length(compared)
-            triplets, valid = region_triplet_loss(gather(compared), gather(labels), seed)
-            share = self.global_batch_size * num_replicas()
-            logged["l_t"] = tf.reduce_sum(triplets) / share
-            # Per valid triplet: 0.5 by chance, 0 at best.
-            num_valid = tf.reduce_sum(tf.cast(valid, tf.float32))
-            logged["triplet_loss_mean"] = (
-                tf.reduce_sum(triplets) / tf.maximum(num_valid, 1.0) / num_replicas()
-            )
-            loss += self.triplet_weight * logged["l_t"]
+            triplet_loss, numbers = self._triplet_loss(features["embedding"], labels, seed)
+            logged |= numbers
+            loss += self.triplet_weight * triplet_loss
         if "boxes" in features:
             logged["box_area"] = _mean_area(features["boxes"], located["conv5"]) / num_replicas()
         return loss, logged
+
+    def _triplet_loss(
+        self, compared: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's shares of L_T and of what is logged of it.
+
+        Triplets are drawn from the whole batch, whatever the number of replicas.
+
+        Args:
+          compared: float `[batch, A, dim]`, fc10 of this replica's images.
+          labels: int32 `[batch, A]`, -1 for missing.
+          seed: of the step, int32 `[2]`.
+        """
+        if self.model.variant.normalized_triplets:
+            compared = equal_length(compared)
+        losses, valid = region_triplet_loss(gather(compared), gather(labels), seed)
+        total, replicas = tf.reduce_sum(losses), num_replicas()
+        valid = tf.cast(valid, tf.float32)
+        # Per valid triplet: 0.5 by chance, 0 at best.
+        mean = total / tf.maximum(tf.reduce_sum(valid), 1.0) / replicas
+        if self.triplet_mean == "batch":
+            loss = total / (self.global_batch_size * replicas)
+        else:
+            loss = mean * labels.shape[1]
+        share_valid = tf.reduce_mean(valid) / replicas
+        return loss, {"l_t": loss, "triplet_loss_mean": mean, "valid_triplets": share_valid}
 
 
 def _mean_area(boxes: tf.Tensor, conv5: tf.Tensor) -> tf.Tensor:
