@@ -11,9 +11,9 @@ from fashionsearchnet.data.garments.scene import Scene
 _TILE_SIZE = 32  # pixels of one repeat
 
 
-def cloth_grain(angle: float, repeat: float) -> np.ndarray:
-    """Returns the map `[2, 3]` from a pattern's tile to garment units."""
-    return similarity(angle, repeat / _TILE_SIZE, 0.0, 0.0)
+def cloth_grain(angle: float, scene: Scene) -> np.ndarray:
+    """Returns the map `[2, 3]` from the tile of a scene's pattern to garment units."""
+    return similarity(angle, cloth_repeat(scene) / _TILE_SIZE, *scene.phase)
 
 
 def cloth_repeat(scene: Scene) -> float:

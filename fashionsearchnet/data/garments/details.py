@@ -19,24 +19,25 @@ _WHOLE_FRONT = ("shirt", "jacket", "coat")  # other tops are fastened a hand's l
 
 @dataclasses.dataclass(frozen=True)
 class Palette:
-    """Colours that follow from the cloth's."""
+    """The colours of a garment's parts."""
 
     ground: Colour
-    trim: Colour  # bands and plackets: tells from the ground, and from the pattern by being plain
+    trim: Colour  # bands and plackets, without the pattern
     seam: Colour
-    inside: Colour  # what is seen through an opening
+    inside: Colour  # seen through an opening
     contrast: Colour  # buttons, cords, stitches
 
     @classmethod
-    def of(cls, ground: Colour) -> "Palette":
-        """Returns the palette of a cloth."""
+    def of(cls, scene: Scene) -> "Palette":
+        """Returns the palette of a scene's garment."""
+        ground = scene.colour
         dark = luminance(ground) < 120.0
         return cls(
             ground=ground,
-            trim=mix(ground, _WHITE, 0.2) if dark else shade(ground, 0.84),
+            trim=scene.trim or (mix(ground, _WHITE, 0.2) if dark else shade(ground, 0.84)),
             seam=mix(ground, _WHITE, 0.33) if luminance(ground) < 60.0 else shade(ground, 0.62),
             inside=shade(ground, 0.45) if luminance(ground) > 60.0 else shade(ground, 0.3),
-            contrast=_WHITE if dark else _BLACK,
+            contrast=scene.contrast or (_WHITE if dark else _BLACK),
         )
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from fashionsearchnet.data.garments.canvas import Canvas, blend, shade, similarity
-from fashionsearchnet.data.garments.cloth import cloth_grain, cloth_repeat, cloth_tile, knit
+from fashionsearchnet.data.garments.cloth import cloth_grain, cloth_tile, knit
 from fashionsearchnet.data.garments.clutter import draw_background, draw_clutter
 from fashionsearchnet.data.garments.details import (
     Palette,
@@ -43,11 +43,11 @@ def draw(scene: Scene, size: int) -> tuple[np.ndarray, np.ndarray]:
     ground = pixels.copy()
     boxes = _draw_garment(canvas, garment, scene)
     _light(canvas, ground, garment, scene, rng)
-    # Nothing lies where a detail is or might be, or "covered" would come to mean "none".
+    # Nothing lies where a detail is or might be: "covered" must not come to mean "none".
     front = np.array([(-0.4, -0.1), (0.4, -0.1), (0.4, 1.0), (-0.4, 1.0)])
     taken = [canvas.box(front), *(box for box in boxes if box[0] >= 0.0)]
     draw_clutter(pixels, rng, taken, int(rng.integers(0, 3)))
-    return _photograph(pixels, size, rng), boxes
+    return _photograph(pixels, scene, size, rng), boxes
 
 
 def _pose(scene: Scene, garment: Cut, canvas_size: int) -> np.ndarray:
@@ -74,18 +74,17 @@ def _draw_shadow(canvas: Canvas, garment: Cut) -> None:
 
 def _draw_garment(canvas: Canvas, garment: Cut, scene: Scene) -> np.ndarray:
     """Draws cloth, seams and details; returns the true boxes, float32 `[num_attributes, 4]`."""
-    palette = Palette.of(scene.colour)
+    palette = Palette.of(scene)
     tile = cloth_tile(scene)
-    repeat = cloth_repeat(scene)
     boxes = np.tile(_NOWHERE, (SPACE.num_attributes, 1))
     if garment.hood is not None:
-        canvas.cover(garment.hood, tile, cloth_grain(0.0, repeat))
+        canvas.cover(garment.hood, tile, cloth_grain(0.0, scene))
         canvas.stroke(garment.hood, palette.seam, 0.014, closed=True)
     for sleeve in garment.sleeves:
-        canvas.cover(sleeve.outline, tile, cloth_grain(sleeve.angle, repeat))
+        canvas.cover(sleeve.outline, tile, cloth_grain(sleeve.angle, scene))
         canvas.stroke(sleeve.outline, palette.seam, 0.014, closed=True)
         _draw_cuff(canvas, sleeve.cuff, scene, palette)
-    canvas.cover(garment.body, tile, cloth_grain(0.0, repeat))
+    canvas.cover(garment.body, tile, cloth_grain(0.0, scene))
     canvas.stroke(garment.body, palette.seam, 0.014, closed=True)
     _draw_make(canvas, garment, scene, palette)
     parts = {
@@ -263,9 +262,12 @@ def _fold_lines(garment: Cut, scene: Scene, rng: np.random.Generator) -> list[np
     return lines
 
 
-def _photograph(pixels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+def _photograph(
+    pixels: np.ndarray, scene: Scene, size: int, rng: np.random.Generator
+) -> np.ndarray:
     """Returns the picture as a camera takes it, uint8 `[size, size, 3]`: shrunk, soft, noisy."""
     picture = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA)
+    picture = cv2.transform(picture, np.diag(scene.exposure))
     blur = rng.uniform(0.0, 0.6)
     if blur > 0.3:
         picture = cv2.GaussianBlur(picture, (3, 3), blur)

@@ -1,7 +1,7 @@
-"""What a picture of `garments` shows: attribute values, colours, pose, light and clutter.
+"""The content of a picture of `garments`: attribute values, colours, pose, light and clutter.
 
-Combinations are skewed as in a shop: few kinds, colours and cuts make most of the stock, what goes
-together depends on the category, and rare combinations are rare. A scene is a function of
+Combinations are skewed as in a shop: few kinds, colours and cuts make up most of the stock, the
+category decides which values go together, and rare combinations are rare. A scene is a function of
 (seed, index) alone, so any image can be drawn again by itself, in any order.
 """
 
@@ -110,7 +110,7 @@ _AFFINITIES = (
     (("pattern", "floral"), ("fastening", "zip"), 0.5),
 )
 
-_COLOURS = {  # RGB, 0 to 255
+COLOURS = {  # RGB, 0 to 255
     "black": (36, 35, 40),
     "white": (240, 239, 235),
     "grey": (128, 130, 134),
@@ -164,6 +164,10 @@ class Scene:
     light: tuple[float, float]  # brightening towards the right and towards the top
     background: tuple[float, ...]  # RGB
     noise_seed: tuple[int, ...]  # for the fine things: folds, texture, clutter, camera noise
+    phase: tuple[float, float] = (0.0, 0.0)  # where the pattern begins, x and y
+    trim: tuple[float, ...] | None = None  # RGB of bands and plackets; None: a shade of the ground
+    contrast: tuple[float, ...] | None = None  # RGB of buttons and cords; None: black or white
+    exposure: tuple[float, ...] = (1.0, 1.0, 1.0)  # factors on red, green and blue
 
     def value(self, attribute: str) -> str:
         """Returns the name of an attribute's value, or '-' where it does not apply."""
@@ -175,7 +179,7 @@ def sample_scene(seed: int, index: int, layout: Layout = FRAMED) -> Scene:
     """Returns scene number `index` of the world `seed`; both at least 0."""
     rng = np.random.default_rng((seed, index))
     values = sample_values(rng)
-    colour = _jitter(_COLOURS[SPACE.values[1][values[1]]], rng)
+    colour = jitter(COLOURS[SPACE.values[1][values[1]]], rng)
     sleeve_arms = rng.uniform(16.0, 34.0) + rng.uniform(-4.0, 4.0, 2)
     return Scene(
         values=values,
@@ -184,16 +188,16 @@ def sample_scene(seed: int, index: int, layout: Layout = FRAMED) -> Scene:
         period=rng.uniform(0.85, 1.25),
         angle=float(np.clip(rng.normal(0.0, 6.0), -12.0, 12.0)),
         scale=rng.uniform(layout.least_scale, 1.0),
-        shift=(_shift(layout, rng), _shift(layout, rng)),
+        shift=(sample_shift(layout, rng), sample_shift(layout, rng)),
         stretch=(rng.uniform(0.93, 1.08), rng.uniform(0.93, 1.07)),
         arms=(float(sleeve_arms[0]), float(sleeve_arms[1])),
         light=(rng.uniform(-0.14, 0.14), rng.uniform(-0.04, 0.14)),
-        background=_background(colour, rng),
+        background=sample_background(colour, rng),
         noise_seed=(seed, index, 1),
     )
 
 
-def _shift(layout: Layout, rng: np.random.Generator) -> float:
+def sample_shift(layout: Layout, rng: np.random.Generator) -> float:
     """Returns a position in the room that is left, 0 to 1."""
     return 0.5 + layout.spread * (rng.uniform() - 0.5)
 
@@ -243,7 +247,7 @@ def _weights(attribute: str, text: str | None) -> np.ndarray | None:
 
 @functools.cache
 def _affinities_on(attribute: int) -> list[tuple[tuple[int, int], float, int]]:
-    """Returns ((given attribute, its value), factor, value) of what bears on an attribute."""
+    """Returns ((given attribute, its value), factor, value) of the affinities on an attribute."""
     found = []
     for (given, given_value), (name, value), factor in _AFFINITIES:
         if SPACE.attribute_index(name) == attribute:
@@ -259,8 +263,8 @@ def _draw(weights: np.ndarray, rng: np.random.Generator) -> int:
     return min(int(drawn), len(weights) - 1)
 
 
-def _jitter(colour: tuple[int, ...], rng: np.random.Generator) -> tuple[float, ...]:
-    """Returns another shade of a colour: dyes and lights differ, names do not."""
+def jitter(colour: tuple[int, ...], rng: np.random.Generator) -> tuple[float, ...]:
+    """Returns another shade of a colour, as dyes and lights differ."""
     grey = sum(colour) / 3.0
     saturation, brightness = rng.uniform(0.84, 1.1), rng.uniform(0.88, 1.06)
     tint = rng.uniform(-6.0, 6.0, 3)
@@ -280,7 +284,7 @@ def _accent(colour: tuple[float, ...], rng: np.random.Generator) -> tuple[float,
     return light[choice]
 
 
-def _background(colour: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:
+def sample_background(colour: tuple[float, ...], rng: np.random.Generator) -> tuple[float, ...]:
     """Returns a muted colour that does not swallow the garment."""
     while True:
         grey = rng.uniform(150.0, 238.0) if rng.uniform() < 0.8 else rng.uniform(60.0, 150.0)

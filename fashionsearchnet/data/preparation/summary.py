@@ -121,8 +121,8 @@ def to_text(content: Mapping[str, Any]) -> str:
         lines += _attribute_lines(name, attribute)
     if content["contradictions"]:
         lines.append(
-            f"{len(content['contradictions']):,} labels are missing because records of one image "
-            "contradict each other"
+            "labels missing because records of one image contradict each other: "
+            f"{len(content['contradictions']):,}"
         )
     if content["splits"]["train"] < content["kept"] / 2:
         lines.append("note: less than half of the images are left to train on")

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 
 import cv2
 import numpy as np
@@ -39,7 +40,7 @@ def test_a_built_set_reads_back_in_order_with_equal_labels(data_dir):
     index = 0
     for split in SIZES:
         for example in tfds.as_numpy(stored.as_dataset(split=split)):
-            drawn = garments.draw_example(SMALLEST, index)
+            drawn = SMALLEST.draw_example(index)
             assert example["image_id"].decode() == drawn["image_id"] == f"garments-{index:06d}"
             np.testing.assert_array_equal(example["attributes"], drawn["attributes"])
             np.testing.assert_array_equal(example["boxes"], drawn["boxes"])
@@ -62,20 +63,20 @@ def test_the_attribute_space_and_the_seed_travel_with_the_set(data_dir):
 
 def test_a_set_that_exists_is_not_drawn_again(data_dir, monkeypatch):
     garments.prepare(data_dir, "smallest")
-    monkeypatch.setattr(garments, "draw_example", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(garments, "draw", lambda *_: pytest.fail("drawn again"))
     garments.prepare(data_dir, "smallest")
 
 
 def test_an_interrupted_build_leaves_no_half_set(tmp_path, monkeypatch):
-    draw_example = garments.draw_example
+    draw = garments.draw
 
-    def stop_at_the_eighth(config, index):
-        if index == 7:
+    def stop_at_the_eighth(scene, size):
+        if scene.noise_seed[1] == 7:
             raise KeyboardInterrupt
-        return draw_example(config, index)
+        return draw(scene, size)
 
     with monkeypatch.context() as patch:
-        patch.setattr(garments, "draw_example", stop_at_the_eighth)
+        patch.setattr(garments, "draw", stop_at_the_eighth)
         with pytest.raises(KeyboardInterrupt):
             garments.prepare(tmp_path, "smallest")
     assert not list(tmp_path.rglob("*.tfrecord*"))
@@ -98,15 +99,33 @@ def test_an_unknown_configuration_lists_those_that_exist(tmp_path):
 def test_configurations_differ_in_their_seeds_and_large_allows_the_papers_protocol(monkeypatch):
     monkeypatch.undo()
     configs = {config.name: config for config in garments.Garments.BUILDER_CONFIGS}
-    assert list(configs) == ["tiny", "small", "large", "large_framed"]
-    assert len({config.seed for config in configs.values()}) == 3
+    instances = ["instances", "instances_tiny"]
+    assert list(configs) == ["tiny", "small", "large", "large_framed", *instances]
+    assert len({config.seed for config in configs.values()}) == 5
     # Two that differ in one thing show what it is for.
     framed = dataclasses.replace(configs["large_framed"], layout=configs["large"].layout)
-    pictures = [
-        garments.draw_example(config, 7)["image"].read() for config in (framed, configs["large"])
-    ]
+    pictures = [config.draw_example(7)["image"].read() for config in (framed, configs["large"])]
     assert pictures[0] == pictures[1]
     large = configs["large"].split_sizes()
     assert large == {"train": 20000, "validation": 2000, "gallery": 18000, "query": 2000}
     assert configs["large"].layout != configs["small"].layout
     assert all(dataclasses.asdict(c)["image_size"] >= 64 for c in configs.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("tiny", "067539e3a161e0d9"),
+        ("small", "2f79068e7b6b0dc6"),
+        ("large", "bc6a5b42c88955d4"),
+        ("large_framed", "e662a639b38a24f5"),
+    ],
+)
+def test_the_pictures_of_a_version_never_change(monkeypatch, name, digest):
+    monkeypatch.undo()
+    (config,) = [known for known in garments.Garments.BUILDER_CONFIGS if known.name == name]
+    assert garments.Garments.VERSION == "1.1.0"
+    # Labels and boxes stand for all: JPEG bytes depend on the build of OpenCV.
+    examples = [config.draw_example(index) for index in (0, 19, 611)]
+    content = b"".join(e["attributes"].tobytes() + e["boxes"].tobytes() for e in examples)
+    assert hashlib.sha256(content).hexdigest()[:16] == digest

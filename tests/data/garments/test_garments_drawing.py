@@ -5,7 +5,7 @@ import pytest
 
 from fashionsearchnet.data.garments.drawing import draw
 from fashionsearchnet.data.garments.scene import (
-    _COLOURS,
+    COLOURS,
     FRAMED,
     SCATTERED,
     SPACE,
@@ -156,14 +156,14 @@ def test_longer_sleeves_reach_further_down():
 
 def test_the_colour_can_be_seen():
     """The median of a plain torso is nearest to the named colour for nearly all scenes."""
-    names = list(_COLOURS)
-    palette = np.array([_COLOURS[name] for name in names], np.float64)
+    names = list(COLOURS)
+    palette = np.array([COLOURS[name] for name in names], np.float64)
     palette_hue = palette - palette.mean(axis=1, keepdims=True)
     right = []
     for name in names:
         for index in range(6):
             base = sample_scene(2, index)
-            colour = np.array(_COLOURS[name]) * (0.9 + 0.03 * (index % 5))
+            colour = np.array(COLOURS[name]) * (0.9 + 0.03 * (index % 5))
             scene = scene_of(
                 index, {"colour": name}, colour=tuple(colour), background=base.background
             )

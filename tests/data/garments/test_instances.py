@@ -1,0 +1,118 @@
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from fashionsearchnet.data.garments import builder as garments
+from fashionsearchnet.data.garments.instances import sample_view
+from fashionsearchnet.data.pipeline import open_dataset
+
+SMALLEST = garments.InstancesConfig(
+    name="smallest",
+    image_size=32,
+    num_train=3,
+    num_validation=2,
+    num_query=4,
+    num_distractors=2,
+    seed=1,
+)
+SHARED = ("values", "colour", "accent", "period", "phase", "stretch", "trim", "contrast")
+VARIED = ("angle", "scale", "shift", "arms", "light", "background", "exposure", "noise_seed")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    tfds.disable_progress_bar()
+    folder = tmp_path_factory.mktemp("data")
+    builder = garments.Garments(data_dir=str(folder), config=SMALLEST)
+    builder.download_and_prepare(file_format="tfrecord")
+    return open_dataset(folder, "garments/smallest")
+
+
+@pytest.mark.parametrize("garment", range(5))
+def test_views_share_the_garment_and_differ_in_all_else(garment):
+    views = [sample_view(5, garment, view) for view in range(4)]
+    for one, other in itertools.combinations(views, 2):
+        for name in SHARED:
+            np.testing.assert_equal(getattr(one, name), getattr(other, name))
+        for name in VARIED:
+            assert getattr(one, name) != getattr(other, name), name
+    again = sample_view(5, garment, 2)
+    assert all(getattr(again, name) == getattr(views[2], name) for name in VARIED)
+
+
+def test_garments_of_equal_values_differ_in_their_details():
+    scenes = [sample_view(5, garment, 0) for garment in range(300)]
+    by_values: dict[bytes, list] = {}
+    for scene in scenes:
+        by_values.setdefault(scene.values.tobytes(), []).append(scene)
+    twins = [group for group in by_values.values() if len(group) > 1]
+    assert twins
+    for one, other in (group[:2] for group in twins):
+        for name in ("colour", "period", "phase", "stretch"):
+            assert getattr(one, name) != getattr(other, name)
+
+
+@pytest.mark.parametrize("name", ["smallest", "instances", "instances_tiny"])
+def test_splits_are_disjoint_in_garments_and_pictures(name):
+    configs = [SMALLEST, *garments.Garments.BUILDER_CONFIGS]
+    (config,) = [known for known in configs if known.name == name]
+    pictures = config.pictures()
+    everything = [picture for listed in pictures.values() for picture in listed]
+    assert len(everything) == len(set(everything))
+    of = {split: {garment for garment, _ in listed} for split, listed in pictures.items()}
+    assert not (of["train"] | of["validation"]) & (of["gallery"] | of["query"])
+    assert not of["train"] & of["validation"]
+    assert of["query"] < of["gallery"]
+    for garment in of["query"]:
+        assert sum(g == garment for g, _ in pictures["query"]) in (1, 2)
+    for split, garment_set in of.items():
+        assert (
+            len(garment_set)
+            == {
+                "train": config.num_train,
+                "validation": config.num_validation,
+                "query": config.num_query,
+                "gallery": config.num_query + config.num_distractors,
+            }[split]
+        )
+
+
+def test_sizes_of_the_instances():
+    (config,) = [c for c in garments.Garments.BUILDER_CONFIGS if c.name == "instances"]
+    sizes = {split: len(pictures) for split, pictures in config.pictures().items()}
+    assert sizes == {"train": 6000, "validation": 600, "query": 600, "gallery": 3400}
+
+
+def test_instance_ids_travel_with_the_set(dataset):
+    for split, pictures in SMALLEST.pictures().items():
+        ids = dataset.instance_ids(split)
+        assert ids == [f"garment-{garment:06d}" for garment, _ in pictures]
+        assert dataset.image_ids(split) == [
+            f"{i}-{v}" for i, (_, v) in zip(ids, pictures, strict=True)
+        ]
+    assert dataset.instance_ids("gallery[:2]") == dataset.instance_ids("gallery")[:2]
+    assert not dataset.queries_in_gallery and dataset.has_boxes
+
+
+def test_no_image_of_the_gallery_equals_a_query(dataset):
+    gallery = set(dataset.encoded_images("gallery").as_numpy_iterator())
+    queries = set(dataset.encoded_images("query").as_numpy_iterator())
+    assert len(gallery) == len(dataset.image_ids("gallery"))
+    assert len(queries) == len(dataset.image_ids("query")) and not gallery & queries
+
+
+def test_the_colour_of_a_garment_survives_its_views():
+    """Pictures of one garment are nearer in the colour of their middle than those of others."""
+    means = []
+    for garment in range(12):
+        for view in range(3):
+            image = SMALLEST.draw_example(garment, view)["image"].read()
+            pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+            means.append(cv2.cvtColor(pixels, cv2.COLOR_BGR2LAB)[12:20, 12:20].mean(axis=(0, 1)))
+    distances = np.linalg.norm(np.array(means)[:, None] - np.array(means), axis=-1)
+    garment = np.arange(36) // 3
+    same = (garment[:, None] == garment) & ~np.eye(36, dtype=bool)
+    assert distances[same].mean() < 0.8 * distances[garment[:, None] != garment].mean()
