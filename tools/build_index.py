@@ -28,11 +28,14 @@ import numpy as np
 from absl import flags
 
 from fashionsearchnet.attributes import MISSING
-from fashionsearchnet.data import image_files, pipeline
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.image_files import ImageProblem
+from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
 from fashionsearchnet.index import building
 from fashionsearchnet.index.gallery_index import ENGINES, GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.states import States
+from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.exported import ExportedModel
 
 FLAGS = flags.FLAGS
@@ -104,7 +107,7 @@ def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
     Files that cannot be read are left out, with a line on standard error.
     """
     folder = Path(FLAGS.images_dir).expanduser()
-    suffixes = {suffix.lower() for suffix in image_files.KNOWN_SUFFIXES}
+    suffixes = {suffix.lower() for suffix in KNOWN_SUFFIXES}
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
     if not paths:
         raise ValueError(
@@ -116,9 +119,8 @@ def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
     def read() -> Iterator[Item]:
         for path in paths:
             try:
-                data = image_files.read_bytes(path)
-                data, _ = image_files.normalize_image(data, image_files.ImageLimits())
-            except image_files.ImageProblem as problem:
+                data = image_from_file(path)
+            except ImageProblem as problem:
                 print(f"left out {path}: {problem}", file=sys.stderr)
                 continue
             yield Item(path.relative_to(folder).as_posix(), no_labels, data)

@@ -24,7 +24,9 @@ from absl import flags
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP, parse_manipulation
-from fashionsearchnet.data import image_files
+from fashionsearchnet.data.image_files import ImageProblem
+from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
+from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.tensorflow_serving import client
 
 FLAGS = flags.FLAGS
@@ -56,14 +58,13 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_float("timeout", 30.0, "Seconds that one request may take.", 0.001)
 
-LIMITS = image_files.ImageLimits()
 IMAGES_AT_ONCE = 256  # held in memory
 
 
 def query_image(model: client.ServedModel) -> None:
     """Prints what the model reads off --image, and the vector of the edited image."""
     manipulation = parse_manipulation(model.space, FLAGS.set)
-    image = read_image(Path(FLAGS.image).expanduser())
+    image = read_image(FLAGS.image)
     start = time.perf_counter()
     prediction = model.predict([image])
     predicted = time.perf_counter()
@@ -83,11 +84,11 @@ def query_image(model: client.ServedModel) -> None:
     )
 
 
-def read_image(path: Path) -> bytes:
+def read_image(path: str | Path) -> bytes:
     """Returns a JPEG or PNG that the model decodes, from any of the formats known."""
     try:
-        return image_files.normalize_image(image_files.read_bytes(path), LIMITS)[0]
-    except image_files.ImageProblem as problem:
+        return image_from_file(path)
+    except ImageProblem as problem:
         raise ValueError(f"{path} cannot be sent: {problem}.") from problem
 
 
@@ -96,11 +97,9 @@ def encode_folder(model: client.ServedModel) -> None:
     if not FLAGS.output.endswith(".npy"):
         raise ValueError(f"--output must be a file ending in .npy; got {FLAGS.output!r}.")
     folder = Path(FLAGS.images_dir).expanduser()
-    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in image_files.KNOWN_SUFFIXES)
+    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in KNOWN_SUFFIXES)
     if not paths:
-        raise ValueError(
-            f"--images_dir={folder} has no images ({', '.join(image_files.KNOWN_SUFFIXES[:5])})."
-        )
+        raise ValueError(f"--images_dir={folder} has no images ({', '.join(KNOWN_SUFFIXES[:5])}).")
     start = time.perf_counter()
     vectors = []
     for first in range(0, len(paths), IMAGES_AT_ONCE):

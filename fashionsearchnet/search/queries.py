@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import suggestion
-from fashionsearchnet.data import image_files, preprocess
+from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.image_files import ImageLimits, ImageProblem, normalize_image
+from fashionsearchnet.data.preparation.images import read_bytes
 from fashionsearchnet.search.judgement import Query
 
 
@@ -20,11 +22,19 @@ def query_from_file(path: str | os.PathLike[str]) -> Query:
       ValueError: if the file is missing, no image, damaged, or of an absurd size.
     """
     try:
-        data = image_files.read_bytes(Path(path).expanduser())
-        data, _ = image_files.normalize_image(data, image_files.ImageLimits())
-    except image_files.ImageProblem as problem:
+        return Query(str(path), image_from_file(path))
+    except ImageProblem as problem:
         raise ValueError(f"{path} cannot be the query image: {problem}.") from problem
-    return Query(str(path), data)
+
+
+def image_from_file(path: str | os.PathLike[str]) -> bytes:
+    """Returns a JPEG or PNG that every model decodes, from a JPEG, PNG, WebP or BMP file.
+
+    Raises:
+      ImageProblem: if the file is missing, no image, damaged, or of an absurd size.
+    """
+    data = read_bytes(Path(path).expanduser())
+    return normalize_image(data, ImageLimits())[0]
 
 
 def queries_by_id(dataset: Dataset, split: str, image_ids: Sequence[str]) -> list[Query]:

@@ -1,0 +1,96 @@
+import cv2
+import numpy as np
+import pytest
+from evaluation_fakes import MEANS, SPACE, EditDependentSystem, FakeDataset, FakeSystem
+
+from fashionsearchnet.attributes import apply_manipulation, one_hot_blocks, parse_manipulation
+from fashionsearchnet.search.live_gallery import LiveGallery
+from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return LiveGallery(FakeSystem(), FakeDataset(missing=False))
+
+
+def test_all_hits_come_first(gallery):
+    (query,) = queries_by_id(gallery.dataset, "query", ["query4"])
+    manipulation = parse_manipulation(SPACE, ["colour=blue", "size=large"])
+    (result,) = gallery.search([query], manipulation[None], k=60)
+    assert result.target.tolist() == [2, 1, query.labels[2]]
+    np.testing.assert_array_equal(result.reading.values, query.labels)
+    assert (result.reading.probabilities > 0.8).all()
+    assert sorted(result.neighbours.ids) == sorted(gallery.ids)
+    num_hits = (gallery.labels == result.target).all(axis=1).sum()
+    assert num_hits > 0
+    for rank, name in enumerate(result.neighbours.ids):
+        labels = gallery.labels[gallery.ids.index(name)]
+        np.testing.assert_array_equal(result.neighbours.labels[rank], labels)
+        assert result.differing[rank] == tuple(np.flatnonzero(labels != result.target))
+        assert (not result.differing[rank]) == (rank < num_hits)
+
+
+def test_an_image_from_outside_is_judged_by_the_prediction(gallery, tmp_path):
+    cv2.imwrite(str(tmp_path / "query.png"), np.full((16, 16, 3), round(MEANS[0]), np.uint8))
+    query = query_from_file(tmp_path / "query.png")
+    manipulation = parse_manipulation(SPACE, ["shape=disc"])
+    (result,) = gallery.search([query], manipulation[None], k=3)
+    assert result.reading.values.tolist() == [0, 0, 0]
+    assert result.target.tolist() == [0, 0, 1]
+    assert result.differing[0] == () and "predicted" in result.judged_by
+
+
+@pytest.mark.parametrize("kind", [FakeSystem, EditDependentSystem])
+def test_many_searches_at_once_hold_the_nearest(kind):
+    dataset = FakeDataset()
+    gallery = LiveGallery(kind(), dataset)
+    edits = (["colour=blue", "size=large"], ["shape=disc"], ["colour=red"], ["shape=disc"])
+    manipulations = np.stack([parse_manipulation(SPACE, edit) for edit in edits])
+    queries = queries_at(dataset, "query", [4, 0, 7, 2])
+    results = gallery.search(queries, manipulations, k=6)
+    for result, query, edit in zip(results, queries, manipulations, strict=True):
+        target = apply_manipulation(np.asarray(query.labels), edit)
+        seen = edit >= 0 if kind is EditDependentSystem else np.full(3, True)
+        one_hot = one_hot_blocks(SPACE, np.where(seen, [target, *gallery.labels], -1))
+        distances = ((one_hot[1:] - one_hot[0]) ** 2).sum(axis=1)
+        found = [gallery.ids.index(name) for name in result.neighbours.ids]
+        assert distances[found].tolist() == sorted(distances)[:6]
+        assert (np.diff(result.neighbours.distances) >= 0).all()
+
+
+def test_a_query_in_the_gallery_is_not_its_own_result():
+    dataset = FakeDataset()
+    gallery = LiveGallery(FakeSystem(), dataset)
+    (query,) = queries_by_id(dataset, "gallery", ["gallery3"])
+    keep = np.full((1, 3), -1, np.int32)
+    (result,) = gallery.search([query], keep, k=60)
+    assert "gallery3" in result.neighbours.ids and len(result.neighbours.ids) == 60
+    dataset.queries_in_gallery = True
+    (result,) = gallery.search([query], keep, k=60)
+    assert "gallery3" not in result.neighbours.ids and len(result.neighbours.ids) == 59
+
+
+def test_a_system_that_reads_nothing_still_searches():
+    class Blind(FakeSystem):
+        def attribute_logits(self, features):
+            return None
+
+    gallery = LiveGallery(Blind(), FakeDataset(missing=False))
+    (query,) = queries_at(gallery.dataset, "query", [0])
+    (result,) = gallery.search([query], parse_manipulation(SPACE, ["size=large"])[None], k=2)
+    assert result.reading is None and result.differing[0] == ()
+
+
+def test_a_system_for_another_task_is_refused():
+    class Classifier(FakeSystem):
+        tasks = ("attribute",)
+
+    with pytest.raises(ValueError, match="does not answer the task 'manipulation'"):
+        LiveGallery(Classifier(), FakeDataset())
+
+
+def test_images_by_id(gallery):
+    images = gallery.images({"gallery7", "gallery2"})
+    assert images.keys() == {"gallery2", "gallery7"}
+    stored = list(gallery.dataset.encoded_images("gallery").as_numpy_iterator())
+    assert images["gallery7"] == stored[7]
