@@ -10,7 +10,7 @@ from fashionsearchnet.data.garments.instances import sample_view
 from fashionsearchnet.data.pipeline import open_dataset
 
 SMALLEST = garments.InstancesConfig(
-    name="smallest",
+    name="few",
     image_size=32,
     num_train=3,
     num_validation=2,
@@ -28,7 +28,7 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     builder = garments.Garments(data_dir=str(folder), config=SMALLEST)
     builder.download_and_prepare(file_format="tfrecord")
-    return open_dataset(folder, "garments/smallest")
+    return open_dataset(folder, "garments/few")
 
 
 @pytest.mark.parametrize("garment", range(5))
@@ -55,7 +55,7 @@ def test_garments_of_equal_values_differ_in_their_details():
             assert getattr(one, name) != getattr(other, name)
 
 
-@pytest.mark.parametrize("name", ["smallest", "instances", "instances_tiny"])
+@pytest.mark.parametrize("name", ["few", "instances", "instances_tiny"])
 def test_splits_are_disjoint_in_garments_and_pictures(name):
     configs = [SMALLEST, *garments.Garments.BUILDER_CONFIGS]
     (config,) = [known for known in configs if known.name == name]
