@@ -49,8 +49,8 @@ def attention_rows(
     rows = []
     for i, query in enumerate(queries):
         maps, boxes, own = _attention(system, query)
-        searched = readings[i] if readings else None
-        truth = true_boxes[i] if true_boxes else None
+        searched = None if readings is None else readings[i]
+        truth = None if true_boxes is None else true_boxes[i]
         image = decode(query.image)
         seen = enlarge(as_seen(image, system.image_input))
         cells = []

@@ -29,6 +29,15 @@ def answer_of(response) -> dict:
     return response.json()
 
 
+def overlay_of(explained: dict) -> np.ndarray:
+    """Returns the overlay, uint8 `[side, side, 4]`, RGB and opacity."""
+    kind, _, data = explained["overlay"].partition(",")
+    assert kind == "data:image/png;base64"
+    content = np.frombuffer(base64.b64decode(data), np.uint8)
+    decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
+    return cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
+
+
 def test_attributes_model_and_limits(client):
     answer = answer_of(client.get("/v1/attributes"))
     assert answer["attributes"][1] == {"name": "sleeve", "values": ["short", "long"]}
@@ -176,11 +185,7 @@ def test_explanations_of_item_and_upload(client):
 
 def test_an_overlay_laid_over_an_image_is_the_picture_of_explain(client):
     first = answer_of(client.get("/v1/explain", params={"item": "item-1"}))["attributes"][0]
-    kind, _, data = first["overlay"].partition(",")
-    assert kind == "data:image/png;base64"
-    content = np.frombuffer(base64.b64decode(data), np.uint8)
-    decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
-    overlay = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
+    overlay = overlay_of(first)
     assert overlay.shape == (224, 224, 4)
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (224, 224, 3), np.uint8)
@@ -191,6 +196,26 @@ def test_an_overlay_laid_over_an_image_is_the_picture_of_explain(client):
     expected = overlay_map(image, map_on_image(activation, 224))
     np.testing.assert_allclose(shown, expected, atol=2.5)
     assert overlay[200, 20, 3] == 0
+
+
+@pytest.mark.parametrize(
+    ("fit", "box", "seen"),
+    [
+        ("crop", (0.375, 0.5, 0.5, 0.625), (slice(56, 168), slice(56, 168))),
+        ("stretch", (0.25, 0.5, 0.5, 0.625), (slice(0, 224), slice(56, 168))),
+    ],
+)
+def test_boxes_and_overlays_follow_the_fit_of_the_model(fit, box, seen):
+    """They are for the image in a square, whatever part of it the network sees."""
+    tall = cv2.imencode(".png", np.zeros((64, 32, 3), np.uint8))[1].tobytes()
+    with TestClient(create_app(FakeModel(fit=fit), FakeIndex())) as client:
+        read = answer_of(client.post("/v1/predict", **upload(tall)))["attributes"][0]
+        shown = answer_of(client.post("/v1/explain", **upload(tall)))["attributes"][0]
+    assert read["box"] == shown["box"] == list(box)
+    heat = overlay_of(shown)[..., 3]
+    outside = np.ones(heat.shape, bool)
+    outside[seen] = False
+    assert heat[outside].max() == 0 and heat[seen].max() > 100
 
 
 def test_a_system_without_attention_has_no_boxes_and_no_overlays():

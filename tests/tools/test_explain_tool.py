@@ -10,17 +10,19 @@ from evaluation_fakes import FakeDataset, FakeSystem, script
 from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 
-TRAINED = {"dataset": "fakes/tiny", "stage": "global"}  # of a run's model.json
+TRAINED = {"dataset": "fakes/tiny", "stage": "only"}  # of a run's model.json
 
 
-class Blind:
+class Blind(FakeSystem):
     """A system that cannot say where it looks."""
 
-    name, space = "flat", FakeSystem.space
+    has_attention = False
 
 
 class Located(FakeSystem):
-    """A system after its first stage: what searches read of an image is not trained yet."""
+    """A system after the first of two stages: what searches read is not trained yet."""
+
+    stages = ("localization", "global")
 
     def image_features(self, images):
         raise AssertionError
@@ -99,7 +101,7 @@ def test_sheets_of_random_and_of_given_edits(run, tmp_path, capsys):
         (("--sheet", "--query_id=query3", "--set=size=big"), "no value 'big'.*: small, large"),
         (
             ("--sheet", "--query_id=query3", "--set=size=large", "--seed=1"),
-            "--seed is about edits drawn at random",
+            "--seed belongs to random edits",
         ),
         (
             ("--sheet", *["--query_id=query3"] * 3, *["--set=size=large"] * 2),
@@ -113,6 +115,6 @@ def test_mistakes_are_named(run, arguments, problem):
 
 
 def test_a_system_without_attention_is_named(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(systems, "load_system", lambda path: Blind())
+    monkeypatch.setattr(systems, "load_system", lambda path: Blind(name="flat"))
     with pytest.raises(ValueError, match=rf"{tmp_path.name} holds a system \(flat\) that has no"):
         run("--query_id=query3")

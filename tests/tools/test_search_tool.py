@@ -1,0 +1,68 @@
+"""tools/search.py on a fake system: what it prints and draws."""
+
+import cv2
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from evaluation_fakes import MEANS, FakeDataset, FakeSystem, script
+
+from fashionsearchnet import systems
+from fashionsearchnet.data import pipeline
+
+
+@pytest.fixture(scope="module")
+def tool():
+    with script("search") as module:
+        yield module
+
+
+@pytest.fixture
+def run(tool, monkeypatch):
+    """Runs the script with these arguments."""
+    monkeypatch.setattr(systems, "describe_system", lambda path: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "load_complete_system", lambda path: FakeSystem())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset(missing=False))
+
+    def call(*arguments):
+        with flagsaver.flagsaver():
+            flags.FLAGS(["search.py", "--workdir=run", *arguments])
+            tool.main()
+
+    return call
+
+
+def test_a_query_of_the_data_set(run, tmp_path, capsys):
+    output = tmp_path / "search.png"
+    edits = ("--set=colour=blue", "--set=size=large")
+    run("--query_id=query4", *edits, "--k=3", f"--output={output}")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "query query4"
+    assert printed[1].startswith("  colour: predicted ") and printed[1].endswith("  -> blue")
+    assert printed[4].startswith("results, judged by the labels of the query")
+    assert [line.split()[0] for line in printed[5:8]] == ["1", "2", "3"]
+    assert printed[5].endswith("  match")
+    picture = cv2.imread(str(output))
+    assert picture is not None and picture.shape[1] > 800
+
+
+def test_an_image_file(run, tmp_path, capsys):
+    path = tmp_path / "shirt.png"
+    cv2.imwrite(str(path), np.full((16, 20, 3), round(MEANS[0]), np.uint8))
+    run(f"--image={path}", "--k=1")
+    assert "judged by the attributes predicted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ((), "give one query: --image=PATH, or --query_id=ID"),
+        (("--query_id=query1", "--image=a.png"), "give one query"),
+        (("--query_id=qery1",), "did you mean query1"),
+        (("--query_id=query1", "--set=size"), "an edit must read attribute=value"),
+        (("--query_id=query1", "--output=a.jpg"), "--output must end in .png; got 'a.jpg'"),
+    ],
+)
+def test_mistakes_are_named(run, arguments, problem):
+    with pytest.raises(ValueError, match=problem):
+        run(*arguments)
