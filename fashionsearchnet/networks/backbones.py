@@ -1,39 +1,33 @@
-"""Convolutional trunks behind one interface: images in, a grid of features out.
+"""Convolutional trunks behind one interface: images in, grids of features out.
 
-A backbone ends where the paper's pretrained part ends, after conv4; a system puts its own new
-layers (conv5 and on) behind it.
+A backbone ends at a tap. AlexNet's is where the pretrained part of [Ak21] ends, after conv4; a
+system puts its own new layers (conv5 and on) behind it.
 """
 
 import dataclasses
-import functools
 import os
-import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.networks import hub
+from fashionsearchnet.networks.alexnet import AlexNet
+from fashionsearchnet.networks.applications import APPLICATIONS
+from fashionsearchnet.networks.architecture import IMAGENET, Architecture
+from fashionsearchnet.networks.efficientnet_lite import EfficientNetLite0
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
-from fashionsearchnet.networks.layers import (
-    NORMALIZATIONS,
-    ConvolutionBlock,
-    LocalResponseNormalization,
-)
+from fashionsearchnet.networks.layers import NORMALIZATIONS
 
-APPLICATIONS = {
-    "resnet50": keras.applications.ResNet50,
-    "mobilenet_v2": keras.applications.MobileNetV2,
-    # Its own rescaling would come on top of the subtracted means.
-    "efficientnet_v2_b0": functools.partial(
-        keras.applications.EfficientNetV2B0, include_preprocessing=False
-    ),
+BACKBONES = (AlexNet.name, EfficientNetLite0.name, *APPLICATIONS)
+NOT_PRETRAINED = "none"
+TRAINING = {
+    "full": "its weights learn, and batch norm uses the statistics of each batch",
+    "fixed_statistics": "its weights learn, and batch norm keeps its statistics",
+    "frozen": "nothing of it learns",
 }
-BACKBONES = ("alexnet", *APPLICATIONS)
-_NUM_HALVINGS = 5  # of the image, in each of these networks
-_PRETRAINED_LAYERS = ("conv1", "conv2", "conv3", "conv4")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,32 +35,61 @@ class Trunk:
     """Which network a system stands on.
 
     Attributes:
-      backbone: one of BACKBONES.
+      backbone: one of BACKBONES, or 'hub:' and a preset of KerasHub.
       width: multiplies the number of AlexNet's filters; 1 in [Ak21].
       first_stride: the stride of AlexNet's conv1; 4 in [Ak21], 2 suits images under 100 px.
       normalization: AlexNet only: 'none' (with the original response normalisation) or 'batch'.
+      pretrained: the weights it starts from: 'none', 'imagenet' or the path of a file. Building
+        a trunk reads no weights; `load_pretrained` does.
+      tap: the map that it gives; '' for the network's default.
+      pooled_taps: the maps whose means `pooled_features` joins; () for the network's default.
+      training: how a stage trains it; a key of TRAINING.
     """
 
     backbone: str = "alexnet"
     width: float = 1.0
     first_stride: int = 4
     normalization: str = "none"
+    pretrained: str = NOT_PRETRAINED
+    tap: str = ""
+    pooled_taps: tuple[str, ...] = ()
+    training: str = "full"
 
     def __post_init__(self) -> None:
-        check_choice("backbone", self.backbone, BACKBONES)
+        if not self.backbone.startswith(hub.PREFIX):
+            check_choice("backbone", self.backbone, BACKBONES)
         check_choice("normalization", self.normalization, NORMALIZATIONS)
-        if self.backbone == "alexnet":
+        check_choice("training of the trunk", self.training, TRAINING)
+        if not self.pretrained:
+            raise ValueError("pretrained must be none, imagenet or the path of a file; got ''.")
+        if self.backbone == AlexNet.name:
             check_range("width", self.width, 0.05, 4.0)
             check_range("first_stride", self.first_stride, 1, 4)
+        object.__setattr__(self, "pooled_taps", tuple(self.pooled_taps))  # a list in JSON
+        known = self.architecture.taps
+        for tap in (self.tap, *self.pooled_taps):
+            if known and tap:
+                check_choice(f"tap of {self.backbone}", tap, known)
 
     @classmethod
     def of(cls, given: "Trunk | Mapping[str, Any]") -> "Trunk":
         """Returns `given`, or the trunk that a mapping of `to_dict` describes."""
         return given if isinstance(given, Trunk) else cls(**given)
 
+    @property
+    def architecture(self) -> Architecture:
+        """What the network says about itself."""
+        if self.backbone.startswith(hub.PREFIX):
+            return hub.HubPreset(self.backbone.removeprefix(hub.PREFIX))
+        if self.backbone == AlexNet.name:
+            return AlexNet(self.width, self.first_stride, self.normalization)
+        if self.backbone == EfficientNetLite0.name:
+            return EfficientNetLite0()
+        return APPLICATIONS[self.backbone]
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the attributes for JSON."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "pooled_taps": list(self.pooled_taps)}
 
 
 PAPER_TRUNK = Trunk()  # of [Ak21] Sec. 4.1
@@ -78,12 +101,31 @@ class Backbone:
     """An untrained trunk and the place of its grid cells on the image.
 
     Attributes:
-      model: maps float `[batch, image_size, image_size, 3]` to `[batch, h, w, channels]`.
-      geometry: where the cells lie.
+      trunk: what it was built from.
+      model: maps float `[batch, image_size, image_size, 3]` to the tap's `[batch, h, w, channels]`.
+      geometry: where the cells of that map lie.
+      network: the whole network, of which `model` is the part up to the tap; they share weights.
+      maps: the network's map at every tap, as symbolic tensors.
+      geometries: where the cells of each map lie.
     """
 
+    trunk: Trunk
     model: keras.Model
     geometry: MapGeometry
+    network: keras.Model
+    maps: Mapping[str, keras.KerasTensor]
+    geometries: Mapping[str, MapGeometry]
+
+
+class FixedStatistics(keras.Model):
+    """A functional model that always infers: batch norm keeps its statistics while weights learn.
+
+    A frozen layer of Keras does so by itself, but one that learns follows the batches. Photos of a
+    shop come in batches too small and too alike for the statistics of a pretrained network.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(inputs, training=False, mask=mask)
 
 
 def build_backbone(trunk: Trunk, image_size: int) -> Backbone:
@@ -94,145 +136,97 @@ def build_backbone(trunk: Trunk, image_size: int) -> Backbone:
       image_size: side of the square input in pixels; 227 in [Ak21].
 
     Raises:
-      ValueError: for an image too small for two poolings.
+      ValueError: for an image too small for the network.
     """
-    if trunk.backbone != "alexnet":
-        return _application(trunk.backbone, image_size)
-    stride = trunk.first_stride
-    check_range("image_size", image_size, 11 + 14 * stride)
-    inputs = keras.Input((image_size, image_size, 3))
-    outputs = _alexnet(inputs, trunk.width, stride, trunk.normalization)
-    # conv1 (11x11, valid) centres its first cell at 5.5 pixels; each valid 3x3/2 pooling moves the
-    # first centre by one of its input's cells and doubles the stride.
-    geometry = MapGeometry(5.5 + 3.0 * stride, 4.0 * stride, image_size)
-    return Backbone(keras.Model(inputs, outputs, name="alexnet"), geometry)
+    architecture = trunk.architecture
+    _check_size(architecture, image_size)
+    network = architecture.build(image_size)
+    maps = architecture.maps(network)
+    tap = check_choice(f"tap of {trunk.backbone}", trunk.tap or architecture.default_tap, maps)
+    geometries = architecture.geometries(network, maps)
+    network.trainable = trunk.training != "frozen"
+    is_whole = maps[tap] is network.output and trunk.training == "full"
+    model = network if is_whole else _cut(network, maps[tap], trunk, network.name)
+    return Backbone(trunk, model, geometries[tap], network, maps, geometries)
 
 
-def _alexnet(inputs, width: float, first_stride: int, normalization: str):
-    """conv1-conv4 of AlexNet: [Krizhevsky12], one group, no pool5."""
+def pooled_features(backbone: Backbone, names: Sequence[str] = ()) -> keras.Model:
+    """Returns a model of the global means of one or several maps, side by side.
 
-    def block(filters: int, size: int, name: str, **kwargs) -> ConvolutionBlock:
-        return ConvolutionBlock(
-            max(8, round(filters * width)), size, normalization=normalization, name=name, **kwargs
+    Colour lives in low maps and kinds of garments in high ones, so several levels say more than
+    the last one. The model shares its weights with the backbone.
+
+    Args:
+      backbone: the trunk.
+      names: taps in the order of their numbers; by default those of the trunk, or else those of
+        its network.
+
+    Returns:
+      a model from float `[batch, image_size, image_size, 3]` to float32 `[batch, numbers]`.
+    """
+    chosen = names or backbone.trunk.pooled_taps or backbone.trunk.architecture.pooled_taps
+    for name in chosen:
+        check_choice(f"tap of {backbone.trunk.backbone}", name, backbone.maps)
+    means = [
+        keras.layers.GlobalAveragePooling2D(name=f"{name}_mean", dtype="float32")(
+            backbone.maps[name]
+        )
+        for name in chosen
+    ]
+    joined = means[0] if len(means) == 1 else keras.layers.Concatenate(name="means")(means)
+    return _cut(backbone.network, joined, backbone.trunk, "pooled_features")
+
+
+def _cut(network: keras.Model, output: keras.KerasTensor, trunk: Trunk, name: str) -> keras.Model:
+    """Returns the part of a network that ends in `output`, trained as the trunk says."""
+    kind = keras.Model if trunk.training == "full" else FixedStatistics
+    model = kind(network.inputs[0], output, name=name)
+    model.trainable = network.trainable
+    return model
+
+
+def _check_size(architecture: Architecture, image_size: int) -> None:
+    """Raises a ValueError for an image below the least that the network takes."""
+    if image_size < architecture.least_size:
+        raise ValueError(
+            f"image_size must be at least {architecture.least_size} for backbone "
+            f"{architecture.name}; got {image_size}."
         )
 
-    def pool(features, name: str):
-        if normalization == "none":
-            features = LocalResponseNormalization(name=f"{name}_response")(features)
-        return keras.layers.MaxPool2D(3, 2, name=name)(features)
 
-    features = block(96, 11, "conv1", strides=first_stride, padding="valid")(inputs)
-    features = pool(features, "pool1")
-    features = block(256, 5, "conv2")(features)
-    features = pool(features, "pool2")
-    features = block(384, 3, "conv3")(features)
-    return block(384, 3, "conv4")(features)
+def pretrained_input(trunk: Trunk, size: int) -> ImageInput:
+    """Returns the input that the trunk's pretrained weights were trained on, at a size in pixels.
 
-
-def _application(name: str, image_size: int) -> Backbone:
-    """A network of keras.applications without its top, from scratch."""
-    model = APPLICATIONS[name](
-        include_top=False, weights=None, input_shape=(image_size, image_size, 3)
-    )
-    geometry = MapGeometry(_first_centre(name, image_size), 2.0**_NUM_HALVINGS, image_size)
-    return Backbone(model, geometry)
-
-
-def _first_centre(name: str, image_size: int) -> float:
-    """Pixels from the image's edge to the first centre of a network of keras.applications.
-
-    ResNet pads both sides alike before it strides, so its first cell is centred on the first
-    pixel. The others pad as TensorFlow's 'same' does: a stride of 2 over an even size pads the
-    far side only, which moves the first centre by one of its input's cells.
+    Raises:
+      ValueError: for a size below the network's least, or a trunk that is not pretrained.
     """
-    if name == "resnet50":
-        return 0.5
-    centre, size = 0.5, image_size
-    for halving in range(_NUM_HALVINGS):
-        centre += 2**halving * (size % 2 == 0)
-        size = -(-size // 2)
-    return centre
+    if trunk.pretrained == NOT_PRETRAINED:
+        raise ValueError(
+            f"trunk {trunk.backbone} is not pretrained, so no weights say what it sees; use the "
+            "means of the data set."
+        )
+    architecture = trunk.architecture
+    _check_size(architecture, size)
+    return architecture.image_input(size)
 
 
-def load_pretrained(backbone: Backbone, path: str | os.PathLike[str]) -> list[str]:
+def load_pretrained(backbone: Backbone, source: str | os.PathLike[str]) -> list[str]:
     """Loads published weights into a backbone and returns the names of the layers set.
 
     Args:
-      path: `*.weights.h5` of the same keras model, or `*.npy`: the AlexNet file that is passed
-        around in the TensorFlow world, a pickled dict {layer: [kernel, bias]} for BGR images with
-        conv2 and conv4 in two groups. BGR is turned into RGB, and two groups become one kernel
-        with zeros between the groups, which computes the same.
+      backbone: the trunk; the maps above its tap get their weights too.
+      source: 'imagenet', or the path of a file: `*.weights.h5` of the whole network, the `*.npy`
+        of AlexNet, the `*.pth` of EfficientNet-Lite0.
 
     Raises:
       FileNotFoundError: if there is no such file.
       ValueError: if the file does not fit the backbone.
     """
-    path = Path(path)
+    architecture = backbone.trunk.architecture
+    if source == IMAGENET:
+        architecture.load_imagenet(backbone.network)
+        return [layer.name for layer in backbone.network.layers if layer.weights]
+    path = Path(source)
     if not path.is_file():
         raise FileNotFoundError(f"pretrained weights {path} do not exist; check the path.")
-    if path.suffix == ".h5":
-        _load_keras_weights(backbone.model, path)
-        return [layer.name for layer in backbone.model.layers if layer.weights]
-    if path.suffix != ".npy" or backbone.model.name != "alexnet":
-        raise ValueError(
-            f"pretrained weights must be *.weights.h5, or *.npy for backbone alexnet; got {path} "
-            f"for backbone {backbone.model.name}."
-        )
-    try:
-        # A pickle can run code: only load a file that you trust. The format leaves no choice.
-        layers = np.load(path, allow_pickle=True, encoding="latin1").item()
-        if not isinstance(layers, dict):
-            raise ValueError(f"it holds a {type(layers).__name__}")
-    except (ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a pickled dict of layers ({error}).") from error
-    for name in _PRETRAINED_LAYERS:
-        _set_convolution(backbone.model.get_layer(name).convolution, layers, name, path)
-    return list(_PRETRAINED_LAYERS)
-
-
-def _load_keras_weights(model: keras.Model, path: Path) -> None:
-    """Loads a Keras weights file, or raises a ValueError that names it."""
-    try:
-        model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).split("\n")[0][:200]
-        raise ValueError(
-            f"{path} does not fit backbone {model.name} ({reason}); it is damaged, or was made "
-            "with other settings (backbone, width, normalization)."
-        ) from error
-
-
-def _set_convolution(convolution, layers: dict, name: str, path: Path) -> None:
-    """Sets one convolution from the published file, after checking its shape."""
-    if name not in layers:
-        raise ValueError(f"{path} has no layer {name!r}; it has {', '.join(sorted(layers))}.")
-    if not convolution.use_bias:
-        raise ValueError(
-            f"{path} is for the original AlexNet; pass normalization=none to load it "
-            "(batch normalisation has no bias)."
-        )
-    kernel, bias = (np.asarray(part, np.float32) for part in layers[name])
-    wanted = tuple(convolution.kernel.shape)
-    kernel = _ungroup(kernel, wanted[2])
-    if name == "conv1":
-        kernel = kernel[:, :, ::-1]  # BGR -> RGB
-    if kernel.shape != wanted or bias.shape != wanted[-1:]:
-        raise ValueError(
-            f"{path}: {name} has kernel {kernel.shape} and bias {bias.shape}, the model wants "
-            f"{wanted}; pretrained weights need width=1."
-        )
-    convolution.kernel.assign(kernel)
-    convolution.bias.assign(bias)
-
-
-def _ungroup(kernel: np.ndarray, in_channels: int) -> np.ndarray:
-    """Returns the kernel of one group that computes the same as `kernel` in several."""
-    groups, rest = divmod(in_channels, kernel.shape[2])
-    if rest or groups < 2 or kernel.shape[3] % groups:
-        return kernel
-    whole = np.zeros((*kernel.shape[:2], in_channels, kernel.shape[3]), np.float32)
-    ins, outs = kernel.shape[2], kernel.shape[3] // groups
-    for g in range(groups):
-        block = kernel[..., g * outs : (g + 1) * outs]
-        whole[:, :, g * ins : (g + 1) * ins, g * outs : (g + 1) * outs] = block
-    return whole
+    return architecture.load_file(backbone.network, path)
