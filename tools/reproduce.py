@@ -1,20 +1,21 @@
-"""Sets our figures beside Table 1 of the FashionSearchNet-v2 paper: trains, evaluates, reports.
+"""Makes the table of a paper with our figures beside its own: trains, evaluates, compares.
 
   python tools/reproduce.py --dataset=garments/large --data_dir=data --dry_run
   python tools/reproduce.py --dataset=garments/large --data_dir=data
   python tools/reproduce.py --dataset=catalogue/my_shop --variants=rank_l,full --num_changes=1,2
 
-Every step is a command of tools/ that is printed first and could be run by hand; what two rows
-need is done once. Stop it whenever you like: the same command goes on where it was, and the report
-in <runs_dir>/report is written anew after every evaluation and says what is missing. --dry_run
-shows what is done, what is left and how long that will take.
+A system's recipe names the rows of the table. Every step is a command of tools/. It is printed
+first, and you could run it by hand; a step that two rows need runs once. You can stop at any time:
+the same command resumes. The report in <runs_dir>/report is updated after every evaluation and
+names the steps that are missing. --dry_run shows which steps are done, which are left and how long
+they take.
 
-The flags of the stages are those in flags/<data set>/; a variant of ours may have a flagfile of its
-own there, such as ours.flags. Runs with other settings in the same folder are refused, never
-overwritten; so are runs whose start was made anew since.
+The flags of the stages are those in flags/<data set>/<system>/; a variant may have a flagfile of
+its own there, such as ours.flags. Runs with other settings in the same folder are refused, never
+overwritten; so are runs whose start was trained again since.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import signal
 import subprocess
@@ -22,19 +23,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import tensorflow as tf
 from absl import flags
 
 from fashionsearchnet.checks import check_choice, whole_numbers
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.reproduction.estimate import num_training_images, plan_table, step_states
+from fashionsearchnet.reproduction.estimate import plan_table, step_states
 from fashionsearchnet.reproduction.execution import run_plan, write_report
-from fashionsearchnet.reproduction.plan import Plan, Settings, Step, make_plan
+from fashionsearchnet.reproduction.plan import Experiment, Plan, Step, choose_rows, make_plan
 from fashionsearchnet.reproduction.progress import Progress
-from fashionsearchnet.reproduction.rows import ROWS, Row, choose_rows
+from fashionsearchnet.systems import RECIPES
+from fashionsearchnet.systems.recipe import Row
 
 ROOT = Path(__file__).parents[1]
 
 FLAGS = flags.FLAGS
+flags.DEFINE_enum(
+    "recipe",
+    "fashionsearchnet_v2",
+    list(RECIPES),
+    "; ".join(f"{name}: {recipe.title}" for name, recipe in RECIPES.items()) + ".",
+)
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
 flags.DEFINE_string(
     "dataset", "garments/large", "Data set below --data_dir; garments are rendered."
@@ -43,11 +52,16 @@ flags.DEFINE_string("runs_dir", "", "Folder of all runs; by default runs/reprodu
 flags.DEFINE_string(
     "flags_dir", "", "Folder of the stages' flagfiles; by default flags/<first part of --dataset>."
 )
-flags.DEFINE_list("variants", [], f"Rows, with commas: {', '.join(ROWS)}; all by default.")
+flags.DEFINE_list(
+    "variants",
+    [],
+    "Rows, with commas; all by default. "
+    + " ".join(f"{name}: {', '.join(r.table(RECIPES))}." for name, r in RECIPES.items()),
+)
 flags.DEFINE_list(
     "seeds",
     ["0"],
-    "Seeds of training, with commas. The tables are of the first; each further one trains the rows "
+    "Seeds of training, with commas. The tables show the first; each further one trains the rows "
     "once more, from their first stage on, for the spread over seeds.",
 )
 flags.DEFINE_list("seed_rows", [], "Rows that the further --seeds train; all by default.")
@@ -55,32 +69,34 @@ flags.DEFINE_list(
     "num_changes",
     ["1"],
     "How many attributes are edited at once, with commas, such as 1,2,3: every row is evaluated "
-    "with each number. 1, which Table 1 is about, must be among them.",
+    "with each number. 1, which the table is about, must be among them. Only for tables about "
+    "manipulation.",
 )
 flags.DEFINE_integer(
     "max_manipulations_per_attribute", None, "Evaluate so many of each, drawn; all by default.", 1
 )
-flags.DEFINE_list("sheet_rows", ["full", "ours"], "Rows to draw a retrieval sheet of.")
+flags.DEFINE_list("sheet_rows", [], "Rows to draw a retrieval sheet of; by default the recipe's.")
 flags.DEFINE_multi_string(
     "training_flag",
     [],
     "A flag for every training script, such as --training_flag=--precision=mixed_float16.",
 )
 flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small for a smoke test.")
-flags.DEFINE_bool("benchmark", False, "Measure the run time of section 4.7 too.")
-flags.DEFINE_bool("dry_run", False, "Only show what is done, what is left and how long it takes.")
+flags.DEFINE_bool("benchmark", False, "Measure the run time too.")
+flags.DEFINE_bool("dry_run", False, "Only show the steps, and how long they take.")
 
 
-def settings() -> Settings:
+def experiment_of_flags() -> Experiment:
     """Returns what the flags say about all steps."""
     if FLAGS.epochs_scale <= 0:
         raise ValueError(f"--epochs_scale must be above 0; got {FLAGS.epochs_scale}.")
     changes = tuple(sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1))))
     if 1 not in changes:
-        raise ValueError(f"--num_changes must contain 1, which Table 1 is about; got {changes}.")
+        raise ValueError(f"--num_changes must contain 1, which the table is about; got {changes}.")
     flags_dir = Path(FLAGS.flags_dir or ROOT / "flags" / FLAGS.dataset.split("/")[0])
     limit = FLAGS.max_manipulations_per_attribute
-    return Settings(
+    return Experiment(
+        recipe=RECIPES[FLAGS.recipe],
         dataset=FLAGS.dataset,
         data_dir=Path(FLAGS.data_dir).expanduser(),
         runs_dir=Path(FLAGS.runs_dir or f"runs/reproduce/{FLAGS.dataset}").expanduser(),
@@ -89,6 +105,8 @@ def settings() -> Settings:
         num_changes=changes,
         training=tuple(FLAGS.training_flag),
         evaluation=(f"--max_manipulations_per_attribute={limit}",) if limit else (),
+        # Tables of several recipes share their runs.
+        report_name="report" if FLAGS.recipe == FLAGS["recipe"].default else f"report_{FLAGS.recipe}",
     )
 
 
@@ -102,18 +120,23 @@ def some_of(rows: Sequence[Row], flag: str) -> list[Row]:
 
 def plan_of_flags() -> Plan:
     """Returns the plan that the flags ask for."""
-    how = settings()
-    rows = choose_rows(FLAGS.variants, how.flags_dir, "--variants")
-    # The default names rows that are worth a look, whether they are among --variants or not.
-    sheets = some_of(rows, "sheet_rows") if FLAGS["sheet_rows"].present else None
+    experiment = experiment_of_flags()
+    rows = choose_rows(FLAGS.variants, experiment, "--variants")
+    sheets = [row.key for row in some_of(rows, "sheet_rows")]
     return make_plan(
-        how,
+        experiment,
         rows,
         seeds=tuple(dict.fromkeys(whole_numbers("seeds", FLAGS.seeds, 0))),
         seed_rows=some_of(rows, "seed_rows") or None,
-        sheet_rows=FLAGS.sheet_rows if sheets is None else [row.key for row in sheets],
+        sheet_rows=sheets if FLAGS["sheet_rows"].present else experiment.recipe.sheet_rows,
         benchmark=FLAGS.benchmark,
     )
+
+
+def check_dataset(experiment: Experiment) -> None:
+    """Raises a ValueError unless the data set is there and has what the evaluations need."""
+    tf.config.set_visible_devices([], "GPU")  # its memory is for the steps
+    experiment.check_questions(pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset))
 
 
 def run_command(step: Step) -> int:
@@ -123,31 +146,29 @@ def run_command(step: Step) -> int:
 
 
 def stop(number: int, frame: object) -> None:
-    """Answers a request to end as Ctrl-C, so that the step under way ends too."""
+    """Answers a request to end like Ctrl-C, so that the running step ends too."""
     del number, frame
     raise KeyboardInterrupt
 
 
 def main() -> None:
     plan = plan_of_flags()
-    is_there = num_training_images(plan.settings.data_dir / plan.settings.dataset) is not None
-    if not is_there and plan.steps[0].script != "prepare_data":
-        # Says what there is; else not called, to leave the GPU to the steps.
-        pipeline.open_dataset(plan.settings.data_dir, plan.settings.dataset)
-    progress = Progress(plan.settings.runs_dir)
-    progress.check(plan.steps)
+    if plan.steps[0].script != "prepare_data":
+        check_dataset(plan.experiment)
+    progress = Progress(plan.experiment.runs_dir)
+    progress.check(plan)
     print(plan_table(step_states(plan, progress)), flush=True)
     if FLAGS.dry_run:
         return
     signal.signal(signal.SIGTERM, stop)
     write_report(plan, progress)
-    failed = run_plan(plan, progress, run_command)
+    failed = run_plan(plan, progress, run_command, lambda: check_dataset(plan.experiment))
     write_report(plan, progress)
-    where = plan.settings.report_dir / "report.md"
+    where = plan.experiment.report_dir / "report.md"
     print(f"\n{where.read_text(encoding='utf-8')}\nwritten: {where}")
     if failed:
         raise ValueError(
-            f"not made: {', '.join(failed)}. Their messages are above; mend the cause and run the "
+            f"not made: {', '.join(failed)}. Their messages are above; fix the cause and run the "
             "same command again."
         )
 

@@ -1,1 +1,1 @@
-"""Our figures beside a paper's: which runs a table needs, what is done of them, the report."""
+"""Executes recipes: trains and evaluates the rows of a table, and compares them with a paper's."""

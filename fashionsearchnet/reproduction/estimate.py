@@ -1,4 +1,4 @@
-"""How long what is left will take, from what was measured so far."""
+"""Estimates how long the rest of a plan takes, from the steps that were timed."""
 
 import dataclasses
 import json
@@ -10,26 +10,15 @@ from fashionsearchnet import files
 from fashionsearchnet.reproduction.plan import Plan, Step
 from fashionsearchnet.reproduction.progress import Progress
 
-# Scripts that stand in for each other while one has not been timed: those that put all training
-# images through the network, and those that train on what is stored.
-_ALIKE = (
-    ("train_localization", "train_representations", "train_amnet_classification"),
-    ("train_global", "train_amnet_manipulation"),
-    ("evaluate",),
-    ("explain",),
-    ("benchmark",),
-    ("prepare_data",),
-)
-
 
 @dataclasses.dataclass(frozen=True)
 class StepState:
-    """Where a step stands.
+    """The state of a step.
 
     Attributes:
       step: of the plan.
       share_done: 0 to 1; 1 if it is finished.
-      seconds: that a finished one took, or that one will still take; None if unknown.
+      seconds: that a finished step took, or that the rest of a step will take; None if unknown.
     """
 
     step: Step
@@ -42,41 +31,44 @@ class StepState:
         return self.share_done == 1.0
 
 
-def num_training_images(folder: Path, split: str = "train") -> int | None:
-    """Returns the number of training images of a prepared data set; None if it is not there."""
+def num_images(folder: Path, split: str) -> int | None:
+    """Returns the number of images of splits of a prepared data set, such as 'train+validation'.
+
+    None if the data set is not there; also for a slice of a split.
+    """
     versions = sorted(folder.glob("*/dataset_info.json"))
     if not versions:
         return None
-    content = files.read_json(versions[-1], "what a data set holds", "Prepare the data set again.")
-    for entry in content.get("splits", []):
-        if entry["name"] == split:
-            return sum(map(int, entry["shardLengths"]))
-    return None
+    content = files.read_json(versions[-1], "a data set's description", "Prepare it again.")
+    sizes = {
+        entry["name"]: sum(map(int, entry["shardLengths"])) for entry in content.get("splits", [])
+    }
+    names = split.split("+")
+    return sum(sizes[name] for name in names) if sizes.keys() >= set(names) else None
 
 
 def step_states(plan: Plan, progress: Progress) -> list[StepState]:
-    """Returns where each step of a plan stands, with an estimate of what is left.
+    """Returns the state of each step of a plan, with an estimate of the time that is left.
 
-    A training step's time is its images (epochs times the training images) over the images per
-    second of finished steps of the same script; where none is finished, over those in the
-    metrics.jsonl of one that was begun; where there is none either, of a script that works alike.
+    The time of a training step is its number of images (epochs times training images), divided by
+    the images per second of finished steps of the same script. If none is finished, those in the
+    metrics.jsonl of a step that was begun count; if there is none either, those of a similar
+    script: one that trains on images too, or one that trains on stored features too.
     """
-    images = num_training_images(plan.settings.data_dir / plan.settings.dataset)
-    rates = _rates(plan.steps, progress, images)
+    timer = _Timer(plan, progress)
     states = []
     for step in plan.steps:
         if step.is_finished:
             states.append(StepState(step, 1.0, progress.seconds(step)))
             continue
-        work, share = _work(step, images), _share_done(step, images)
-        rate = _rate_of(step, rates)
+        work, share, rate = timer.work(step), timer.share_done(step), timer.rate(step)
         left = None if work is None or rate is None else work * (1 - share) / rate
         states.append(StepState(step, share, left))
     return states
 
 
 def duration(seconds: float | None, *, about: bool = False) -> str:
-    """Returns such as '45 s', '13 min' or '2 h 05 min'; 'unknown' for None."""
+    """Returns a text such as '45 s', '13 min' or '2 h 05 min'; 'unknown' for None."""
     if seconds is None:
         return "unknown"
     sign = "~" if about else ""
@@ -89,7 +81,7 @@ def duration(seconds: float | None, *, about: bool = False) -> str:
 
 
 def left_in_words(states: Sequence[StepState]) -> str:
-    """Returns how much is left, such as '7 steps, ~40 min and 2 steps of unknown length'."""
+    """Returns the rest of a plan, such as '7 steps, ~40 min and 2 steps of unknown length'."""
     left = [state for state in states if not state.is_done]
     known = [state.seconds for state in left if state.seconds is not None]
     unknown = len(left) - len(known)
@@ -103,7 +95,7 @@ def left_in_words(states: Sequence[StepState]) -> str:
 
 
 def plan_table(states: Sequence[StepState]) -> str:
-    """Returns the plan for a screen: a line per step, then what is left in all."""
+    """Returns the plan for a screen: a line per step, then the sum of what is left."""
     lines = [("step", "script", "for the rows", "state", "time")]
     for state in states:
         step, rows = state.step, state.step.rows
@@ -130,24 +122,57 @@ def _steps(number: int) -> str:
     return "step" if number == 1 else "steps"
 
 
-def _work(step: Step, images: int | None) -> float | None:
-    """Returns the images that a training step takes; 1 for other steps; None if unknown."""
-    if not step.is_training:
-        return 1.0
-    epochs = step.flags().get("num_epochs")
-    return None if epochs is None or images is None else float(epochs) * images
+class _Timer:
+    """What the steps of a plan have taken so far."""
 
+    def __init__(self, plan: Plan, progress: Progress):
+        self._folder = plan.experiment.data_dir / plan.experiment.dataset
+        self._rates = self._measured_rates(plan.steps, progress)
+        self._steps = {_kind(step): step for step in plan.steps}
 
-def _share_done(step: Step, images: int | None) -> float:
-    """Returns how much of an unfinished training run is behind it, by its log."""
-    work, lines = _work(step, images), _logged(step)
-    if not lines or not work:
-        return 0.0
-    return min(0.99, lines[-1]["step"] * float(step.flags().get("batch_size", 64)) / work)
+    def work(self, step: Step) -> float | None:
+        """Returns the images that a training step takes; 1 for other steps; None if unknown."""
+        if not step.is_training:
+            return 1.0
+        flags = step.flags()
+        images = num_images(self._folder, flags.get("train_split", "train"))
+        if images is None or "num_epochs" not in flags:
+            return None
+        return float(flags["num_epochs"]) * images
+
+    def share_done(self, step: Step) -> float:
+        """Returns the share of an unfinished training run that its log shows as done."""
+        work, lines = self.work(step), _logged(step)
+        if not lines or not work:
+            return 0.0
+        return min(0.99, lines[-1]["step"] * float(step.flags().get("batch_size", 64)) / work)
+
+    def rate(self, step: Step) -> float | None:
+        """Returns the work per second of a step's kind, or else of a similar kind."""
+        kind = _kind(step)
+        if kind in self._rates:
+            return self._rates[kind]
+        near = [r for k, r in self._rates.items() if _are_similar(self._steps[k], step)]
+        return min(near, default=None)
+
+    def _measured_rates(self, steps: Iterable[Step], progress: Progress) -> dict[str, float]:
+        """Returns the measured work per second of each kind of step."""
+        timed: dict[str, list[tuple[float, float]]] = {}
+        logged: dict[str, list[float]] = {}
+        for step in steps:
+            work, seconds = self.work(step), progress.seconds(step)
+            if work and seconds:
+                timed.setdefault(_kind(step), []).append((work, seconds))
+            speeds = [line["images_per_second"] for line in _logged(step)]
+            logged.setdefault(_kind(step), []).extend(speeds)
+        rates = {kind: sorted(found)[len(found) // 2] for kind, found in logged.items() if found}
+        for kind, pairs in timed.items():
+            rates[kind] = sum(work for work, _ in pairs) / sum(seconds for _, seconds in pairs)
+        return rates
 
 
 def _logged(step: Step) -> list[dict[str, float]]:
-    """Returns the lines of a run's metrics.jsonl that are whole."""
+    """Returns the complete lines of a run's metrics.jsonl."""
     path = step.folder / "metrics.jsonl"
     if not step.is_training or not path.exists():
         return []
@@ -156,40 +181,20 @@ def _logged(step: Step) -> list[dict[str, float]]:
         try:
             line = json.loads(text)
         except json.JSONDecodeError:
-            continue  # being written, or cut short by a kill
+            continue  # the run is writing it, or was killed while it did
         if {"step", "images_per_second"} <= line.keys():
             lines.append(line)
     return lines
 
 
-def _rates(steps: Iterable[Step], progress: Progress, images: int | None) -> dict[str, float]:
-    """Returns the measured work per second of each kind of step."""
-    timed: dict[str, list[tuple[float, float]]] = {}
-    logged: dict[str, list[float]] = {}
-    for step in steps:
-        work, seconds = _work(step, images), progress.seconds(step)
-        if work and seconds:
-            timed.setdefault(_kind(step), []).append((work, seconds))
-        logged.setdefault(_kind(step), []).extend(
-            line["images_per_second"] for line in _logged(step)
-        )
-    rates = {kind: sorted(values)[len(values) // 2] for kind, values in logged.items() if values}
-    for kind, pairs in timed.items():
-        rates[kind] = sum(work for work, _ in pairs) / sum(seconds for _, seconds in pairs)
-    return rates
-
-
-def _rate_of(step: Step, rates: dict[str, float]) -> float | None:
-    """Returns the rate of a step's kind, or of one that works alike."""
-    kind = _kind(step)
-    if kind in rates:
-        return rates[kind]
-    family = next(family for family in _ALIKE if step.script in family)
-    near = [rate for name, rate in rates.items() if name.split(" ")[0] in family]
-    return min(near, default=None)
-
-
 def _kind(step: Step) -> str:
-    """Returns what takes equally long: a script, with how many edits at once it evaluates."""
-    edits = step.flags().get("num_changes", "1") if step.script == "evaluate" else "1"
+    """Returns what takes equally long: a script, with the numbers of edits that it evaluates."""
+    edits = step.flags().get("num_changes", "1") if not step.is_training else "1"
     return step.script if edits == "1" else f"{step.script} {edits}"
+
+
+def _are_similar(step: Step, other: Step) -> bool:
+    """Returns whether the speed of one step tells something about that of the other."""
+    if step.stage and other.stage:
+        return step.stage.reads_images == other.stage.reads_images
+    return step.script == other.script

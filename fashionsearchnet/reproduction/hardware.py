@@ -1,4 +1,4 @@
-"""What a measurement ran on, in words."""
+"""Describes the machine that a measurement ran on."""
 
 import os
 import platform
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def describe_hardware() -> str:
-    """Returns processor, cores, memory and GPUs of this machine, such as for a report's footnote.
+    """Returns processor, cores, memory and GPUs of this machine, for a report.
 
-    Asks the system and not TensorFlow, which would take the GPU's memory from the runs.
+    It does not ask TensorFlow, which would take the GPU's memory from the runs.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -18,7 +18,7 @@ def describe_hardware() -> str:
 
 
 def _processor() -> str:
-    """Returns the name of the processor as the system tells it."""
+    """Returns the name of the processor."""
     information = Path("/proc/cpuinfo")
     if information.is_file():
         for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -29,7 +29,7 @@ def _processor() -> str:
 
 
 def _gpu_names() -> list[str]:
-    """Returns the names of NVIDIA's GPUs; none where their driver is not there."""
+    """Returns the names of NVIDIA's GPUs; none without their driver."""
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)

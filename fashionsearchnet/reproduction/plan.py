@@ -1,39 +1,43 @@
-"""Which commands a table needs, in which order, and what they share."""
+"""The plan of a table: which commands it needs, in which order, and what they share."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fashionsearchnet.evaluation.reporting import report_name
-from fashionsearchnet.reproduction.rows import Row, second_stage_of
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
-from fashionsearchnet.training import runs
-from fashionsearchnet.training.flagfiles import parse_flags
-
-TRAINING = (
-    "train_localization",
-    "train_representations",
-    "train_global",
-    "train_amnet_classification",
-    "train_amnet_manipulation",
+from fashionsearchnet import systems
+from fashionsearchnet.checks import check_choice
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation import (
+    PROTOCOLS,
+    ManipulationProtocol,
+    TaskProtocol,
+    default_draw,
 )
+from fashionsearchnet.evaluation.splits import read_splits
+from fashionsearchnet.flagfiles import parse_flags
+from fashionsearchnet.systems.recipe import Recipe, Row, StageRun
+from fashionsearchnet.training import runs
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What all commands have in common.
+class Experiment:
+    """What all commands of a plan have in common.
 
     Attributes:
+      recipe: of the table.
       dataset: below `data_dir`, such as `garments/large`.
-      data_dir: of the prepared data sets.
+      data_dir: folder of the prepared data sets.
       runs_dir: everything is written below it.
-      flags_dir: of the data set's flagfiles.
-      epochs_scale: multiplies every stage's epochs.
-      num_changes: numbers of attributes edited at once, each with a report of its own.
+      flags_dir: folder of the data set's flagfiles.
+      epochs_scale: multiplies the epochs of every stage.
+      num_changes: numbers of attributes edited at once, each with a report of its own; only 1 for
+        a task without edits.
       training: further flags of every training script.
       evaluation: further flags of tools/evaluate.py.
+      report_name: of the report's folder below `runs_dir`.
     """
 
+    recipe: Recipe
     dataset: str
     data_dir: Path
     runs_dir: Path
@@ -42,16 +46,57 @@ class Settings:
     num_changes: tuple[int, ...] = (1,)
     training: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
+    report_name: str = "report"
+
+    def __post_init__(self) -> None:
+        for number in self.num_changes:
+            self.protocol(number)
 
     @property
     def report_dir(self) -> Path:
-        """Where the report goes."""
-        return self.runs_dir / "report"
+        """The folder of the report."""
+        return self.runs_dir / self.report_name
 
     @property
     def data(self) -> tuple[str, ...]:
-        """The flags that say which data set."""
+        """The flags that name the data set."""
         return (f"--data_dir={self.data_dir}", f"--dataset={self.dataset}")
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether the data set is there."""
+        return any((self.data_dir / self.dataset).glob("*/dataset_info.json"))
+
+    @property
+    def table(self) -> dict[str, Row]:
+        """All rows of the recipe by key."""
+        return self.recipe.table(systems.RECIPES)
+
+    def protocol(self, num_changes: int = 1) -> TaskProtocol:
+        """Returns how runs are measured with so many edits at once.
+
+        Raises:
+          ValueError: if the task has no edits, and more than one is wanted.
+        """
+        kind = PROTOCOLS[self.recipe.task]
+        if kind is ManipulationProtocol:
+            most = default_draw(num_changes)
+            return ManipulationProtocol(
+                num_changes=num_changes, max_manipulations_per_attribute=most
+            )
+        if num_changes != 1:
+            raise ValueError(
+                f"num_changes is for the task 'manipulation', but {self.recipe.title} is about "
+                f"{self.recipe.task!r}; got {num_changes}. Leave it out."
+            )
+        return kind()
+
+    def check_questions(self, dataset: Dataset) -> None:
+        """Raises a ValueError if the data set does not have what the evaluations need."""
+        protocols = [self.protocol(number) for number in self.num_changes]
+        splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
+        for protocol in protocols:
+            protocol.make_plan(dataset, splits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +105,13 @@ class Step:
 
     Attributes:
       name: unique among the steps of a plan.
-      script: in tools/, without suffix.
+      script: below tools/, without suffix.
       arguments: its flags.
       folder: that it writes into.
       outputs: what it writes, below `folder`; glob patterns.
       needs: names of the steps that must be finished before.
       rows: keys of the rows that it serves.
+      stage: what it trains; None for a step that does not train.
     """
 
     name: str
@@ -75,6 +121,7 @@ class Step:
     outputs: tuple[str, ...]
     needs: tuple[str, ...] = ()
     rows: tuple[str, ...] = ()
+    stage: StageRun | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -83,7 +130,7 @@ class Step:
 
     @property
     def has_begun(self) -> bool:
-        """Whether its folder holds anything that it made."""
+        """Whether its folder holds anything that it wrote."""
         return bool(self.written) or (self.is_training and runs.has_begun(self.folder))
 
     @property
@@ -94,7 +141,7 @@ class Step:
     @property
     def is_training(self) -> bool:
         """Whether it is a run with a folder of its own."""
-        return self.script in TRAINING
+        return self.stage is not None
 
     def flags(self) -> dict[str, str]:
         """Returns all flags that the command gives, those of its flagfile included."""
@@ -109,28 +156,84 @@ class Run:
       row: of the table.
       seed: of everything random in its training.
       workdir: of its last stage.
+      experiment: that it belongs to.
     """
 
     row: Row
     seed: int
     workdir: Path
+    experiment: Experiment
 
-    def report(self, num_changes: int) -> Path:
+    def report(self, num_changes: int = 1) -> Path:
         """Returns where tools/evaluate.py writes the report of so many edits at once."""
-        return self.workdir / "evaluation" / f"{report_name('query', num_changes)}.json"
+        name = self.experiment.protocol(num_changes).report_name
+        return self.workdir / "evaluation" / f"{name}.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Everything to be done: `steps` in their order, and the `runs` that the report compares."""
+    """Everything to be done.
 
-    settings: Settings
+    Attributes:
+      experiment: what the steps have in common.
+      runs: that the report compares.
+      steps: in their order.
+    """
+
+    experiment: Experiment
     runs: tuple[Run, ...]
     steps: tuple[Step, ...]
 
 
+def available_rows(experiment: Experiment) -> list[str]:
+    """Returns the keys of the rows that the flagfiles can make, in the order of the table.
+
+    Left out are rows of systems that have no folder of flagfiles, and rows that would train what
+    the row that they are compared with trains: the flagfile has their flags already.
+
+    Raises:
+      FileNotFoundError: if the folder has flagfiles of no system, or one is missing.
+    """
+    folder = experiment.flags_dir
+    rows = {k: row for k, row in experiment.table.items() if (folder / row.system).is_dir()}
+    if not rows:
+        needed = " or ".join(sorted({row.system for row in experiment.table.values()}))
+        raise FileNotFoundError(
+            f"{folder} has no flagfiles: the folder {needed} does not exist in it. Write flagfiles "
+            "like those in flags/garments, or name a folder that has them by --flags_dir."
+        )
+    return [
+        key
+        for key, row in rows.items()
+        if row.compared_with not in rows
+        or _trains(row.run, folder) != _trains(rows[row.compared_with].run, folder)
+    ]
+
+
+def choose_rows(names: Sequence[str], experiment: Experiment, flag: str) -> list[Row]:
+    """Returns the rows of these names in the order of the table; all available ones for none.
+
+    Raises:
+      ValueError: naming the `flag` and listing the rows, for a name that is none of them; if a
+        row's system does not answer the task.
+    """
+    available = available_rows(experiment)
+    for name in names:
+        check_choice(flag, name, available)
+    rows = [experiment.table[key] for key in available if not names or key in names]
+    task = experiment.recipe.task
+    for row in rows:
+        tasks = systems.SYSTEMS[row.system].tasks
+        if task not in tasks:
+            raise ValueError(
+                f"{flag}: {row.key} cannot be in {experiment.recipe.title}, which is about the "
+                f"task {task!r}: its system {row.system} answers {', '.join(tasks)}."
+            )
+    return rows
+
+
 def make_plan(
-    settings: Settings,
+    experiment: Experiment,
     rows: Sequence[Row],
     *,
     seeds: Sequence[int] = (0,),
@@ -141,7 +244,7 @@ def make_plan(
     """Returns the plan of a table.
 
     Args:
-      settings: what all commands have in common.
+      experiment: what all commands have in common.
       rows: of the table.
       seeds: the first is that of the table; the others train some rows once more, from the first
         stage on.
@@ -149,77 +252,60 @@ def make_plan(
       sheet_rows: keys of the rows whose retrieval sheets are drawn.
       benchmark: measure the run time.
     """
-    planner = _Planner(settings)
+    planner = _Planner(experiment)
     for seed in seeds:
         for row in rows if seed == seeds[0] or seed_rows is None else seed_rows:
             run = planner.train(row, seed)
-            planner.evaluate(run, settings.num_changes if seed == seeds[0] else (1,))
+            planner.evaluate(run, experiment.num_changes if seed == seeds[0] else (1,))
             if row.key in sheet_rows and seed == seeds[0]:
                 planner.draw_sheet(run)
     if benchmark:
         planner.benchmark()
-    return Plan(settings, tuple(planner.runs), tuple(planner.steps.values()))
+    return Plan(experiment, tuple(planner.runs), tuple(planner.steps.values()))
 
 
 class _Planner:
     """Collects runs and steps; a step that two rows need is there once."""
 
-    def __init__(self, settings: Settings):
-        self._settings = settings
+    def __init__(self, experiment: Experiment):
+        self._experiment = experiment
         self.runs: list[Run] = []
         self.steps: dict[str, Step] = {}
         self._first: tuple[str, ...] = ()
-        folder = settings.data_dir / settings.dataset
-        if settings.dataset.startswith("garments/") and not any(folder.glob("*/dataset_info.json")):
-            data = Step(
-                "prepare_data", "prepare_data", settings.data, folder, ("*/dataset_info.json",)
-            )
+        if experiment.dataset.startswith("garments/") and not experiment.is_prepared:
+            folder, outputs = experiment.data_dir / experiment.dataset, ("*/dataset_info.json",)
+            data = Step("prepare_data", "prepare_data", experiment.data, folder, outputs)
             self._first = (self._add(data),)
 
     def train(self, row: Row, seed: int) -> Run:
         """Adds all stages of a row and returns its run."""
-        if not row.variant:
-            first = self._stage("amnet_classification", row, seed)
-            last = self._stage("amnet_manipulation", row, seed, first, folder=row.key)
-        else:
-            folder, variant = second_stage_of(row)
-            first = self._stage("localization", row, seed)
-            last = self._stage(
-                "representations", row, seed, first, f"--variant={variant}", folder=folder
-            )
-            if VARIANTS[row.variant].global_ranking:
-                extra = (f"--variant={row.variant}", *row.overrides)
-                last = self._stage("global", row, seed, last, *extra, folder=row.key)
-        run = Run(row, seed, last.folder)
+        run = Run(row, seed, self._train_stage(row.run, row, seed).folder, self._experiment)
         self.runs.append(run)
         return run
 
-    def _stage(
-        self,
-        stage: str,
-        row: Row,
-        seed: int,
-        start: Step | None = None,
-        *extra: str,
-        folder: str = "",
-    ) -> Step:
-        """Adds a training stage from its flagfile; a variant's third stage may have its own."""
-        settings = self._settings
-        name = _in_seed_folder(folder or stage, seed)
-        flagfile = settings.flags_dir / f"{stage}.flags"
-        own = settings.flags_dir / f"{row.variant}.flags"
-        if stage == "global" and own.is_file():
-            flagfile = own
-        workdir = settings.runs_dir / name
-        arguments = [f"--flagfile={flagfile}", *settings.data, f"--workdir={workdir}"]
+    def _train_stage(self, stage: StageRun, row: Row, seed: int) -> Step:
+        """Adds a training stage and those that it starts from, and returns its step."""
+        experiment, start = self._experiment, None
+        if stage.start:
+            start = self._train_stage(stage.start, row, seed)
+        name = _in_seed_folder(stage.folder, seed)
+        workdir = experiment.runs_dir / name
+        flagfile = _flagfile(stage, experiment.flags_dir)
+        arguments = [f"--flagfile={flagfile}", *experiment.data, f"--workdir={workdir}"]
         if start:
             arguments.append(f"--init_from={start.folder}")
-        arguments += [*extra, f"--seed={seed}", *settings.training]
-        if settings.epochs_scale != 1.0:
+        arguments += [*stage.flags, f"--seed={seed}", *experiment.training]
+        if experiment.epochs_scale != 1.0:
             arguments.append(f"--num_epochs={self._epochs(arguments, flagfile):g}")
-        needs = (start.name,) if start else self._first
         step = Step(
-            name, f"train_{stage}", tuple(arguments), workdir, ("model.json",), needs, (row.key,)
+            name,
+            stage.script,
+            tuple(arguments),
+            workdir,
+            ("model.json",),
+            (start.name,) if start else self._first,
+            (row.key,),
+            stage,
         )
         return self.steps[self._add(step)]
 
@@ -231,19 +317,19 @@ class _Planner:
                 f"--epochs_scale multiplies --num_epochs, which {flagfile} does not give; add it "
                 "there, or leave out --epochs_scale."
             )
-        return max(float(flags["num_epochs"]) * self._settings.epochs_scale, 0.001)
+        return max(float(flags["num_epochs"]) * self._experiment.epochs_scale, 0.001)
 
     def evaluate(self, run: Run, num_changes: Sequence[int]) -> None:
         """Adds the evaluation of a run: one pass over the images for all numbers of edits."""
-        trained = _in_seed_folder(run.workdir.name, run.seed)
-        numbers = ",".join(map(str, num_changes))
-        # Those of other numbers are other steps: what is measured stays valid.
-        name = f"{trained}/query" + ("" if numbers == "1" else f" {numbers}")
-        arguments = [f"--workdir={run.workdir}", *self._settings.data]
-        arguments += [f"--row_name={run.row.title}", *self._settings.evaluation]
+        experiment, numbers = self._experiment, ",".join(map(str, num_changes))
+        trained = _in_seed_folder(run.row.run.folder, run.seed)
+        # Other numbers of edits are another step: what is measured stays valid.
+        name = f"{trained}/{run.report().stem}" + ("" if numbers == "1" else f" {numbers}")
+        arguments = [f"--workdir={run.workdir}", *experiment.data, f"--row_name={run.row.title}"]
+        arguments += [f"--task={experiment.recipe.task}", *experiment.evaluation]
         if numbers != "1":
             arguments.append(f"--num_changes={numbers}")
-        reports = tuple(run.report(number) for number in num_changes)
+        reports = [run.report(number) for number in num_changes]
         folder, outputs = reports[0].parent, tuple(report.name for report in reports)
         self._add(
             Step(name, "evaluate", tuple(arguments), folder, outputs, (trained,), (run.row.key,))
@@ -251,32 +337,39 @@ class _Planner:
 
     def draw_sheet(self, run: Run) -> None:
         """Adds the retrieval sheet of a run; all sheets show the same random edits."""
-        folder, file = self._settings.report_dir, f"sheet_{run.row.key}.png"
-        arguments = (f"--workdir={run.workdir}", *self._settings.data, "--sheet")
+        folder, file = self._experiment.report_dir, f"sheet_{run.row.key}.png"
+        arguments = (f"--workdir={run.workdir}", *self._experiment.data, "--sheet")
         arguments += ("--num_queries=6", f"--output={folder / file}")
-        needs = (_in_seed_folder(run.workdir.name, run.seed),)
-        self._add(
-            Step(
-                f"sheet_{run.row.key}", "explain", arguments, folder, (file,), needs, (run.row.key,)
-            )
-        )
+        needs, rows = (_in_seed_folder(run.row.run.folder, run.seed),), (run.row.key,)
+        self._add(Step(f"sheet_{run.row.key}", "explain", arguments, folder, (file,), needs, rows))
 
     def benchmark(self) -> None:
         """Adds the measurement of the run time."""
-        folder = self._settings.runs_dir
-        arguments = (*self._settings.data, f"--output={folder / 'benchmark.json'}")
-        self._add(
-            Step("benchmark", "benchmark", arguments, folder, ("benchmark.json",), self._first)
-        )
+        folder, file = self._experiment.runs_dir, "benchmark.json"
+        arguments = (*self._experiment.data, f"--output={folder / file}")
+        self._add(Step("benchmark", "benchmark", arguments, folder, (file,), self._first))
 
     def _add(self, step: Step) -> str:
-        """Takes in a step, or the rows of one that is there, and returns its name."""
+        """Adds a step, or the rows of one that is there, and returns its name."""
         known = self.steps.get(step.name)
         if known:
             rows = dict.fromkeys((*known.rows, *step.rows))
             step = dataclasses.replace(known, rows=tuple(rows))
         self.steps[step.name] = step
         return step.name
+
+
+def _flagfile(stage: StageRun, flags_dir: Path) -> Path:
+    """Returns the first of the stage's flagfiles that exists, or else the last."""
+    paths = [flags_dir / f"{name}.flags" for name in stage.flagfiles]
+    return next((path for path in paths if path.is_file()), paths[-1])
+
+
+def _trains(stage: StageRun, flags_dir: Path) -> tuple[str, StageRun | None, Mapping[str, str]]:
+    """Returns what is equal only for stages that train the same."""
+    flagfile = f"--flagfile={_flagfile(stage, flags_dir)}"
+    flags = parse_flags([flagfile, *stage.flags])
+    return stage.script, stage.start, {k: v for k, v in flags.items() if k != "workdir"}
 
 
 def _in_seed_folder(name: str, seed: int) -> str:

@@ -106,7 +106,8 @@ class Recipe:
     """A table of a paper, and how to make it.
 
     Attributes:
-      name: its key in `systems.RECIPES`; also of the paper's figures in `evaluation.published`.
+      name: its key in `systems.RECIPES`.
+      paper: whose figures stand beside ours, by its name in `evaluation.published`.
       title: of the table, as the paper numbers it.
       task: that the table is about; a key of `systems.system.TASKS`.
       metric: of its figures; a key of `evaluation.scores.METRICS`.
@@ -125,6 +126,7 @@ class Recipe:
     """
 
     name: str
+    paper: str
     title: str
     task: str
     metric: str

@@ -1,27 +1,30 @@
 """A data set that is only a number, and a runner that makes up results instead of training."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from fashionsearchnet import files
 from fashionsearchnet.evaluation import default_draw, scores
-from fashionsearchnet.reproduction.plan import Plan, Settings, Step, make_plan
-from fashionsearchnet.reproduction.rows import choose_rows
+from fashionsearchnet.reproduction.execution import run_plan
+from fashionsearchnet.reproduction.plan import Experiment, Plan, Step, choose_rows, make_plan
+from fashionsearchnet.reproduction.progress import Progress
+from fashionsearchnet.systems import RECIPES
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("colour", "neckline")
 NUM_IMAGES = 1000
+TABLE_1 = RECIPES["fashionsearchnet_v2"]
 
 
-def make_settings(folder: Path, **changes) -> Settings:
-    """Settings of rendered garments that are 'prepared' below `folder`."""
-    info = folder / "data/garments/large/1.0.0/dataset_info.json"
-    splits = [{"name": "train", "shardLengths": [str(NUM_IMAGES)]}]
-    files.write_json(info, {"splits": splits})
-    return Settings(
+def make_experiment(folder: Path, **changes) -> Experiment:
+    """An experiment on rendered garments that are 'prepared' below `folder`."""
+    write_dataset(folder / "data/garments/large")
+    return Experiment(
         **{
+            "recipe": TABLE_1,
             "dataset": "garments/large",
             "data_dir": folder / "data",
             "runs_dir": folder / "runs",
@@ -31,13 +34,26 @@ def make_settings(folder: Path, **changes) -> Settings:
     )
 
 
+def write_dataset(folder: Path) -> None:
+    """The description of a prepared data set."""
+    sizes = {"train": NUM_IMAGES, "validation": NUM_IMAGES // 4}
+    splits = [{"name": name, "shardLengths": [str(size)]} for name, size in sizes.items()]
+    files.write_json(folder / "1.0.0/dataset_info.json", {"splits": splits})
+
+
 def plan_of(
     folder: Path, *names: str, seeds=(0,), seed_rows=None, sheet_rows=(), **changes
 ) -> Plan:
     """The plan of these rows."""
-    settings = make_settings(folder, **changes)
-    rows = choose_rows(names, settings.flags_dir, "--variants")
-    return make_plan(settings, rows, seeds=seeds, seed_rows=seed_rows, sheet_rows=sheet_rows)
+    experiment = make_experiment(folder, **changes)
+    rows = choose_rows(names, experiment, "--variants")
+    return make_plan(experiment, rows, seeds=seeds, seed_rows=seed_rows, sheet_rows=sheet_rows)
+
+
+def execute(plan: Plan, runner: Callable[[Step], int], progress: Progress | None = None):
+    """The names of the steps that failed."""
+    progress = progress or Progress(plan.experiment.runs_dir)
+    return run_plan(plan, progress, runner, check=lambda: None)
 
 
 def hits(share: float, number: int, seed: int = 0) -> np.ndarray:
@@ -57,18 +73,17 @@ def write_evaluation(
     """What tools/evaluate.py would write for a row of so many hits."""
     query = np.repeat(np.arange(200), 2)
     ranks, predicted = hits(share, len(query)), hits(0.55, len(query))
-    blank = np.zeros((len(query), 1), np.float32)
     edits = np.full((len(query), len(NAMES)), -1, np.int32)
     outcomes = scores.Outcomes(
+        task="manipulation",
         protocol=protocol,
         query=query,
         group=np.arange(len(query)) % 2,
         edits=edits,
         group_names=NAMES,
-        top_k=(20,),
         rows=(
-            scores.MeasuredRow(title, ranks, blank),
-            scores.MeasuredRow("predicted attributes", predicted, blank),
+            scores.MeasuredScores(title, {"ranks": ranks}),
+            scores.MeasuredScores("predicted attributes", {"ranks": predicted}),
         ),
     )
     grouping = outcomes.grouping(20)
@@ -115,6 +130,8 @@ class FakeRunner:
             write_run(step)
         elif step.script == "evaluate":
             evaluate(step, self.shares)
+        elif step.script == "prepare_data":
+            write_dataset(step.folder)
         else:
             files.write_text(step.folder / step.outputs[0], "a picture")
         return 0

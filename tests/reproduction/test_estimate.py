@@ -6,7 +6,7 @@ from reproduction_fakes import NUM_IMAGES, FakeRunner, plan_of, write_run
 from fashionsearchnet.reproduction.estimate import (
     duration,
     left_in_words,
-    num_training_images,
+    num_images,
     plan_table,
     step_states,
 )
@@ -14,7 +14,7 @@ from fashionsearchnet.reproduction.progress import Progress
 
 
 def states_of(plan, progress=None):
-    found = step_states(plan, progress or Progress(plan.settings.runs_dir))
+    found = step_states(plan, progress or Progress(plan.experiment.runs_dir))
     return {state.step.name: state for state in found}
 
 
@@ -35,7 +35,7 @@ def test_before_anything_is_measured_it_is_unknown(tmp_path):
 
 def test_finished_steps_scale_by_their_epochs(tmp_path):
     plan = plan_of(tmp_path, "rank", "rank_l", "full")
-    progress = Progress(plan.settings.runs_dir)
+    progress = Progress(plan.experiment.runs_dir)
     finish(plan, progress, localization=300.0)
     states = states_of(plan, progress)
     assert states["localization"].is_done and states["localization"].seconds == 300.0
@@ -58,7 +58,7 @@ def test_a_begun_run_counts_what_is_behind_it(tmp_path):
 
 def test_several_edits_are_timed_apart(tmp_path):
     plan = plan_of(tmp_path, "rank", "rank_l", seeds=(0, 1), num_changes=(1, 2))
-    progress = Progress(plan.settings.runs_dir)
+    progress = Progress(plan.experiment.runs_dir)
     finish(plan, progress, **{"localization": 1, "rank": 1, "rank/query 1,2": 70})
     finish(plan, progress, **{"seed_1/localization": 1, "seed_1/rank": 1, "seed_1/rank/query": 10})
     states = states_of(plan, progress)
@@ -79,6 +79,23 @@ def test_words():
 
 def test_training_images_are_those_of_the_split(tmp_path):
     plan = plan_of(tmp_path, "rank")
-    folder = plan.settings.data_dir / plan.settings.dataset
-    assert num_training_images(folder) == NUM_IMAGES
-    assert num_training_images(tmp_path / "none") is None
+    folder = plan.experiment.data_dir / plan.experiment.dataset
+    assert num_images(folder, "train") == NUM_IMAGES
+    assert num_images(folder, "train+validation") == 1.25 * NUM_IMAGES
+    assert num_images(folder, "train[:10%]") is None
+    assert num_images(tmp_path / "none", "train") is None
+
+
+def test_a_step_counts_the_images_that_it_trains_on(tmp_path):
+    plan = plan_of(tmp_path, "rank", training=("--train_split=train+validation",))
+    write_run(plan.steps[0], finished=False, num_steps=0)
+    assert states_of(plan)["localization"].seconds == pytest.approx(3 * 1.25 * NUM_IMAGES / 50.0)
+
+
+def test_a_similar_script_counts_until_one_is_timed(tmp_path):
+    plan = plan_of(tmp_path, "amnet", "full")
+    progress = Progress(plan.experiment.runs_dir)
+    finish(plan, progress, localization=300.0)
+    states = states_of(plan, progress)
+    assert states["amnet_classification"].seconds == pytest.approx(500.0)  # five epochs, not three
+    assert states["amnet"].seconds is None  # trains on stored features

@@ -1,14 +1,12 @@
 """Which commands a table needs, what they share, and in which order they come."""
 
-import pytest
-from reproduction_fakes import ROOT, plan_of
+import dataclasses
 
-from fashionsearchnet.evaluation import published
-from fashionsearchnet.reproduction.rows import ROWS, available_rows, choose_rows, second_stage_of
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
-    VARIANTS,
-    check_shares_representations,
-)
+import pytest
+from reproduction_fakes import ROOT, TABLE_1, make_experiment, plan_of
+
+from fashionsearchnet.reproduction.plan import available_rows, choose_rows
+from fashionsearchnet.systems import RECIPES
 
 GARMENTS = ROOT / "flags/garments"
 
@@ -21,34 +19,14 @@ def step_of(plan, name):
     return next(step for step in plan.steps if step.name == name)
 
 
-def test_table_1_is_there_in_its_order():
-    table = published.table_for("shopping100k")
-    assert table
-    assert [row.title for row in ROWS.values() if row.is_published] == list(table.rows)
-
-
-def test_every_variant_is_a_row():
-    assert set(VARIANTS) <= set(ROWS)
-
-
-def test_every_row_says_what_it_adds_to_another_and_has_a_colour_of_its_own():
-    assert [key for key, row in ROWS.items() if not row.compared_with] == ["amnet", "without_rank"]
-    assert all(row.compared_with in ROWS and row.adds for row in ROWS.values() if row.compared_with)
-    assert len({row.color for row in ROWS.values()}) == len(ROWS)
-
-
-@pytest.mark.parametrize("key", [key for key, row in ROWS.items() if row.variant])
-def test_shared_representations_fit(key):
-    check_shares_representations(ROWS[key].variant, second_stage_of(ROWS[key])[1], "here")
-
-
 def test_stages_are_shared(tmp_path):
     plan = plan_of(tmp_path)
     scripts = [step.script for step in plan.steps]
-    assert scripts.count("train_localization") == 1
+    assert scripts.count("fashionsearchnet_v2/train_localization") == 1
     # w/o Rank, Rank, Rank-L, both poolings, normalised triplets
-    assert scripts.count("train_representations") == 5
-    assert scripts.count("evaluate") == len(plan.runs) == len(available_rows(GARMENTS))
+    assert scripts.count("fashionsearchnet_v2/train_representations") == 5
+    rows = available_rows(plan.experiment)
+    assert scripts.count("evaluate") == len(plan.runs) == len(rows)
     assert {"rank_l", "rank_lg", "full", "ours"} <= set(step_of(plan, "rank_l").rows)
     assert step_of(plan, "full_ff_representations").rows == ("full_ff",)
 
@@ -66,7 +44,7 @@ def test_one_row_brings_its_prerequisites(tmp_path):
 def test_a_command_has_flagfile_start_and_settings(tmp_path):
     plan = plan_of(tmp_path, "full_unedited", epochs_scale=0.5, training=("--precision=float32",))
     step = step_of(plan, "full_unedited")
-    assert step.arguments[0] == f"--flagfile={GARMENTS / 'global.flags'}"
+    assert step.arguments[0] == f"--flagfile={GARMENTS / 'fashionsearchnet_v2/global.flags'}"
     flags = step.flags()
     assert flags["init_from"] == str(tmp_path / "runs/rank_l")
     assert flags["negatives"] == "unedited"
@@ -77,30 +55,58 @@ def test_a_command_has_flagfile_start_and_settings(tmp_path):
 @pytest.mark.parametrize(("key", "num_changes"), [("ours", None), ("ours_3_changes", "3")])
 def test_rows_of_a_variant_with_a_flagfile_of_its_own_take_it(key, num_changes, tmp_path):
     step = step_of(plan_of(tmp_path, key), key)
-    assert step.arguments[0] == f"--flagfile={GARMENTS / 'ours.flags'}"
+    assert step.arguments[0] == f"--flagfile={GARMENTS / 'fashionsearchnet_v2/ours.flags'}"
     flags = step.flags()
     assert (flags["variant"], flags.get("num_changes")) == ("ours", num_changes)
 
 
-def test_rows_that_change_nothing_are_left_out():
-    assert "full_memory_1" in available_rows(GARMENTS)
-    assert "full_memory_100" not in available_rows(GARMENTS)
-    assert "full_memory_1" not in available_rows(ROOT / "flags/darn")
-    assert "full_memory_100" in available_rows(ROOT / "flags/darn")
+def test_rows_that_change_nothing_are_left_out(tmp_path):
+    rows = available_rows(make_experiment(tmp_path))
+    assert "full_memory_1" in rows and "full_memory_100" not in rows
+    rows = available_rows(make_experiment(tmp_path, flags_dir=ROOT / "flags/darn"))
+    assert "full_memory_1" not in rows and "full_memory_100" in rows
 
 
-def test_an_unknown_row_is_refused_with_the_rows_there_are():
+def test_rows_of_systems_without_flagfiles_are_left_out(tmp_path):
+    rows = available_rows(make_experiment(tmp_path, flags_dir=ROOT / "flags/demo"))
+    assert "amnet" not in rows and "full" in rows
+
+
+def test_an_unknown_row_is_refused_with_the_rows_there_are(tmp_path):
     with pytest.raises(ValueError, match=r"--variants must be one of amnet, .*did you mean rank_l"):
-        choose_rows(["rank-l"], GARMENTS, "--variants")
+        choose_rows(["rank-l"], make_experiment(tmp_path), "--variants")
 
 
 def test_a_folder_without_flagfiles_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"global\.flags does not exist.*--flags_dir"):
-        choose_rows([], tmp_path, "--variants")
+    experiment = make_experiment(tmp_path, flags_dir=tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"has no flagfiles.*--flags_dir"):
+        choose_rows([], experiment, "--variants")
+
+
+def test_a_row_whose_system_does_not_answer_the_task_is_refused(tmp_path):
+    recipe = dataclasses.replace(TABLE_1, task="instance")
+    with pytest.raises(ValueError, match=r"amnet cannot be in Table 1, .* answers manipulation"):
+        choose_rows(["amnet"], make_experiment(tmp_path, recipe=recipe), "--variants")
+
+
+def test_a_recipe_may_be_about_another_task(tmp_path):
+    recipe = dataclasses.replace(
+        TABLE_1, task="attribute", metric="average_precision", k=None, rows=TABLE_1.rows[3:4]
+    )
+    plan = plan_of(tmp_path, recipe=recipe)
+    assert names(plan) == ["localization", "rank_l", "rank_l/query_attribute"]
+    assert plan.steps[-1].flags()["task"] == "attribute"
+    with pytest.raises(ValueError, match="num_changes is for the task 'manipulation'"):
+        make_experiment(tmp_path, recipe=recipe, num_changes=(1, 2))
+
+
+def test_one_recipe_takes_rows_of_another():
+    (row,) = RECIPES["amnet"].table(RECIPES).values()
+    assert TABLE_1.table(RECIPES)["amnet"] == row
 
 
 def test_further_seeds_have_folders_of_their_own(tmp_path):
-    rows = choose_rows(["rank_l"], GARMENTS, "--variants")
+    rows = choose_rows(["rank_l"], make_experiment(tmp_path), "--variants")
     plan = plan_of(tmp_path, "rank_l", "full", seeds=(0, 3), seed_rows=rows, num_changes=(1, 2))
     assert names(plan)[-3:] == ["seed_3/localization", "seed_3/rank_l", "seed_3/rank_l/query"]
     assert step_of(plan, "seed_3/rank_l").flags()["seed"] == "3"
@@ -116,7 +122,9 @@ def test_garments_are_rendered_first_if_they_are_not_there(tmp_path):
 
 
 def test_scaling_unknown_epochs_is_refused(tmp_path):
+    (tmp_path / "fashionsearchnet_v2").mkdir()
     for name in ("localization", "representations", "global"):
-        (tmp_path / f"{name}.flags").write_text("--learning_rate=0.01\n")
+        path = tmp_path / f"fashionsearchnet_v2/{name}.flags"
+        path.write_text("--learning_rate=0.01\n")
     with pytest.raises(ValueError, match=r"--epochs_scale .*localization\.flags does not give"):
         plan_of(tmp_path, "rank", flags_dir=tmp_path, epochs_scale=0.1)

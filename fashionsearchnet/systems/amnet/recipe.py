@@ -15,6 +15,7 @@ MANIPULATION = StageRun(
 
 RECIPE = Recipe(
     name="amnet",
+    paper="fashionsearchnet_v2",
     title="Table 1, AMNet alone",
     task="manipulation",
     metric="top_k",

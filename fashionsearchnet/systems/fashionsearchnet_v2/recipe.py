@@ -108,6 +108,7 @@ _OUR_ROWS = (
 
 RECIPE = Recipe(
     name=_SYSTEM,
+    paper="fashionsearchnet_v2",
     title="Table 1",
     task="manipulation",
     metric="top_k",

@@ -1,7 +1,10 @@
-"""The report of a reproduction in Markdown."""
+"""A comparison in Markdown, and its curves as a picture."""
 
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fashionsearchnet.evaluation.reporting import curve
 from fashionsearchnet.evaluation.reporting.tables import (
     boxes_table,
     change_text,
@@ -11,22 +14,50 @@ from fashionsearchnet.evaluation.reporting.tables import (
     with_interval,
 )
 from fashionsearchnet.reproduction.estimate import duration
+from fashionsearchnet.systems.recipe import Row
+
+_DASHED = (0, (5, 1.5))
+
+
+def draw_curves(
+    report: Mapping[str, Any], rows: Iterable[Row], path: str | os.PathLike[str]
+) -> None:
+    """Draws the curves of all measured rows as a PNG file; rows that the paper lacks are dashed.
+
+    Args:
+      report: of `comparison.make_comparison`, with at least one measured row.
+      rows: of the table.
+      path: of the file.
+    """
+    baselines = report["baselines"]
+    lines = [curve.baseline(row["title"], row["curve"]) for row in baselines["rows"]]
+    lines += [
+        curve.Line(
+            row.title, report["curve"][row.title], row.color, "-" if row.is_published else _DASHED
+        )
+        for row in rows
+        if row.title in report["curve"]
+    ]
+    title = f"{report['dataset']} (baselines: network of {baselines['network']})"
+    label = f"{report['curve_label']} (mean over attributes)"
+    curve.draw_curves(lines, report["k"], title, label, path, report["curve_k"])
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """Returns the report of `report.make_report` in Markdown; what is missing is said first."""
-    parts = [f"# Table 1 on {report['dataset']}", _state(report)]
+    """Returns the report of `comparison.make_comparison` in Markdown, missing steps first."""
+    parts = [f"# {report['recipe']['title']} on {report['dataset']}", _state(report)]
     if report["baselines"]:
-        parts += _table_1(report) + _per_attribute(report) + _gains(report)
+        parts += _table(report) + _per_attribute(report) + _gains(report)
         parts += _predicted(report) + _seeds(report) + _edits(report)
-        parts += ["## Top-K over K (Figure 5)", "![Top-K accuracy over K](curve.png)"]
+        label, figure = report["curve_label"], _in_brackets(report["recipe"]["curve_title"])
+        parts += [f"## {label} over K{figure}", f"![{label} over K](curve.png)"]
         parts += _sheets(report) + _localization(report)
     parts += _run_time(report) + _how(report)
     return "\n\n".join(parts) + "\n"
 
 
 def _state(report: dict[str, Any]) -> str:
-    """Returns what is still missing, and what has to be made again."""
+    """Returns which steps are missing or stale."""
     missing, stale = (
         ", ".join(f"`{name}`" for name in report[key]) for key in ("missing", "stale")
     )
@@ -42,12 +73,12 @@ def _state(report: dict[str, Any]) -> str:
     if stale:
         text += (
             f" {len(report['stale'])} steps are stale: {stale}. The run that they start from was "
-            "made anew since, so that their figures do not belong beside the others."
+            "trained again since, so their figures do not belong beside the others."
         )
     return text
 
 
-def _table_1(report: dict[str, Any]) -> list[str]:
+def _table(report: dict[str, Any]) -> list[str]:
     """Returns the table with measured beside published means, and its note."""
     paper = report["published"]
     is_same = paper and paper["is_same_dataset"]
@@ -65,9 +96,10 @@ def _table_1(report: dict[str, Any]) -> list[str]:
         if is_same:
             cells.append(change_text(row.get("difference")))
         lines.append(cells)
+    words = report["recipe"]
     notes = [
-        f"Top-{report['k']} accuracy. Baselines: of the network of "
-        f"{report['baselines']['network']}. Mean: plain mean over attributes, the paper's Avg."
+        f"{words['figure']}. Baselines: of the network of {report['baselines']['network']}. Mean: "
+        f"{words['mean_note']}"
     ]
     if paper and is_same:
         notes.append(f"Paper: {paper['source']}. {paper['protocol']}. Other queries than ours.")
@@ -77,7 +109,7 @@ def _table_1(report: dict[str, Any]) -> list[str]:
             f"**{paper['title']}**, for orientation only: other images, other attributes. "
             f"{paper['source']}."
         )
-    return ["## Table 1", markdown_table(header, lines), " ".join(notes)]
+    return [f"## {words['title']}", markdown_table(header, lines), " ".join(notes)]
 
 
 def _measured_cells(found: dict[str, Any] | None, size: int) -> list[str]:
@@ -119,21 +151,31 @@ def _gains(report: dict[str, Any]) -> list[str]:
         header.insert(4, "with other seeds")
     lines = []
     for gain in report["gains"]:
-        line = [gain["lower"], gain["higher"], gain["what"], mean_change(gain["measured"])]
+        changes = [_change(report, found) for found in gain["other_seeds"].values()]
+        line = [gain["lower"], gain["higher"], gain["what"], _change(report, gain["measured"])]
         if has_seeds:
-            line.append(", ".join(map(mean_change, gain["other_seeds"].values())) or "-")
+            line.append(", ".join(changes) or "-")
         lines.append([*line, change_text(gain["paper"]), gain["verdict"] or "-"])
-    judged = [gain["verdict"] for gain in report["gains"] if gain["verdict"]]
-    counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
     return [
         "## What each step adds, and whether the paper's order holds",
         markdown_table(header, lines, num_words=3),
-        "The paper's order: AMNet and w/o Rank < Rank < Rank-L < Rank-LG <= Full. "
-        + (f"Of its {len(judged)} steps here {'; '.join(counts)}. " if judged else "")
-        + "Holds: the whole interval of the paired difference is above zero; does not hold: below; "
-        "too close to call: zero lies in it, which the last step, <=, allows for. The intervals "
-        "are bootstraps over query images and do not hold the spread of training.",
+        _order(report),
     ]
+
+
+def _order(report: dict[str, Any]) -> str:
+    """Returns the note on the order of the rows."""
+    order = report["recipe"]["order"]
+    judged = [gain["verdict"] for gain in report["gains"] if gain["verdict"]]
+    counts = [f"{word}: {judged.count(word)}" for word in dict.fromkeys(judged)]
+    allowed = ", which a step <= allows for" if "<=" in order else ""
+    return (
+        (f"The paper's order: {order}. " if order else "")
+        + (f"Of its {len(judged)} steps here {'; '.join(counts)}. " if judged else "")
+        + "Holds: the whole interval of the paired difference is above zero. Does not hold: it is "
+        f"below zero. Too close to call: zero lies in it{allowed}. The intervals are bootstraps "
+        "over query images; they do not contain the spread of training."
+    )
 
 
 def _predicted(report: dict[str, Any]) -> list[str]:
@@ -141,8 +183,8 @@ def _predicted(report: dict[str, Any]) -> list[str]:
     lines = [
         [
             entry["title"],
-            with_interval(entry["predicted_attributes"], "mean"),
-            mean_change(entry["difference"]),
+            _mean(report, entry["predicted_attributes"]),
+            _change(report, entry["difference"]),
         ]
         for entry in report["beside_predicted_attributes"]
     ]
@@ -170,7 +212,8 @@ def _seeds(report: dict[str, Any]) -> list[str]:
         "Every stage was trained again with each seed. A step that is smaller than these ranges "
         "may come from the seed."
     )
-    return [f"## Spread over seeds (mean Top-{report['k']})", markdown_table(header, lines), note]
+    title = f"## Spread over seeds (mean {report['recipe']['short_figure']})"
+    return [title, markdown_table(header, lines), note]
 
 
 def _edits(report: dict[str, Any]) -> list[str]:
@@ -185,11 +228,11 @@ def _edits(report: dict[str, Any]) -> list[str]:
             {found["title"]: found["measured"] for found in entry["baselines"]["rows"]}
             for entry in measured
         ]
-        cells = [_mean_cell(found.get(row["title"])) for found in others]
-        lines.append([row["title"], _mean_cell(row["measured"]), *cells])
+        cells = [_mean(report, found.get(row["title"])) for found in others]
+        lines.append([row["title"], _mean(report, row["measured"]), *cells])
     for row in report["rows"]:
-        cells = [_mean_cell(entry["rows"].get(row["title"])) for entry in measured]
-        lines.append([row["title"], _mean_cell(row["measured"]), *cells])
+        cells = [_mean(report, entry["rows"].get(row["title"])) for entry in measured]
+        lines.append([row["title"], _mean(report, row["measured"]), *cells])
     tried = ", ".join(
         f"{entry['num_manipulations']:,} manipulations of {entry['num_changes']} attributes"
         for entry in measured
@@ -197,15 +240,16 @@ def _edits(report: dict[str, Any]) -> list[str]:
     return [
         "## Several edits at once",
         markdown_table(header, lines),
-        f"Top-{report['k']}, plain mean over the edited attributes or combinations of them, 95 % "
-        f"intervals; {tried}. The paper edits one attribute at a time.",
+        f"{report['recipe']['short_figure']}, mean over the edited attributes or combinations of "
+        f"them, 95 % intervals; {tried}. The paper edits one attribute at a time.",
     ]
 
 
 def _sheets(report: dict[str, Any]) -> list[str]:
     """Returns the retrieval sheets."""
     pictures = [f"![Retrieval sheet]({name})" for name in report["sheets"]]
-    return ["## Retrieval sheets (Figure 6), random edits", *pictures] if pictures else []
+    title = f"## Retrieval sheets{_in_brackets(report['recipe']['sheets_title'])}, random edits"
+    return [title, *pictures] if pictures else []
 
 
 def _localization(report: dict[str, Any]) -> list[str]:
@@ -217,7 +261,7 @@ def _localization(report: dict[str, Any]) -> list[str]:
 
 
 def _run_time(report: dict[str, Any]) -> list[str]:
-    """Returns section 4.7 of the paper with our figures."""
+    """Returns the paper's run time with our figures."""
     found = report["run_time"]
     if not found:
         return []
@@ -234,25 +278,18 @@ def _run_time(report: dict[str, Any]) -> list[str]:
             f"{found['paper_regions_ms_per_image']:.0f} ms",
         ],
     ]
-    note = "The paper's network and 12 attributes; the paper's GPU is a GeForce GTX TITAN X."
-    return ["## Run time (section 4.7)", markdown_table(["", "here", "paper"], lines), note]
+    title = f"## Run time ({found['source']})"
+    return [title, markdown_table(["", "here", "paper"], lines), found["note"]]
 
 
 def _how(report: dict[str, Any]) -> list[str]:
     """Returns protocol, seed, machines, versions and times as a list."""
-    lines = []
-    how, tried = report["protocol"], report["manipulations"]
-    if how:
-        most = how["max_manipulations_per_attribute"]
-        drawn = f", at most {most:,} drawn per attribute" if most else ""
-        lines += [
-            f"{how['num_queries']:,} queries (`{how['query_split']}`), {how['num_gallery']:,} "
-            f"gallery images (`{how['gallery_split']}`), {tried['number']:,} manipulations{drawn}.",
-            f"Hit rule `{how['hit_rule']}`: {how['hit_rule_in_words']}; distance: "
-            f"{how['distance']}.",
+    lines = list(report["notes"]) or _older_notes(report)
+    if report["num_resamples"]:
+        lines.append(
             f"95 % intervals: {report['num_resamples']:,} bootstrap resamples of the query images, "
-            "the same for all rows.",
-        ]
+            "the same for all rows."
+        )
     lines.append(f"Seed of training {report['seed']}.")
     lines += [f"Machine: {machine}." for machine in report["machines"]]
     if report["versions"]:
@@ -272,5 +309,29 @@ def _time_lines(report: dict[str, Any]) -> list[str]:
     return [f"Training: {', '.join(training)}. All steps: {duration(sum(times.values()))}."]
 
 
-def _mean_cell(found: dict[str, Any] | None) -> str:
-    return "-" if found is None else with_interval(found, "mean")
+def _older_notes(report: dict[str, Any]) -> list[str]:
+    """Returns how manipulations were measured; older evaluations do not hold the sentences."""
+    how, tried = report["protocol"], report["manipulations"]
+    if not how:
+        return []
+    most = how["max_manipulations_per_attribute"]
+    drawn = f", at most {most:,} drawn per attribute" if most else ""
+    return [
+        f"{how['num_queries']:,} queries (`{how['query_split']}`), {how['num_gallery']:,} gallery "
+        f"images (`{how['gallery_split']}`), {tried['number']:,} manipulations{drawn}.",
+        f"Hit rule `{how['hit_rule']}`: {how['hit_rule_in_words']}; distance: {how['distance']}.",
+    ]
+
+
+def _mean(report: dict[str, Any], found: Mapping[str, Any] | None) -> str:
+    """Returns the mean that the table compares, with its interval."""
+    return "-" if found is None else with_interval(found, report["recipe"]["mean"])
+
+
+def _change(report: dict[str, Any], found: Mapping[str, Any] | None) -> str:
+    """Returns the difference of the means that the table compares, with its interval."""
+    return mean_change(found, report["recipe"]["mean"])
+
+
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""

@@ -4,19 +4,20 @@ import json
 import shutil
 
 import pytest
-from reproduction_fakes import FakeRunner, plan_of, write_evaluation
+from reproduction_fakes import TABLE_1, FakeRunner, execute, plan_of, write_evaluation
 
-from fashionsearchnet.reproduction.execution import run_plan, write_report
+from fashionsearchnet.reproduction.comparison import claimed_gains, verdict
+from fashionsearchnet.reproduction.execution import write_report
 from fashionsearchnet.reproduction.progress import Progress
-from fashionsearchnet.reproduction.report import claimed_gains, verdict
+from fashionsearchnet.systems import RECIPES
 
 SHARES = {"AMNet": 0.2, "w/o Rank": 0.3, "Rank": 0.5, "Rank-L": 0.5, "Rank-LG": 0.4, "Full": 0.6}
 KEYS = ("amnet", "without_rank", "rank", "rank_l", "rank_lg", "full")
 
 
 def reproduce(plan, **arguments):
-    run_plan(plan, Progress(plan.settings.runs_dir), FakeRunner(SHARES, **arguments))
-    folder = plan.settings.report_dir
+    execute(plan, FakeRunner(SHARES, **arguments))
+    folder = plan.experiment.report_dir
     return json.loads((folder / "report.json").read_text()), (folder / "report.md").read_text()
 
 
@@ -82,7 +83,7 @@ def test_a_partial_report_says_what_is_missing(tmp_path):
 def test_figures_of_weights_that_are_gone_make_it_incomplete(tmp_path):
     reproduce(plan_of(tmp_path, "rank_l", "full", sheet_rows=("full",)))
     plan = plan_of(tmp_path, "rank_l", "full", epochs_scale=0.5)
-    runs_dir = plan.settings.runs_dir
+    runs_dir = plan.experiment.runs_dir
     shutil.rmtree(runs_dir / "localization")
     shutil.rmtree(runs_dir / "rank_l")
     report, text = reproduce(plan)
@@ -93,20 +94,20 @@ def test_figures_of_weights_that_are_gone_make_it_incomplete(tmp_path):
 def test_machines_and_sheets_are_those_of_the_plan(tmp_path):
     reproduce(plan_of(tmp_path, "rank", "full", sheet_rows=("full",)))
     plan = plan_of(tmp_path, "rank")
-    progress = Progress(plan.settings.runs_dir)
+    progress = Progress(plan.experiment.runs_dir)
     progress.records["full"].machine = "another"
     progress.records["rank"].machine = "this"
     progress.records["localization"].machine = progress.records["rank/query"].machine = ""
     write_report(plan, progress)
-    report = json.loads((plan.settings.report_dir / "report.json").read_text())
+    report = json.loads((plan.experiment.report_dir / "report.json").read_text())
     assert report["machines"] == ["this"] and report["sheets"] == []
 
 
 def test_nothing_measured_is_a_report_too(tmp_path):
     plan = plan_of(tmp_path, "full")
-    write_report(plan, Progress(plan.settings.runs_dir))
-    assert "Not complete" in (plan.settings.report_dir / "report.md").read_text()
-    assert not (plan.settings.report_dir / "curve.png").exists()
+    write_report(plan, Progress(plan.experiment.runs_dir))
+    assert "Not complete" in (plan.experiment.report_dir / "report.md").read_text()
+    assert not (plan.experiment.report_dir / "curve.png").exists()
 
 
 def test_seeds_and_several_edits_have_their_tables(tmp_path):
@@ -120,9 +121,9 @@ def test_seeds_and_several_edits_have_their_tables(tmp_path):
 
 def test_run_time_stands_beside_the_papers(tmp_path):
     plan = plan_of(tmp_path, "full")
-    plan.settings.runs_dir.mkdir()
+    plan.experiment.runs_dir.mkdir()
     figures = {"images": 5000, "seconds": 100.0, "regions_ms_per_image": 0.25}
-    benchmark = plan.settings.runs_dir / "benchmark.json"
+    benchmark = plan.experiment.runs_dir / "benchmark.json"
     benchmark.write_text(json.dumps({"figures": figures}))
     _, text = reproduce(plan)
     assert "200 s (50 images/s) | 60 s" in text and "0.25 ms | 2 ms" in text
@@ -133,7 +134,7 @@ def test_other_manipulations_are_refused(tmp_path):
     reproduce(plan)
     write_evaluation(plan.runs[1].report(1), "Rank-L", 0.5, protocol="other")
     with pytest.raises(ValueError, match="different protocols"):
-        write_report(plan, Progress(plan.settings.runs_dir))
+        write_report(plan, Progress(plan.experiment.runs_dir))
 
 
 def test_a_smoke_test_is_called_one(tmp_path):
@@ -142,15 +143,17 @@ def test_a_smoke_test_is_called_one(tmp_path):
 
 
 def test_verdicts():
-    assert verdict(None) == "not measured"
-    assert verdict({"mean_interval": [0.0, 0.1]}) == "too close to call"
-    assert verdict({"mean_interval": [-0.2, -0.1]}) == "does not hold"
+    assert verdict(None, "mean") == "not measured"
+    assert verdict({"mean_interval": [0.0, 0.1]}, "mean") == "too close to call"
+    assert verdict({"queries_interval": [-0.2, -0.1]}, "queries") == "does not hold"
 
 
 def test_gains_over_rows_that_are_not_chosen():
-    assert claimed_gains({"amnet", "without_rank", "rank_l", "full", "ours"}) == [
+    rows, order = TABLE_1.table(RECIPES), TABLE_1.order
+    chosen = {"amnet", "without_rank", "rank_l", "full", "ours"}
+    assert claimed_gains(rows, order, chosen) == [
         ("amnet", "rank_l", "a representation per attribute"),
         ("without_rank", "rank_l", "ranking loss, localization"),
         ("rank_l", "full", "global representation, updatable memory"),
     ]
-    assert claimed_gains({"amnet", "ours"}) == []
+    assert claimed_gains(rows, order, {"amnet", "ours"}) == []
