@@ -1,6 +1,6 @@
 """A data set made in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -82,7 +82,9 @@ class FakeDataset(Dataset):
     def _see(self, split: str, index: int, image_input: ImageInput) -> np.ndarray:
         """Returns an image as a network's input."""
         image = self.render(split, index, image_input.size)
-        values = (image - np.float32(image_input.mean)) / np.float32(image_input.scale)
+        values = (image - np.array(image_input.mean, np.float32)) / np.array(
+            image_input.scale, np.float32
+        )
         return values[..., ::-1] if image_input.channels == "bgr" else values
 
     def encoded_images(self, split: str) -> tf.data.Dataset:
@@ -101,6 +103,14 @@ class FakeDataset(Dataset):
         return tf.data.Dataset.from_generator(generate, output_signature=signature).batch(
             batch_size
         )
+
+    def image_loader(
+        self, split: str, image_input: ImageInput
+    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Ignores which images to mirror; see `training_examples`."""
+        rows = range(self.num_examples(split))
+        images = tf.constant(np.stack([self._see(split, index, image_input) for index in rows]))
+        return lambda positions, mirrored: tf.gather(images, positions)
 
     def training_examples(
         self,

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -89,6 +90,23 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def channel_means(self, split: str = "train") -> tuple[float, float, float]:
         """Returns the mean of red, green and blue in 0..255 over images of a split."""
+
+    @abc.abstractmethod
+    def image_loader(
+        self, split: str, image_input: ImageInput
+    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Returns a function that loads images by their positions in a split, for tf.data.
+
+        It keeps the encoded images of the split in memory.
+
+        Args:
+          split: see the class.
+          image_input: what the network wants to see.
+
+        Returns:
+          (positions, mirrored) -> images: int32 `[n]` and bool `[n]` to float32
+          `[n, size, size, 3]`.
+        """
 
     @abc.abstractmethod
     def training_examples(

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,22 @@ class PreparedDataset(Dataset):
         )
         red, green, blue = np.mean(list(means.as_numpy_iterator()), axis=0)
         return float(red), float(green), float(blue)
+
+    def image_loader(
+        self, split: str, image_input: ImageInput
+    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+        """Returns (positions, mirrored) -> images; see `Dataset.image_loader`."""
+        encoded = tf.constant(list(self.encoded_images(split).as_numpy_iterator()))
+
+        def load_one(content: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            data, mirrored = content
+            image = preprocess.load_image(data, image_input)
+            return tf.where(mirrored, image[:, ::-1], image)
+
+        signature = tf.TensorSpec([image_input.size, image_input.size, 3], tf.float32)
+        return lambda positions, mirrored: tf.map_fn(
+            load_one, (tf.gather(encoded, positions), mirrored), fn_output_signature=signature
+        )
 
     def training_examples(
         self,

@@ -235,6 +235,17 @@ def test_making_the_examples_leaves_the_seed_of_others_alone(dataset):
     np.testing.assert_array_equal(tf.random.uniform([3]), expected)
 
 
+def test_images_are_loaded_by_position(dataset):
+    load = dataset.image_loader("train", IMAGE_INPUT)
+    expected = np.concatenate(list(dataset.images("train", IMAGE_INPUT).as_numpy_iterator()))
+    drawn = tf.data.Dataset.from_tensors((np.array([4, 4, 0], np.int32), [False, True, False]))
+    (found,) = drawn.map(load)
+    assert found.shape == (3, SIDE, SIDE, 3) and found.dtype == tf.float32
+    np.testing.assert_array_equal(found[0], expected[4])
+    np.testing.assert_array_equal(found[1], expected[4][:, ::-1])
+    np.testing.assert_array_equal(found[2], expected[0])
+
+
 def test_two_epochs_flip_differently_and_half_of_the_images(dataset):
     def flipped(image):  # the double stands on the left, or zero is zero
         return image[4, 1, 0] > image[4, 6, 0]

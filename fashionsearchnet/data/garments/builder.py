@@ -47,7 +47,7 @@ class RenderedConfig(tfds.core.BuilderConfig):
         """Returns for each split the (garment, view) of its pictures, in stored order."""
         raise NotImplementedError
 
-    def draw_example(self, garment: int, view: int) -> dict[str, Any]:
+    def draw_example(self, garment: int, view: int = 0) -> dict[str, Any]:
         """Returns one example, its image as a file of JPEG bytes."""
         raise NotImplementedError
 
@@ -125,7 +125,7 @@ class InstancesConfig(RenderedConfig):
         found["gallery"] = sorted(set(found["query"]) - set(queries)) + found["gallery"]
         return found | {"query": queries}
 
-    def draw_example(self, garment: int, view: int) -> dict[str, Any]:
+    def draw_example(self, garment: int, view: int = 0) -> dict[str, Any]:
         """Returns one picture of a garment."""
         instance = f"garment-{garment:06d}"
         scene = sample_view(self.seed, garment, view)

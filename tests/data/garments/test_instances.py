@@ -110,9 +110,9 @@ def test_the_colour_of_a_garment_survives_its_views():
     for garment in range(12):
         for view in range(3):
             image = SMALLEST.draw_example(garment, view)["image"].read()
-            pixels = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)
+            pixels = np.asarray(cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR))
             means.append(cv2.cvtColor(pixels, cv2.COLOR_BGR2LAB)[12:20, 12:20].mean(axis=(0, 1)))
     distances = np.linalg.norm(np.array(means)[:, None] - np.array(means), axis=-1)
-    garment = np.arange(36) // 3
-    same = (garment[:, None] == garment) & ~np.eye(36, dtype=bool)
-    assert distances[same].mean() < 0.8 * distances[garment[:, None] != garment].mean()
+    shown = np.arange(36) // 3
+    same = (shown[:, None] == shown) & ~np.eye(36, dtype=bool)
+    assert distances[same].mean() < 0.8 * distances[shown[:, None] != shown].mean()
