@@ -8,7 +8,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.losses import attribute_cross_entropy, attribute_hits
 from fashionsearchnet.systems.system import System
-from fashionsearchnet.training import Stage
+from fashionsearchnet.training import BalancedSampler, Stage
 from fashionsearchnet.training.distribution import num_replicas
 
 
@@ -23,6 +23,9 @@ class ImageStage(Stage):
       split: to train on.
       seed: of the order and the flips.
       flip: mirror half of the images.
+      balanced: draw batches in which every attribute has a pair of images that agree and one that
+        differs, by `training.BalancedSampler`, in place of all images in random order. It keeps
+        the encoded images of the split in memory.
     """
 
     model: System
@@ -31,11 +34,14 @@ class ImageStage(Stage):
     split: str = "train"
     seed: int = 0
     flip: bool = False
+    balanced: bool = False
 
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
-        """Returns endless batches from a step on; see `Dataset.training_examples`."""
+        """Returns endless batches of {image, attributes} from a step on; see `Stage.examples`."""
+        if self.balanced:
+            return self._balanced_examples(first_step, context)
         return self.dataset.training_examples(
             self.split,
             self.model.image_input,
@@ -45,6 +51,27 @@ class ImageStage(Stage):
             flip=self.flip,
             context=context,
         )
+
+    def _balanced_examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        values = self.dataset.labels(self.split)
+        sampler = BalancedSampler(self.dataset.space, values)
+        load_images = self.dataset.image_loader(self.split, self.model.image_input)
+        labels = tf.constant(values)
+
+        def load(drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            mirrored = drawn["mirrored"] & self.flip
+            images = load_images(drawn["position"], mirrored)
+            return {"image": images, "attributes": tf.gather(labels, drawn["position"])}
+
+        drawn = sampler.examples(
+            seed=self.seed,
+            first_step=first_step,
+            global_batch_size=self.global_batch_size,
+            context=context,
+        )
+        return drawn.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
     def classification(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns this replica's share of the loss and of the accuracy.

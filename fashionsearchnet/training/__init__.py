@@ -1,5 +1,6 @@
 """Training: the only loop, stages with their updates, optimizers, examples, and runs."""
 
+from fashionsearchnet.training.balanced import BalancedSampler
 from fashionsearchnet.training.edits import NEGATIVES, EditSampler, EditTriplets
 from fashionsearchnet.training.loop import RunLength, train
 from fashionsearchnet.training.optimizers import (
@@ -19,6 +20,7 @@ __all__ = [
     "RARE_VALUES",
     "SCHEDULES",
     "AttributeTriplets",
+    "BalancedSampler",
     "EditSampler",
     "EditTriplets",
     "OptimizerSettings",

@@ -39,6 +39,7 @@ class ImagesByValue:
     images of the value: neither many values nor many images favour anything.
 
     Attributes:
+      attributes: int64, those that can be drawn.
       left_out: what is not drawn and why, one text each; empty unless rare values are left out.
     """
 
@@ -78,7 +79,7 @@ class ImagesByValue:
         self._num_usable = np.array([len(own) for own in usable])
         self._first_usable = np.cumsum(self._num_usable) - self._num_usable
         self._usable = np.concatenate(usable) + np.repeat(self._offset, self._num_usable)
-        self._attributes = np.flatnonzero((self._num_usable > 0) & ~np.array(alone))
+        self.attributes = np.flatnonzero((self._num_usable > 0) & ~np.array(alone))
         self.left_out = (
             *rare,
             *(
@@ -86,7 +87,7 @@ class ImagesByValue:
                 for name in itertools.compress(names, alone)
             ),
         )
-        if not len(self._attributes):
+        if not len(self.attributes):
             others = ", and images of another value" if needs_others else ""
             raise ValueError(
                 f"no attribute can be drawn: each needs a value that two images show{others}. "
@@ -102,11 +103,14 @@ class ImagesByValue:
         self._count = np.bincount(flat, minlength=sum(sizes))
         self._start = np.cumsum(self._count) - self._count
 
+    def draw_attributes(self, rng: np.random.Generator, size: int) -> np.ndarray:
+        """Returns attributes, int64 `[size]`."""
+        return self.attributes[rng.integers(len(self.attributes), size=size)]
+
     def draw(
-        self, rng: np.random.Generator, size: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Returns attributes, flat indices of values, and two different images each, `[size]`."""
-        attribute = self._attributes[rng.integers(len(self._attributes), size=size)]
+        self, rng: np.random.Generator, attribute: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns the flat index of a value of each attribute, and two images that show it."""
         value = self._usable[
             self._first_usable[attribute] + rng.integers(self._num_usable[attribute])
         ]
@@ -114,7 +118,7 @@ class ImagesByValue:
         first = rng.integers(count)
         second = rng.integers(count - 1)
         second += second >= first
-        return attribute, value, self._members[start + first], self._members[start + second]
+        return value, self._members[start + first], self._members[start + second]
 
     def draw_others(
         self, rng: np.random.Generator, attribute: np.ndarray, value: np.ndarray
@@ -168,7 +172,8 @@ class PairSampler(Sampler[Pairs]):
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Pairs:
         """Returns `batch_size` pairs."""
-        attribute, _, first, second = self._images.draw(rng, batch_size)
+        attribute = self._images.draw_attributes(rng, batch_size)
+        _, first, second = self._images.draw(rng, attribute)
         return Pairs(*(array.astype(np.int32) for array in (first, second, attribute)))
 
 

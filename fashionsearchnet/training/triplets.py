@@ -54,7 +54,8 @@ class TripletSampler(Sampler[AttributeTriplets]):
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> AttributeTriplets:
         """Returns `batch_size` triplets."""
-        attribute, value, anchor, positive = self._images.draw(rng, batch_size)
+        attribute = self._images.draw_attributes(rng, batch_size)
+        value, anchor, positive = self._images.draw(rng, attribute)
         negative = self._images.draw_others(rng, attribute, value)
         drawn = (anchor, positive, negative, attribute)
         return AttributeTriplets(*(array.astype(np.int32) for array in drawn))

@@ -52,6 +52,13 @@ def representations(variant="full", **model_arguments):
     return RepresentationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
 
 
+def balanced_representations(**model_arguments):
+    """The same stage on batches balanced by attribute."""
+    stage = representations(**model_arguments)
+    stage.balanced = True
+    return stage
+
+
 def global_ranking(variant="full", memory_rate_multiplier=1.0, **model_arguments):
     """Stored representations are noisy one-hot blocks, as a trained second stage gives."""
     model = build_model(variant, **model_arguments)
@@ -117,7 +124,13 @@ def gan(**_):
 # Every system has its stages here, or test_every_system_has_its_stages_in_the_table fails.
 STAGES: dict[str, list[Callable[..., training.Stage]]] = {
     "amnet": [classification, manipulation],
-    "fashionsearchnet_v2": [localization, representations, global_ranking, batch_ranking],
+    "fashionsearchnet_v2": [
+        localization,
+        representations,
+        balanced_representations,
+        global_ranking,
+        batch_ranking,
+    ],
 }
 ONE_UPDATE = [stage for stages in STAGES.values() for stage in stages]
 ALL = [*ONE_UPDATE, gan]
@@ -275,6 +288,19 @@ def test_triplets_fade_with_missing_labels_unless_their_mean_is_of_the_valid_one
     fading = float(faithful["l_t"] / by_valid["l_t"])
     assert fading == pytest.approx(float(faithful["valid_triplets"]))
     assert fading == 1.0 if missing == 0.0 else 0.0 < fading < 0.6
+
+
+def test_balanced_batches_show_every_attribute(tmp_path):
+    least, valid = [], []
+    for is_balanced in (False, True):
+        stage = representations()
+        stage.dataset, stage.balanced = FakeDataset(missing=0.85), is_balanced
+        labels = [batch["attributes"] for batch in stage.examples(0, None).take(8)]
+        least.append(np.sum(np.stack(labels) >= 0, axis=1).min())
+        train(stage, tmp_path / str(is_balanced), 8, log_every=8)
+        valid.append(logged(tmp_path / str(is_balanced))[-1]["valid_triplets"])
+    assert least[0] < 3 <= least[1]
+    assert valid[1] > 2 * valid[0]
 
 
 def test_an_unknown_triplet_mean_is_refused():
