@@ -3,13 +3,12 @@
 # make serve  opens the search page on the demo's model (after make demo)
 # make check  lints and type-checks
 # make clean  removes .venv, builds and caches; data, runs, exports and indexes stay
-# Each sets up .venv first, once.
+# Each one sets up .venv first, once.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 export TF_ENABLE_ONEDNN_OPTS ?= 1
 
 .PHONY: demo serve test check clean
@@ -20,7 +19,7 @@ demo: $(STAMP)
 serve: indexes/demo/CURRENT
 	$(BIN)/python tools/serve.py --export=exports/demo --index=indexes/demo
 
-# A new model makes other vectors, so its export and its index are made anew.
+# A new model gives other vectors, so it needs a new export and a new index.
 indexes/demo/CURRENT: exports/demo/1/saved_model.pb
 	rm -rf indexes/demo
 	$(BIN)/python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small --split=gallery --index=indexes/demo
@@ -32,8 +31,8 @@ exports/demo/1/saved_model.pb: runs/demo/full/model.json | $(STAMP)
 runs/demo/full/model.json:
 	@echo "There is no model to serve yet: run make demo first."; exit 1
 
-# One process per core; the tests of a file stay together, since they share what is costly to make,
-# and files come in the order of tests/conftest.py.
+# One process per core. The tests of a file stay together, since they share costly fixtures; files
+# run in the order of tests/conftest.py.
 test: $(STAMP)
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
@@ -42,7 +41,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check fashionsearchnet tools tests setup.py
 	$(BIN)/mypy fashionsearchnet tools tests
 
-# An editable install: the scripts in tools/ see the package as it stands.
+# An editable install: the scripts in tools/ use the package of this checkout.
 $(STAMP): setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.13"; exit 1; }

@@ -2,10 +2,10 @@
 
 Renders garments, trains all stages of the variant `full`, measures it beside `w/o Rank` and
 chance, and runs one search. Each step is a command of tools/ that you can run yourself; the
-demo prints it first. Run it again to go on where it was stopped.
+demo prints it first. You can stop it; run it again to resume.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import shlex
 import subprocess
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from fashionsearchnet.training.flagfiles import read_flagfile
+from fashionsearchnet.flagfiles import read_flagfile
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
@@ -27,17 +27,18 @@ flags.DEFINE_string("query_id", "garments-008001", "Image of the query split to 
 flags.DEFINE_multi_string("set", ["neckline=v-neck"], "Edit of the search; repeatable.")
 
 ROOT = Path(__file__).parents[1]
+SYSTEM = "fashionsearchnet_v2"
 
 
 def commands(runs: Path) -> list[list[str]]:
     """Returns the commands of the demo, each a script of tools/ with its arguments."""
     data = [f"--data_dir={FLAGS.data_dir}", f"--dataset={FLAGS.dataset}"]
 
-    def stage(script: str, flagfile: str, workdir: str, *extra: str) -> list[str]:
-        path = ROOT / "flags" / "demo" / f"{flagfile}.flags"
+    def stage(name: str, workdir: str, *extra: str) -> list[str]:
+        path = ROOT / "flags" / "demo" / SYSTEM / f"{name}.flags"
         epochs = float(read_flagfile(path)["num_epochs"]) * FLAGS.epochs_scale
         return [
-            script,
+            f"{SYSTEM}/train_{name}",
             f"--flagfile={path}",
             *data,
             f"--workdir={runs / workdir}",
@@ -46,13 +47,12 @@ def commands(runs: Path) -> list[list[str]]:
         ]
 
     start, full = f"--init_from={runs / 'localization'}", runs / "full"
-    second = ["train_representations", "representations"]
     return [
         ["prepare_data", *data],
-        stage("train_localization", "localization", "localization"),
-        stage(*second, "without_rank", start, "--variant=without_rank"),
-        stage(*second, "rank_l", start, "--variant=rank_l"),
-        stage("train_global", "global", "full", f"--init_from={runs / 'rank_l'}"),
+        stage("localization", "localization"),
+        stage("representations", "without_rank", start, "--variant=without_rank"),
+        stage("representations", "rank_l", start, "--variant=rank_l"),
+        stage("global", "full", f"--init_from={runs / 'rank_l'}"),
         ["evaluate", f"--workdir={runs / 'without_rank'}", *data],
         [
             "evaluate",

@@ -115,7 +115,11 @@ def define_edits() -> None:
 
 def define_network() -> None:
     """Defines the flags of the trunk, for the first stage of a system."""
-    flags.DEFINE_enum("backbone", "alexnet", backbones.BACKBONES, "Trunk up to conv4.")
+    flags.DEFINE_string(
+        "backbone",
+        "alexnet",
+        f"Trunk: {', '.join(backbones.BACKBONES)}, or hub:<preset of KerasHub>.",
+    )
     flags.DEFINE_integer("image_size", 227, "Side of the square input in pixels.", 25)
     flags.DEFINE_float("width", 1.0, "Multiplies the number of filters of AlexNet.", 0.05, 4.0)
     flags.DEFINE_integer("first_stride", 4, "Stride of conv1; 2 for images under 100 px.", 1, 4)
@@ -126,22 +130,50 @@ def define_network() -> None:
         "batch is needed to train from scratch; none is the original AlexNet, for pretrained "
         "weights.",
     )
+    flags.DEFINE_string("trunk_tap", "", "Map that the trunk ends with; by default the network's.")
+    flags.DEFINE_enum(
+        "trunk_training",
+        "full",
+        list(backbones.TRAINING),
+        "; ".join(f"{name}: {words}" for name, words in backbones.TRAINING.items()) + ".",
+    )
     flags.DEFINE_string(
         "pretrained_weights",
         None,
-        "bvlc_alexnet.npy for conv1-conv4, or *.weights.h5 of the backbone. Load only a .npy file "
-        "that you trust: it is a pickle.",
+        "imagenet for the published weights of the backbone, or a file: *.weights.h5 of the "
+        "backbone, or bvlc_alexnet.npy for conv1-conv4 of alexnet.",
+    )
+    flags.DEFINE_enum(
+        "image_input",
+        "auto",
+        ["auto", "dataset", "pretrained"],
+        "dataset: pixels less the data set's mean; pretrained: the input that --pretrained_weights "
+        "were trained on; auto: pretrained with --pretrained_weights, dataset without.",
     )
 
 
 def network_arguments(dataset: Dataset) -> dict[str, Any]:
-    """Returns the trunk of the flags and its input, as arguments of a system."""
-    return {
-        "image_input": ImageInput(FLAGS.image_size, mean=dataset.channel_means(FLAGS.train_split)),
-        "trunk": backbones.Trunk(
-            FLAGS.backbone, FLAGS.width, FLAGS.first_stride, FLAGS.normalization
-        ),
-    }
+    """Returns the trunk of the flags and its input, as arguments of a system.
+
+    Raises:
+      ValueError: if a flag does not fit the backbone.
+    """
+    trunk = backbones.Trunk(
+        backbone=FLAGS.backbone,
+        width=FLAGS.width,
+        first_stride=FLAGS.first_stride,
+        normalization=FLAGS.normalization,
+        pretrained=FLAGS.pretrained_weights or backbones.NOT_PRETRAINED,
+        tap=FLAGS.trunk_tap,
+        training=FLAGS.trunk_training,
+    )
+    kind = FLAGS.image_input
+    if kind == "pretrained" or (kind == "auto" and FLAGS.pretrained_weights):
+        image_input = backbones.pretrained_input(trunk, FLAGS.image_size)
+    else:
+        means = dataset.channel_means(FLAGS.train_split)
+        image_input = ImageInput(FLAGS.image_size, mean=means)
+    return {"image_input": image_input, "trunk": trunk}
 
 
 def load_pretrained_weights(model: System) -> None:

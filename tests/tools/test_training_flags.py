@@ -90,3 +90,20 @@ def test_a_schedule_in_steps_needs_their_length(arguments, tmp_path):
         flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
         with pytest.raises(ValueError, match="--schedule=steps and --step_epochs"):
             tool.training_flags._optimizer(10.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mean"),
+    [
+        ([], None),
+        (["--pretrained_weights=bvlc_alexnet.npy"], (122.679, 116.669, 104.007)),
+        (["--pretrained_weights=bvlc_alexnet.npy", "--image_input=dataset"], None),
+    ],
+)
+def test_pretrained_weights_bring_their_input(arguments, mean, tmp_path):
+    with script("fashionsearchnet_v2/train_localization") as tool:
+        flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
+        dataset = FakeDataset()
+        found = tool.training_flags.network_arguments(dataset)
+        assert found["image_input"].mean == (mean or dataset.channel_means("train"))
+        assert found["trunk"].pretrained == ("bvlc_alexnet.npy" if arguments else "none")
