@@ -6,8 +6,11 @@ import pytest
 from fashionsearchnet.attributes import (
     AttributeSpace,
     apply_manipulation,
+    edit_blocks,
     one_hot_blocks,
     parse_manipulation,
+    predicted_values,
+    softmax_blocks,
 )
 
 
@@ -161,3 +164,26 @@ def test_one_hot_blocks_of_every_combination(space):
             if value >= 0:
                 expected[offset + value] = 1.0
         np.testing.assert_array_equal(vector, expected)
+
+
+def test_softmax_blocks_and_predicted_values(space):
+    logits = np.random.default_rng(0).normal(0, 3, (5, 9)).astype(np.float32)
+    logits[0, :3] = 900.0  # does not overflow
+    probabilities = softmax_blocks(space, logits)
+    for offset, size in zip(space.offsets, space.num_values, strict=True):
+        block = np.exp(logits[1:, offset : offset + size])
+        expected = block / block.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(probabilities[1:, offset : offset + size], expected, rtol=1e-5)
+    np.testing.assert_allclose(probabilities[0, :3], 1 / 3)
+    values = predicted_values(space, logits)
+    assert values[1].tolist() == [
+        logits[1, :3].argmax(), logits[1, 3:5].argmax(), logits[1, 5:].argmax(),
+    ]  # fmt: skip
+
+
+def test_edit_blocks_changes_only_the_edited_block(space):
+    probabilities = np.full((2, 9), 0.5, np.float32)
+    edited = edit_blocks(space, probabilities, np.array([[2, -1, -1], [-1, 0, -1]]))
+    np.testing.assert_array_equal(edited[0], [0, 0, 1, *[0.5] * 6])
+    np.testing.assert_array_equal(edited[1], [*[0.5] * 3, 1, 0, *[0.5] * 4])
+    assert (probabilities == 0.5).all()

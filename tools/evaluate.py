@@ -153,13 +153,13 @@ def report_name(protocol: evaluation.TaskProtocol) -> str:
 
 
 def main() -> None:
+    if len(FLAGS.num_changes) > 1 and (FLAGS.name or FLAGS.beside):
+        raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system = systems.load_complete_system(FLAGS.workdir)
     how = [protocol.resolved(dataset) for protocol in protocols(system.tasks)]
-    if len(how) > 1 and (FLAGS.name or FLAGS.beside):
-        raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for each in how:
         reporting.check_replaceable(folder, report_name(each), dataset.name, each)

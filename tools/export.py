@@ -15,6 +15,7 @@ Half the size, and the change in Top-20 that it costs, with validation images as
 
 from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
 
+import dataclasses
 from typing import Any
 
 from absl import flags
@@ -23,6 +24,7 @@ from fashionsearchnet import evaluation, files, systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.export import precision
 from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.systems.system import System
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -51,22 +53,23 @@ flags.DEFINE_integer(
 )
 
 
-def measure_change(system: Any) -> dict[str, Any]:
+def measure_change(system: System) -> dict[str, Any]:
     """Returns the entry of export.json about the reduced precision, and says it."""
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
-    settings = evaluation.Settings(
-        query_split=FLAGS.query_split,
-        gallery_split=FLAGS.gallery_split,
-        max_manipulations_per_attribute=FLAGS.max_manipulations_per_attribute,
+    protocol: evaluation.TaskProtocol = evaluation.PROTOCOLS[system.tasks[0]](
+        query_split=FLAGS.query_split, gallery_split=FLAGS.gallery_split
     )
-    change = precision.measure_change(system, dataset, settings, FLAGS.precision)
+    if isinstance(protocol, evaluation.ManipulationProtocol):
+        most = FLAGS.max_manipulations_per_attribute
+        protocol = dataclasses.replace(protocol, max_manipulations_per_attribute=most)
+    change = precision.measure_change(system, dataset, protocol, FLAGS.precision)
     low, high = change["interval"]
     print(
-        f"Top-{change['k']} on {change['dataset']}: float32 {change['float32']:.3f}, "
+        f"{change['figure']} on {change['dataset']}: float32 {change['float32']:.3f}, "
         f"{FLAGS.precision} {change['reduced']:.3f}; paired difference "
         f"{change['difference']:+.4f} [{low:+.4f}, {high:+.4f}] over "
-        f"{change['manipulations']:,} manipulations, of which {change['changed']:,} changed "
+        f"{change['questions']:,} questions, {change['changed']:,} of them changed "
         f"(queries {change['query_split']}, gallery {change['gallery_split']})"
     )
     return {"precision_change": change}

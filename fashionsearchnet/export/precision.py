@@ -50,38 +50,40 @@ def round_weights(system: System, precision: str) -> None:
 def measure_change(
     system: System,
     dataset: Dataset,
-    protocol: evaluation.ManipulationProtocol,
+    protocol: evaluation.TaskProtocol,
     precision: str,
 ) -> dict[str, Any]:
-    """Returns what rounded weights do to Top-K. The system keeps the rounded weights.
+    """Returns what rounded weights do to the headline of a task, such as Top-20.
+
+    The system keeps the rounded weights.
 
     Args:
       system: a trained system.
       dataset: with its attributes.
-      protocol: how to measure; `headline_k` is the K.
+      protocol: how to measure.
       precision: one of PRECISIONS.
 
     Returns:
-      `k`, `float32` and `reduced` (mean over attributes of Top-K in [0, 1]), `difference` (reduced
-      less float32) and its 95 % bootstrap `interval`, paired over the same `manipulations`;
-      `changed` says how many of these went from hit to miss or back; `dataset`, `query_split`,
-      `gallery_split`.
+      `figure`, its name; `float32` and `reduced`, its plain mean over attributes in [0, 1];
+      `difference` (reduced less float32) and its 95 % bootstrap `interval`, paired over the same
+      `questions`; `changed`, how many of these have another figure, such as a miss for a hit;
+      `dataset`, `query_split`, `gallery_split`.
     """
     before = evaluation.evaluate(system, dataset, protocol).outcomes
     round_weights(system, precision)
     after = evaluation.evaluate(system, dataset, protocol).outcomes
     figure = protocol.headline
-    hits, reduced_hits = (outcomes.row().values(figure) for outcomes in (before, after))
+    values, reduced = (outcomes.row().values(figure) for outcomes in (before, after))
     grouping = before.grouping(protocol.num_resamples, protocol.seed)
     found = scores.difference(after.row(), before.row(), figure, grouping)
     return {
-        "k": figure.k,
-        "float32": scores.summarize(hits, grouping)["mean"],
-        "reduced": scores.summarize(reduced_hits, grouping)["mean"],
+        "figure": figure.short,
+        "float32": scores.summarize(values, grouping)["mean"],
+        "reduced": scores.summarize(reduced, grouping)["mean"],
         "difference": found["mean"],
         "interval": found["mean_interval"],
-        "manipulations": len(hits),
-        "changed": int((hits != reduced_hits).sum()),
+        "questions": len(before.query),
+        "changed": int((values != reduced).sum()),
         "dataset": dataset.name,
         "query_split": protocol.query_split,
         "gallery_split": protocol.gallery_split,

@@ -51,6 +51,47 @@ def test_ndcg_bounds_and_short_lists():
     np.testing.assert_allclose(metrics.ndcg(np.zeros((2, 4)), (1, 4, 50)), 0.0)
 
 
+def slow_average_precision(relevant):
+    """The definition: the mean over the relevant ranks of the precision at that rank."""
+    ranks = [rank for rank, hit in enumerate(relevant, start=1) if hit]
+    return np.mean([sum(relevant[:rank]) / rank for rank in ranks])
+
+
+def slow_triplet_accuracy(relevant):
+    pairs = [(i, j) for i, r in enumerate(relevant) for j, o in enumerate(relevant) if r and not o]
+    return np.mean([i < j for i, j in pairs])
+
+
+def test_average_precision_and_triplet_accuracy_by_hand():
+    relevant = np.array([[1, 0, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0]], bool)
+    expected = [(1 + 2 / 3) / 2, (1 / 3 + 2 / 4) / 2, 1.0]
+    np.testing.assert_allclose(metrics.average_precision(relevant), expected)
+    accuracy = metrics.triplet_accuracy(relevant, np.array([4, 4, 4]))
+    np.testing.assert_allclose(accuracy, [3 / 4, 0.0, 1.0])
+    # An item that does not count stands last.
+    accuracy = metrics.triplet_accuracy(relevant, np.array([3, 4, 3]))
+    np.testing.assert_allclose(accuracy, [1 / 2, 0.0, 1.0])
+
+
+def test_average_precision_and_triplet_accuracy_equal_loops():
+    relevant = np.random.default_rng(2).random((30, 12)) < 0.3
+    relevant[:, 3] |= ~relevant.any(axis=1)
+    found = metrics.average_precision(relevant)
+    np.testing.assert_allclose(found, [slow_average_precision(row) for row in relevant])
+    found = metrics.triplet_accuracy(relevant, np.full(30, 12))
+    np.testing.assert_allclose(found, [slow_triplet_accuracy(row) for row in relevant])
+    with pytest.raises(ValueError, match="query 1 has no relevant item"):
+        metrics.average_precision(np.array([[True, False], [False, False]]))
+
+
+def test_expected_average_precision_equals_enumeration():
+    for items, relevant in [(1, 1), (4, 1), (5, 2), (6, 3), (5, 5)]:
+        draws = itertools.combinations(range(items), relevant)
+        rows = np.array([np.isin(np.arange(items), draw) for draw in draws])
+        expected = metrics.expected_average_precision(np.array(relevant), np.array(items))
+        assert metrics.average_precision(rows).mean() == pytest.approx(float(expected))
+
+
 def test_random_hit_rate_equals_enumeration():
     for items, relevant, k in [(6, 2, 3), (5, 5, 1), (7, 1, 7), (6, 3, 4), (4, 0, 2)]:
         draws = list(itertools.combinations(range(items), k))

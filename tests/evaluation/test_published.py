@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from fashionsearchnet.evaluation import published
+from fashionsearchnet.evaluation.scores import Figure
 
 
 def test_printed_means_are_those_of_the_printed_figures():
@@ -23,6 +24,12 @@ def test_figures_follow_the_names_asked_for():
     darn = published.table_for("darn")
     assert darn is not None
     assert darn.aligned("Full w/ FF", ["sleeve_length", "sleeve-shape"]) == [0.432, 0.252]
+
+
+def test_tables_say_their_task_and_figure():
+    (table,) = published.tables_for("catalogue/shopping100k/1.0.0", "manipulation")
+    assert table.figure == Figure("top_k", 20)
+    assert published.tables_for("shopping100k", "attribute") == []
 
 
 def test_other_data_have_none():

@@ -270,15 +270,15 @@ def test_change_of_accuracy_is_that_of_the_rounded_weights(spread, is_lost):
         def gallery_embedding(self, features, manipulation=None):
             return features["embedding"] @ self.kernel.value
 
-    settings = evaluation.Settings(top_k=(1,), headline_k=1, num_resamples=50)
+    protocol = evaluation.ManipulationProtocol(top_k=(1,), headline_k=1, num_resamples=50)
     dataset = FakeDataset(missing=False)
-    found = precision.measure_change(Weighted(), dataset, settings, "bfloat16")
+    found = precision.measure_change(Weighted(), dataset, protocol, "bfloat16")
     assert found["float32"] == 1.0
     assert found["difference"] == pytest.approx(found["reduced"] - 1.0)
     assert (found["changed"] > 0) == is_lost
     low, high = found["interval"]
     assert low <= found["difference"] <= high <= 0.0
-    assert (found["k"], found["dataset"]) == (1, "fakes/tiny")
+    assert (found["figure"], found["dataset"]) == ("Top-1", "fakes/tiny")
 
 
 def test_the_script_exports_a_run(tmp_path):

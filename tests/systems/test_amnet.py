@@ -192,8 +192,8 @@ def test_a_system_survives_its_folder(finished, images, strategy):
 
 def test_evaluation_takes_it(finished):
     model, dataset, _ = finished
-    settings = evaluation.Settings(top_k=(1, 20), num_resamples=10)
-    measured = evaluation.evaluate(model, dataset, settings)
+    protocol = evaluation.ManipulationProtocol(top_k=(1, 20), num_resamples=10)
+    measured = evaluation.evaluate(model, dataset, protocol)
     assert [row.name for row in measured.rows][-1] == "AMNet"
     assert measured.localization is None
 

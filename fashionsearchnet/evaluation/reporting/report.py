@@ -51,8 +51,6 @@ def setting_differences(
     """
     parts = report["dataset"].split("/")[: 1 + dataset.count("/")]
     recorded = {**report["protocol"], "task": task_of(report), "dataset": "/".join(parts)}
-    recorded.pop("top_k", None)  # a report may have more Ks; older ones hold them elsewhere
-    recorded.pop("headline_k", None)
     wanted = {**settings, "dataset": dataset}
     sides = {
         name: (_as_flag(recorded[name]), _as_flag(wanted[name]))

@@ -19,6 +19,7 @@ from fashionsearchnet.evaluation.tasks.task import TaskProtocol
 
 MEANS = {"mean": "plain mean", "queries": "query-weighted mean"}  # keys of `scores.summarize`
 _MAX_COLUMNS = 12  # sets of attributes beside each other in a table
+_ELSEWHERE = ("top_k", "headline_k")  # of the protocol: beside it in a report
 _AT_K = ("top_k", "ndcg", "precision", "recall")  # the metrics with a figure for each K
 
 
@@ -26,7 +27,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
     """Returns the whole report as JSON can hold it."""
     plan, how = evaluation.plan, evaluation.plan.protocol
     grouping = evaluation.outcomes.grouping(how.num_resamples, how.seed)
-    own, figure = evaluation.rows[-1], how.headline
+    own, figure, words = evaluation.rows[-1], how.headline, dataclasses.asdict(plan.words())
     return {
         "task": how.task,
         "dataset": plan.dataset,
@@ -35,14 +36,14 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
         "attributes": list(plan.space.names),
         "groups": list(plan.group_names),
         "protocol": {
-            **dataclasses.asdict(how),
+            **{k: v for k, v in dataclasses.asdict(how).items() if k not in _ELSEWHERE},
             "queries_in_gallery": plan.splits.own is not None,
             "num_queries": len(plan.splits.query_labels),
             "num_gallery": len(plan.splits.gallery_labels),
             "distance": "Euclidean",
             **plan.facts(),
         },
-        "words": dataclasses.asdict(plan.words()),
+        "words": {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()},
         _counts_key(how.task): plan.counts(),
         "metrics": list(how.metrics),
         "top_k": list(how.top_k),

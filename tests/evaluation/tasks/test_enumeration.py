@@ -3,8 +3,14 @@ import itertools
 import numpy as np
 import pytest
 
-from fashionsearchnet.evaluation import protocol
-from fashionsearchnet.evaluation.protocol import Gallery, enumerate_manipulations
+from fashionsearchnet.attributes import HIT_RULES
+from fashionsearchnet.data.dataset import ListedEdits
+from fashionsearchnet.evaluation.tasks.manipulation import enumeration, hits
+from fashionsearchnet.evaluation.tasks.manipulation.enumeration import (
+    enumerate_manipulations,
+    listed_manipulations,
+)
+from fashionsearchnet.evaluation.tasks.manipulation.hits import Gallery
 
 # Two attributes: colour (0 red, 1 blue, 2 green), sleeve (0 short, 1 long; -1 trousers have none).
 GALLERY = np.array([[0, 0], [1, 0], [1, 0], [1, 1], [2, -1], [0, -1]], np.int32)
@@ -89,11 +95,9 @@ def slow_is_hit(target, item, hit_rule):
 
 
 @pytest.mark.parametrize("num_changes", [1, 2, 3])
-@pytest.mark.parametrize(
-    ("hit_rule", "add_missing"), itertools.product(protocol.HIT_RULES, (False, True))
-)
+@pytest.mark.parametrize(("hit_rule", "add_missing"), itertools.product(HIT_RULES, (False, True)))
 def test_enumeration_equals_plain_loops(num_changes, hit_rule, add_missing, monkeypatch):
-    monkeypatch.setattr(protocol, "_CHUNK_CELLS", 500)  # several blocks
+    monkeypatch.setattr(enumeration, "CHUNK_CELLS", 500)  # several blocks
     generator = np.random.default_rng(num_changes)
     num_values = (2, 3, 3, 2)
     draw = [np.maximum(generator.integers(-2, size, 50), -1) for size in num_values]
@@ -116,16 +120,16 @@ def test_enumeration_equals_plain_loops(num_changes, hit_rule, add_missing, monk
     assert manipulations.num_added == added.any(axis=1).sum()
     assert add_missing == (manipulations.num_added > 0)
 
-    hits = Gallery(gallery).relevant(manipulations.targets, hit_rule)
+    relevant = Gallery(gallery).relevant(manipulations.targets, hit_rule)
     expected_hits = [
         [slow_is_hit(target, item, hit_rule) for item in gallery]
         for target in manipulations.targets
     ]
-    np.testing.assert_array_equal(hits, expected_hits)
+    np.testing.assert_array_equal(relevant, expected_hits)
     np.testing.assert_array_equal(
         Gallery(gallery).num_relevant(manipulations.targets, hit_rule), np.sum(expected_hits, 1)
     )
-    share = protocol.relevance(manipulations.targets[:, None], gallery[None], hit_rule)
+    share = hits.relevance(manipulations.targets[:, None], gallery[None], hit_rule)
     np.testing.assert_array_equal(share == 1.0, expected_hits)
     np.testing.assert_allclose(
         Gallery(gallery).mean_gain(manipulations.targets, hit_rule), (2**share - 1).mean(axis=1)
@@ -134,8 +138,8 @@ def test_enumeration_equals_plain_loops(num_changes, hit_rule, add_missing, monk
 
 def test_relevance_by_hand():
     target, items = np.array([[1, -1, 2]]), np.array([[1, -1, 0], [1, 3, 2], [0, 0, 0]])
-    np.testing.assert_allclose(protocol.relevance(target, items, "identical"), [2 / 3, 2 / 3, 0])
-    np.testing.assert_allclose(protocol.relevance(target, items, "labelled"), [1 / 2, 1, 0])
+    np.testing.assert_allclose(hits.relevance(target, items, "identical"), [2 / 3, 2 / 3, 0])
+    np.testing.assert_allclose(hits.relevance(target, items, "labelled"), [1 / 2, 1, 0])
 
 
 def test_sorted_by_attribute_then_query():
@@ -166,7 +170,7 @@ def test_a_draw_is_a_part_of_all_and_counts_all(hit_rule, add_missing, monkeypat
     gallery = Gallery(labels[20:])
     how = {"hit_rule": hit_rule, "add_missing": add_missing, "num_changes": 3}
     everything = enumerate_manipulations(labels[:20], gallery, **how)
-    monkeypatch.setattr(protocol, "_CHUNK_CELLS", 700)  # the blocks do not matter to the draw
+    monkeypatch.setattr(enumeration, "CHUNK_CELLS", 700)  # the blocks do not matter to the draw
     drawn = enumerate_manipulations(labels[:20], gallery, max_per_group=2, seed=3, **how)
     assert drawn.groups == everything.groups == tuple(itertools.combinations(range(5), 3))
     assert drawn.num_available == everything.num_available
@@ -222,3 +226,31 @@ def test_errors_say_what_to_do():
         enumerate_manipulations(many, Gallery(many), num_changes=4)
     with pytest.raises(ValueError, match="gallery labels"):
         Gallery(np.empty((0, 2), np.int32))
+
+
+def test_listed_edits_are_grouped_by_what_they_change():
+    # Colour, sleeve; the last query has no sleeve.
+    query_labels = np.array([[0, 0], [1, 1], [2, -1]], np.int32)
+    edits = np.array([[-1, 1], [1, -1], [2, 0], [-1, -1], [-1, 0], [-1, -1], [0, -1]], np.int32)
+    query = np.array([0, 0, 1, 1, 2, 0, 1], np.int32)
+    target = np.array([[0, 1], [1, 0], [2, 0], [1, -1], [2, 0], [0, 0], [0, -1]], np.int32)
+    listed = listed_manipulations(query_labels, ListedEdits(query, edits, target, "a list"))
+    names = listed.group_names(("colour", "sleeve"))
+    assert names == (
+        "colour", "sleeve", "no change", "no sleeve", "colour + no sleeve", "colour + sleeve",
+    )  # fmt: skip
+    found = [(names[g], q) for g, q in zip(listed.group, listed.query, strict=True)]
+    assert found == [
+        ("colour", 0),
+        ("sleeve", 0),
+        ("sleeve", 2),
+        ("no change", 0),
+        ("no sleeve", 1),
+        ("colour + no sleeve", 1),
+        ("colour + sleeve", 1),
+    ]
+    assert listed.num_available == (1, 2, 1, 1, 1, 1)
+    assert listed.num_added == 1  # a sleeve for the query without
+    np.testing.assert_array_equal(listed.targets[0], [1, 0])
+    np.testing.assert_array_equal(listed.edits[4], [-1, -1])  # what a removal says to a system
+    assert listed.groups[-1] == (0, 1) and listed.groups[4] == (0,)

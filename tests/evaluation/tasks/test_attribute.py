@@ -1,0 +1,147 @@
+import numpy as np
+import pytest
+from evaluation_fakes import SPACE, EditDependentSystem, FakeDataset, FakeSystem, QueriesInGallery
+
+from fashionsearchnet.evaluation import AttributeProtocol, evaluate, metrics, reporting
+from fashionsearchnet.evaluation.ranking import Candidates
+from fashionsearchnet.evaluation.scores import Figure, MeasuredScores
+from fashionsearchnet.evaluation.splits import read_splits
+from fashionsearchnet.systems.features import extract_features
+
+SMALL = AttributeProtocol(top_k=(1, 3, 20), num_resamples=50)
+MAP, TRIPLETS = Figure("average_precision"), Figure("triplet_accuracy")
+
+
+def plan_of(dataset, protocol=SMALL):
+    """The questions, without looking at any image."""
+    return protocol.make_plan(dataset, read_splits(dataset, [("query", "gallery")]))
+
+
+def slow_figures(query, gallery, value, values, left_out, top_k):
+    """Average precision, triplet accuracy and precisions of one query by plain loops."""
+    order = sorted(range(len(gallery)), key=lambda i: (np.sum((gallery[i] - query) ** 2), i))
+    found = [values[i] == value for i in order if i != left_out]
+    ranks = [rank for rank, hit in enumerate(found, start=1) if hit]
+    average = sum(sum(found[:rank]) / rank for rank in ranks) / len(ranks)
+    pairs = [i < j for i, a in enumerate(found) for j, b in enumerate(found) if a and not b]
+    return [average, np.mean(pairs), *(np.mean(found[:k]) for k in top_k)]
+
+
+@pytest.mark.parametrize("dataset", [FakeDataset(seed=3), QueriesInGallery(seed=3)])
+def test_figures_equal_plain_loops(dataset):
+    system = FakeSystem(noise=0.7)
+    measured = evaluate(system, dataset, SMALL)
+    row, plan = measured.rows[-1], measured.plan
+    queries, gallery = (
+        extract_features(system, dataset, split)["embedding"] for split in ("query", "gallery")
+    )
+    labels = dataset.labels("gallery")
+    assert len(plan) > 25
+    for question, (query, attribute) in enumerate(zip(plan.query, plan.group, strict=True)):
+        block = slice(SPACE.offsets[attribute], None)
+        block = slice(block.start, block.start + SPACE.num_values[attribute])
+        labelled = np.flatnonzero(labels[:, attribute] >= 0)
+        left_out = -1
+        if plan.own is not None:
+            left_out = int(np.flatnonzero(labelled == dataset.own[query])[0])
+        expected = slow_figures(
+            queries[query, block].astype(np.float64),
+            gallery[labelled][:, block].astype(np.float64),
+            dataset.labels("query")[query, attribute],
+            labels[labelled, attribute],
+            left_out,
+            SMALL.top_k,
+        )
+        figures = [MAP, TRIPLETS, *(Figure("precision", k) for k in SMALL.top_k)]
+        found = [row.values(figure)[question] for figure in figures]
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_the_rows_and_the_two_means():
+    measured = evaluate(FakeSystem(noise=0.5), FakeDataset(), SMALL)
+    assert [row.name for row in measured.rows] == [
+        "chance", "predicted attributes", "whole image", "fake",
+    ]  # fmt: skip
+    report = reporting.summarize(measured)
+    own = measured.rows[-1].values(MAP)
+    per_group = [own[measured.plan.group == a].mean() for a in range(3)]
+    found = report["rows"][-1]["average_precision"]
+    assert found["per_group"] == pytest.approx(per_group)
+    assert found["mean"] == pytest.approx(np.mean(per_group))
+    assert found["queries"] == pytest.approx(own.mean()) != found["mean"]
+    text = reporting.markdown(report, "x.png")
+    for block in [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]:
+        assert len({line.count("|") for line in block}) == 1
+    for expected in (
+        "# fake on fakes/tiny, retrieval by attribute",
+        "## MAP per attribute",
+        "## Triplet accuracy, plain mean / query-weighted mean over 3 attributes",
+        "## Precision@K, plain mean / query-weighted mean over 3 attributes",
+        "| number |",
+        "| chance |",
+        "## Paired differences of MAP",
+    ):
+        assert expected in text
+    assert text.count("plain mean | query-weighted mean") == 3
+    screen = reporting.screen_text(report)
+    assert "whole image" in screen and "triplet accuracy" in screen
+
+
+def test_a_system_whose_gallery_depends_on_the_edit_has_no_whole_image():
+    measured = evaluate(EditDependentSystem(), FakeDataset(), SMALL)
+    assert "whole image" not in [row.name for row in measured.rows]
+
+
+def test_a_perfect_system_and_its_softmax_are_perfect():
+    measured = evaluate(FakeSystem(), FakeDataset(), SMALL)
+    rows = {row.name: row for row in measured.rows}
+    for name in ("predicted attributes", "fake"):
+        assert (rows[name].values(MAP) == 1).all() and (rows[name].values(TRIPLETS) == 1).all()
+    assert rows["whole image"].values(MAP).mean() < 1
+
+
+def test_counted_by_hand():
+    dataset = FakeDataset(num_queries=3, num_gallery=5)
+    dataset.labels("query")[:] = [[0, 0, -1], [1, -1, 0], [2, 0, 0]]
+    dataset.labels("gallery")[:] = [[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, -1, -1], [0, 0, -1]]
+    plan = plan_of(dataset)
+    # colour: nobody has the value 2. size: the second query has none. shape: all are alike.
+    pairs = list(zip(plan.query.tolist(), plan.group.tolist(), strict=True))
+    assert pairs == [(0, 0), (1, 0), (0, 1), (2, 1)]
+    assert plan.num_unanswerable == 3
+    assert plan.num_relevant.tolist() == [3, 2, 3, 3]
+    assert plan.num_items.tolist() == [5, 5, 4, 4]
+    np.testing.assert_array_equal(plan.relevant(np.array([2, 3])), [[1, 0, 1, 1]] * 2)
+    assert plan.counts()["candidates_per_group"] == {"colour": 5, "size": 4, "shape": 3}
+    chance = plan.chance()
+    np.testing.assert_allclose(chance.values(Figure("precision", 3)), [3 / 5, 2 / 5, 3 / 4, 3 / 4])
+    expected = metrics.expected_average_precision(plan.num_relevant, plan.num_items)
+    np.testing.assert_allclose(chance.values(MAP), expected)
+
+
+def test_a_random_ranking_of_skewed_labels_equals_the_formulas():
+    generator = np.random.default_rng(0)
+    dataset = FakeDataset(num_queries=300, num_gallery=400)
+    for split in ("query", "gallery"):
+        labels = dataset.labels(split)
+        labels[:, 0] = generator.choice(3, len(labels), p=[0.9, 0.08, 0.02])
+        labels[:, 1] = generator.choice(2, len(labels), p=[0.97, 0.03])
+    plan = plan_of(dataset)
+    chance = plan.chance()
+    for attribute in range(3):
+        members = np.flatnonzero(plan.group == attribute)
+        relevant = plan.relevant(members)
+        distances = generator.random(relevant.shape).astype(np.float32)
+        found = plan.score(Candidates(distances, relevant), members)
+        row = MeasuredScores("random", found, SMALL.top_k)
+        for figure in (MAP, TRIPLETS, Figure("precision", 20)):
+            expected = chance.values(figure)[members].mean()
+            assert row.values(figure).mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_nothing_to_ask_is_refused():
+    dataset = FakeDataset(num_queries=2, num_gallery=3)
+    dataset.labels("query")[:] = 0
+    dataset.labels("gallery")[:] = 0
+    with pytest.raises(ValueError, match="no query of 'query' shares a value with an image of"):
+        plan_of(dataset)

@@ -1,0 +1,92 @@
+import hashlib
+import json
+
+import pytest
+from absl import flags
+from evaluation_fakes import FakeDataset, FakeSystem, script
+
+from fashionsearchnet import systems
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.evaluation import reporting
+
+
+def test_one_name_is_not_given_to_two_reports():
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", "--workdir=run", "--num_changes=1,2", "--name=both"])
+        with pytest.raises(ValueError, match="--name and --beside are for one report"):
+            tool.main()
+
+
+def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
+    summarized, summarize = [], reporting.summarize
+
+    def counted(measured):
+        summarized.append(measured)
+        return summarize(measured)
+
+    monkeypatch.setattr(reporting, "summarize", counted)
+    (tmp_path / "model.weights.h5").write_bytes(b"weights")
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}"])
+        tool.main()
+    assert len(summarized) == 1
+    written = json.loads((tmp_path / "evaluation" / "query.json").read_text())
+    assert written["system"]["weights"] == hashlib.sha256(b"weights").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "num_changes", "most"),
+    [
+        ([], "query", 1, None),
+        (["--num_changes=2"], "query_2_changes", 2, 500),
+        (["--num_changes=3", "--max_manipulations_per_attribute=7"], "query_3_changes", 3, 7),
+        (["--num_changes=2", "--name=pairs"], "pairs", 2, 500),
+    ],
+)
+def test_the_script_draws_where_several_attributes_change(arguments, name, num_changes, most):
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
+        (how,) = tool.protocols(["manipulation"])
+        assert tool.report_name(how) == name
+    assert (how.num_changes, how.max_manipulations_per_attribute) == (num_changes, most)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answered", "task", "name"),
+    [
+        ([], ["manipulation", "attribute"], "manipulation", "query"),
+        ([], ["attribute"], "attribute", "query_attribute"),
+        (["--task=attribute"], ["manipulation", "attribute"], "attribute", "query_attribute"),
+        (["--task=instance", "--headline_k=5"], ["instance"], "instance", "query_instance"),
+        (["--task=attribute", "--query_split=validation[:30%]"], [], "attribute", None),
+    ],
+)
+def test_the_script_measures_the_first_task_or_the_one_asked_for(arguments, answered, task, name):
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
+        (how,) = tool.protocols(answered)
+        assert tool.report_name(how) == (name or "validation__30___attribute")
+    assert how.task == task
+
+
+def test_the_script_writes_a_report_of_each_task(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem(noise=0.5))
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
+    (tmp_path / "model.weights.h5").write_bytes(b"weights")
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--task=attribute"])
+        tool.main()
+        assert (tmp_path / "evaluation" / "query_attribute.json").exists()
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--name=query_attribute"])
+        with pytest.raises(ValueError, match="--task is attribute there, manipulation now"):
+            flags.FLAGS.task = "manipulation"
+            tool.main()
+        flags.FLAGS.task = "instance"
+        with pytest.raises(ValueError, match="it has no instance ids"):
+            flags.FLAGS.name = ""
+            tool.main()
+    assert "MAP" in capsys.readouterr().out
