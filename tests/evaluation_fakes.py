@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 
+from fashionsearchnet import evaluation
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.image_input import ImageInput
@@ -42,6 +43,11 @@ def script(name):
         del sys.modules[spec.name]
         for flag in set(flags.FLAGS) - before:
             delattr(flags.FLAGS, flag)
+
+
+def evaluated(system, dataset, protocol, **more):
+    """The evaluation, as one of any task."""
+    return evaluation.evaluate(system, dataset, protocol, **more)
 
 
 class FakeDataset(Dataset):

@@ -61,7 +61,7 @@ class Candidates:
         answerable = self.relevant.any(axis=1)
         if answerable.all():
             return metrics.first_hit_ranks(self.squared_distances, self.relevant)
-        ranks = np.full(len(answerable), metrics.NO_HIT, np.int32)
+        ranks = np.full(len(self.relevant), metrics.NO_HIT, np.int32)
         rows = self.squared_distances[answerable], self.relevant[answerable]
         ranks[answerable] = metrics.first_hit_ranks(*rows)
         return ranks

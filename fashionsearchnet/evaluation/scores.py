@@ -270,7 +270,7 @@ class Outcomes:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes a compressed NumPy archive (.npz)."""
         first = self.rows[0]
-        figures = {
+        figures: dict[str, Any] = {
             name: np.stack([row.figures[name] for row in self.rows]) for name in first.figures
         }
         with files.replace_file(path) as temporary:

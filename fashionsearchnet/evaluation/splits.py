@@ -45,14 +45,14 @@ def read_splits(dataset: Dataset, names: Sequence[tuple[str, str]]) -> Splits:
             f"pass over the images; got {sorted(set(names))}. Call evaluate_each once for each."
         )
     splits = names[0]
-    ids = [list(dataset.image_ids(split)) for split in splits]
+    query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
     query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
     return Splits(
         names=splits,
         query_labels=query_labels,
         gallery_labels=gallery_labels,
-        own=_own_positions(*ids, splits, dataset),
-        digest=images_digest(ids[0], query_labels) + images_digest(ids[1], gallery_labels),
+        own=_own_positions(query_ids, gallery_ids, splits, dataset),
+        digest=images_digest(query_ids, query_labels) + images_digest(gallery_ids, gallery_labels),
     )
 
 

@@ -81,12 +81,11 @@ def test_the_script_writes_a_report_of_each_task(tmp_path, monkeypatch, capsys):
         flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--task=attribute"])
         tool.main()
         assert (tmp_path / "evaluation" / "query_attribute.json").exists()
-        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--name=query_attribute"])
+        other = ["--name=query_attribute", "--task=manipulation"]
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", *other])
         with pytest.raises(ValueError, match="--task is attribute there, manipulation now"):
-            flags.FLAGS.task = "manipulation"
             tool.main()
-        flags.FLAGS.task = "instance"
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--name=", "--task=instance"])
         with pytest.raises(ValueError, match="it has no instance ids"):
-            flags.FLAGS.name = ""
             tool.main()
     assert "MAP" in capsys.readouterr().out

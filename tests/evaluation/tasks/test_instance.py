@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from evaluation_fakes import FakeDataset, FakeSystem, QueriesInGallery
+from evaluation_fakes import FakeDataset, FakeSystem, QueriesInGallery, evaluated
 
-from fashionsearchnet.evaluation import InstanceProtocol, evaluate, reporting
+from fashionsearchnet.evaluation import InstanceProtocol, reporting
 from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.systems.features import extract_features
 
@@ -29,7 +29,7 @@ class ItemsInGallery(QueriesInGallery):
 @pytest.mark.parametrize("dataset", [Items(seed=2), ItemsInGallery(seed=2)])
 def test_ranks_equal_a_slow_evaluation(dataset):
     system = FakeSystem(noise=0.6)
-    measured = evaluate(system, dataset, SMALL)
+    measured = evaluated(system, dataset, SMALL)
     plan, row = measured.plan, measured.rows[-1]
     queries, gallery = (
         extract_features(system, dataset, split)["embedding"] for split in ("query", "gallery")
@@ -48,7 +48,7 @@ def test_ranks_equal_a_slow_evaluation(dataset):
 
 
 def test_queries_whose_item_is_not_in_the_gallery_are_left_out_by_number():
-    measured = evaluate(FakeSystem(), Items(), SMALL)
+    measured = evaluated(FakeSystem(), Items(), SMALL)
     assert measured.plan.query.tolist() == list(range(2, 12))
     report = reporting.summarize(measured)
     assert report["questions"] == {
@@ -56,11 +56,11 @@ def test_queries_whose_item_is_not_in_the_gallery_are_left_out_by_number():
         "gallery_items": 20,
     }  # fmt: skip
     assert "2 queries were left out" in reporting.markdown(report, "x.png")
-    assert evaluate(FakeSystem(), ItemsInGallery(), SMALL).plan.num_unanswerable == 1
+    assert evaluated(FakeSystem(), ItemsInGallery(), SMALL).plan.num_unanswerable == 1
 
 
 def test_the_report_names_recall_and_one_mean():
-    report = reporting.summarize(evaluate(FakeSystem(noise=0.5), Items(), SMALL))
+    report = reporting.summarize(evaluated(FakeSystem(noise=0.5), Items(), SMALL))
     assert [row["name"] for row in report["rows"]] == ["chance", "predicted attributes", "fake"]
     # Three of sixty gallery images show the item: 1 - 57/60.
     assert report["rows"][0]["recall"]["1"]["queries"] == pytest.approx(0.05)
@@ -75,7 +75,7 @@ def test_a_data_set_without_items_is_refused_before_the_images_are_looked_at():
     dataset = FakeDataset()
     dataset.images = None
     with pytest.raises(ValueError, match=r"fakes/tiny does not say which images .* instance ids"):
-        evaluate(FakeSystem(), dataset, SMALL)
+        evaluated(FakeSystem(), dataset, SMALL)
     dataset.instance_ids = lambda split: [f"{split}{i}" for i in range(dataset.num_examples(split))]
     with pytest.raises(ValueError, match="no image of gallery split 'gallery' shows an item"):
-        evaluate(FakeSystem(), dataset, SMALL)
+        evaluated(FakeSystem(), dataset, SMALL)

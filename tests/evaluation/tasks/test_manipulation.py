@@ -2,11 +2,18 @@ import dataclasses
 
 import numpy as np
 import pytest
-from evaluation_fakes import SPACE, EditDependentSystem, FakeDataset, FakeSystem, QueriesInGallery
+from evaluation_fakes import (
+    SPACE,
+    EditDependentSystem,
+    FakeDataset,
+    FakeSystem,
+    QueriesInGallery,
+    evaluated,
+)
 
 from fashionsearchnet.attributes import HIT_RULES
 from fashionsearchnet.data.dataset import ListedEdits
-from fashionsearchnet.evaluation import ManipulationProtocol, evaluate, metrics, reporting
+from fashionsearchnet.evaluation import ManipulationProtocol, metrics, reporting
 from fashionsearchnet.evaluation.ranking import Representations
 from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.evaluation.splits import read_splits
@@ -29,7 +36,7 @@ def plan_of(dataset, protocol=SMALL):
 
 
 def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
-    measured = evaluate(FakeSystem(), FakeDataset(), SMALL)
+    measured = evaluated(FakeSystem(), FakeDataset(), SMALL)
     assert [row.name for row in measured.rows] == [
         "chance", "unedited query", "predicted attributes", "fake",
     ]  # fmt: skip
@@ -43,7 +50,7 @@ def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
 
 def assert_equals_slow_evaluation(system, dataset, how, own=None):
     """Compares with a sort per manipulation; `own` are the places of the queries in the gallery."""
-    measured = evaluate(system, dataset, how, batch_size=64)
+    measured = evaluated(system, dataset, how, batch_size=64)
     queries, gallery = (
         extract_features(system, dataset, s)["embedding"] for s in ("query", "gallery")
     )
@@ -133,7 +140,7 @@ def test_listed_edits_are_the_plan_of_a_data_set_that_lists_some():
         == plan_of(QueriesInGallery()).outcomes().protocol
     )
     for keeps in (False, True):
-        measured = evaluate(
+        measured = evaluated(
             FakeSystem(), dataset, dataclasses.replace(SMALL, keep_query_image=keeps)
         )
         assert measured.plan.protocol.plan == "listed"
@@ -184,7 +191,7 @@ def test_labelled_rule_and_added_values_and_the_draw_reach_the_manipulations():
     how = dataclasses.replace(
         SMALL, hit_rule="labelled", add_missing=True, max_manipulations_per_attribute=5, seed=7
     )
-    measured = evaluate(FakeSystem(), FakeDataset(), how)
+    measured = evaluated(FakeSystem(), FakeDataset(), how)
     query, gallery = (FakeDataset().labels(split) for split in ("query", "gallery"))
     expected, plain = (
         enumerate_manipulations(
@@ -202,7 +209,7 @@ def test_labelled_rule_and_added_values_and_the_draw_reach_the_manipulations():
 @pytest.mark.parametrize("num_changes", [1, 2, 3])
 def test_gallery_that_depends_on_the_edit_is_ranked_per_group(num_changes):
     how = dataclasses.replace(SMALL, num_changes=num_changes)
-    measured = evaluate(EditDependentSystem(), FakeDataset(), how)
+    measured = evaluated(EditDependentSystem(), FakeDataset(), how)
     manipulations, row = measured.plan.manipulations, rows_of(measured)["fake"]
     labels = FakeDataset().labels("gallery")
     assert len(manipulations.groups) == (3, 3, 1)[num_changes - 1]
@@ -254,7 +261,7 @@ def test_no_logits_no_predicted_attributes():
         def attribute_logits(self, features):
             return None
 
-    measured = evaluate(Blind(), FakeDataset(), SMALL)
+    measured = evaluated(Blind(), FakeDataset(), SMALL)
     assert [row.name for row in measured.rows] == ["chance", "unedited query", "fake"]
 
 
