@@ -94,12 +94,13 @@ class InstancesConfig(RenderedConfig):
     """Several pictures of each garment; its number is the instance id.
 
     No garment of `train` or `validation` is in another split. Of each query garment one or two
-    pictures (in turn) are queries and the others are in the gallery.
+    pictures (in turn) are queries and the others are in the gallery. A distractor has the attribute
+    values of a query garment and other details, so attributes alone do not find an item.
 
     Attributes:
       num_train, num_validation: garments in each of these splits, with all their pictures.
       num_query: garments with queries.
-      num_distractors: garments that are in the gallery only.
+      num_distractors: garments that are in the gallery only, in turn twins of query garments.
       num_views: pictures of each garment, at least 3.
     """
 
@@ -110,16 +111,10 @@ class InstancesConfig(RenderedConfig):
     num_views: int = 4
 
     def pictures(self) -> dict[str, list[tuple[int, int]]]:
-        """Returns all views of all garments but the query garments, which are divided."""
-        garments = {
-            "train": self.num_train,
-            "validation": self.num_validation,
-            "query": self.num_query,
-            "gallery": self.num_distractors,
-        }
+        """Returns all views of all garments except the query garments, which are divided."""
         found = {
             split: [(g, v) for g in numbers for v in range(self.num_views)]
-            for split, numbers in _number_through(garments).items()
+            for split, numbers in self._garments().items()
         }
         queries = [(g, v) for g, v in found["query"] if v <= g % 2]
         found["gallery"] = sorted(set(found["query"]) - set(queries)) + found["gallery"]
@@ -128,8 +123,23 @@ class InstancesConfig(RenderedConfig):
     def draw_example(self, garment: int, view: int = 0) -> dict[str, Any]:
         """Returns one picture of a garment."""
         instance = f"garment-{garment:06d}"
-        scene = sample_view(self.seed, garment, view)
+        queries, distractors = self._garments()["query"], self._garments()["gallery"]
+        twin = None
+        if garment in distractors:
+            twin = queries[distractors.index(garment) % len(queries)]
+        scene = sample_view(self.seed, garment, view, twin)
         return _draw(scene, self.image_size, f"{instance}-{view}") | {"instance_id": instance}
+
+    def _garments(self) -> dict[str, range]:
+        """Returns the garments of each split; those of `gallery` are the distractors."""
+        return _number_through(
+            {
+                "train": self.num_train,
+                "validation": self.num_validation,
+                "query": self.num_query,
+                "gallery": self.num_distractors,
+            }
+        )
 
 
 def _number_through(sizes: Mapping[str, int]) -> dict[str, range]:
@@ -195,7 +205,7 @@ class Garments(tfds.core.GeneratorBasedBuilder):
         InstancesConfig(
             name="instances",
             description="80 px, 4 pictures of each garment: 1,500 garments to train, 400 with "
-            "queries, 600 others in the gallery.",
+            "queries, 600 distractors in the gallery.",
             image_size=80,
             num_train=1500,
             num_validation=150,

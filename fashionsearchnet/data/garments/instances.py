@@ -18,9 +18,12 @@ _BUTTONS = ((22, 22, 26), (247, 247, 244), (150, 100, 55), (205, 170, 80), (150,
 _DETAILS, _FIRST_VIEW = 1, 2
 
 
-def sample_view(seed: int, garment: int, view: int) -> Scene:
-    """Returns picture number `view` of garment number `garment` in the world `seed`."""
-    item = _sample_garment(seed, garment)
+def sample_view(seed: int, garment: int, view: int, twin: int | None = None) -> Scene:
+    """Returns picture number `view` of garment number `garment` in the world `seed`.
+
+    With a `twin`, the garment has the attribute values of that other one, and its own details.
+    """
+    item = _sample_garment(seed, garment, twin)
     stream = (seed, garment, _FIRST_VIEW + view)
     rng = np.random.default_rng(stream)
     arms = rng.uniform(14.0, 36.0) + rng.uniform(-5.0, 5.0, 2)
@@ -38,9 +41,10 @@ def sample_view(seed: int, garment: int, view: int) -> Scene:
     )
 
 
-def _sample_garment(seed: int, garment: int) -> Scene:
+def _sample_garment(seed: int, garment: int, twin: int | None) -> Scene:
     """Returns a garment with its individual details, in some pose."""
-    item = scene.sample_scene(seed, garment, _LAYOUT)
+    values = None if twin is None else scene.sample_scene(seed, twin, _LAYOUT).values
+    item = scene.sample_scene(seed, garment, _LAYOUT, values)
     rng = np.random.default_rng((seed, garment, _DETAILS))
     phase = rng.uniform(-0.15, 0.15, 2)
     trim = None

@@ -175,10 +175,12 @@ class Scene:
         return SPACE.value_name(index, int(self.values[index]))
 
 
-def sample_scene(seed: int, index: int, layout: Layout = FRAMED) -> Scene:
-    """Returns scene number `index` of the world `seed`; both at least 0."""
+def sample_scene(
+    seed: int, index: int, layout: Layout = FRAMED, values: np.ndarray | None = None
+) -> Scene:
+    """Returns scene number `index` of the world `seed`, both at least 0; `values` if given."""
     rng = np.random.default_rng((seed, index))
-    values = sample_values(rng)
+    values = sample_values(rng) if values is None else values
     colour = jitter(COLOURS[SPACE.values[1][values[1]]], rng)
     sleeve_arms = rng.uniform(16.0, 34.0) + rng.uniform(-4.0, 4.0, 2)
     return Scene(
