@@ -1,7 +1,7 @@
 """Training: the only loop, stages with their updates, optimizers, examples, and runs."""
 
 from fashionsearchnet.training.balanced import BalancedSampler
-from fashionsearchnet.training.edits import NEGATIVES, EditSampler, EditTriplets
+from fashionsearchnet.training.edits import EPOCHS, NEGATIVES, EditSampler, EditTriplets
 from fashionsearchnet.training.loop import RunLength, train
 from fashionsearchnet.training.optimizers import (
     OPTIMIZERS,
@@ -14,6 +14,7 @@ from fashionsearchnet.training.stages import Stage, Update
 from fashionsearchnet.training.triplets import AttributeTriplets, TripletSampler
 
 __all__ = [
+    "EPOCHS",
     "NEGATIVES",
     "OPTIMIZERS",
     "PRECISIONS",

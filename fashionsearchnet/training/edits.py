@@ -13,6 +13,10 @@ NEGATIVES = {
     "unedited": "an image with the anchor's values from before the edit",
     "one_edit": "an image one edit away from the target",
 }
+EPOCHS = {
+    "images": "one edit for every image",
+    "edits": "one for every edit of every image, one attribute at a time",
+}
 _ATTEMPTS = 8  # draws of several changes at once before an anchor makes do with one
 
 
@@ -84,6 +88,20 @@ class EditSampler(Sampler[EditTriplets]):
     def num_edits(self) -> int:
         """The number of (combination, edit) pairs whose target exists."""
         return len(self._edit_target)
+
+    def epoch_size(self, epoch_of: str) -> int:
+        """Returns the number of triplets in an epoch.
+
+        [Ak21] Sec. 3.3 trains on "all possible attribute manipulation options". Which edits are
+        possible is our reading: those whose target another training image shows. Triplets are
+        drawn at random either way, so an epoch repeats some edits and leaves others out.
+
+        Args:
+          epoch_of: what an epoch has one triplet for; a key of EPOCHS.
+        """
+        if check_choice("epoch_of", epoch_of, EPOCHS) == "images":
+            return self._num
+        return int(self._edit_count.sum(axis=1)[self._combination_of].sum())
 
     def _enumerate_edits(self) -> None:
         """Fills `edit_target`, the combinations reached, grouped by (combination, attribute)."""

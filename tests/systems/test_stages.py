@@ -328,6 +328,32 @@ def test_the_softmax_needs_one_gallery_for_all_edits():
         )
 
 
+@pytest.mark.parametrize("ranking_loss", ["triplet", "softmax"])
+def test_a_sum_over_the_batch_is_the_mean_times_its_size(ranking_loss):
+    plain = global_ranking("ours")
+    losses = []
+    for reduction in ("mean", "sum"):
+        stage = GlobalStage(
+            plain.model,
+            plain.representations,
+            FakeDataset().labels("train"),
+            global_batch_size=BATCH,
+            ranking_loss=ranking_loss,
+            reduction=reduction,
+        )
+        batch = next(iter(stage.examples(0, None)))
+        loss, numbers = stage.loss(batch, tf.constant([1, 2]))
+        losses.append((float(loss), float(numbers["ranking_accuracy"])))
+    assert losses[1] == (pytest.approx(BATCH * losses[0][0]), losses[0][1])
+
+
+def test_stages_that_train_on_edits_know_the_length_of_an_epoch():
+    values = FakeDataset().labels("train")
+    for stage in (global_ranking(), manipulation()):
+        assert stage.epoch_size("images") == len(values)
+        assert stage.epoch_size("edits") > 3 * len(values)
+
+
 def test_a_fixed_memory_stays_and_an_updatable_one_moves(tmp_path):
     for variant, moves in (("rank_lg", False), ("full", True)):
         stage = global_ranking(variant)

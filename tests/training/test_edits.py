@@ -88,6 +88,15 @@ def test_the_table_of_edits_equals_that_of_a_plain_loop(seed):
     np.testing.assert_array_equal(sampler._combinations, combinations)
 
 
+def test_an_epoch_has_a_triplet_for_every_image_or_for_every_edit_of_every_image(values):
+    sampler = EditSampler(values)
+    edits = edits_by_trying(values)
+    assert sampler.epoch_size("images") == len(values)
+    assert sampler.epoch_size("edits") == sum(len(edits[tuple(row)]) for row in values.tolist())
+    with pytest.raises(ValueError, match="epoch_of must be one of images, edits; got 'edit'"):
+        sampler.epoch_size("edit")
+
+
 def test_row_codes_keep_the_order_where_the_product_of_values_overflows():
     rng = np.random.default_rng(0)
     rows = rng.integers(-1, 2, (500, 40)) * 1000  # 1001 ** 40 is far above 2 ** 63

@@ -10,8 +10,9 @@ from fashionsearchnet.attributes import apply_manipulation
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.networks.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.image_stage import ImageStage, classification
-from fashionsearchnet.training import EditSampler, EditTriplets, Stage, Update
+from fashionsearchnet.training import EditTriplets, Update
 from fashionsearchnet.training.distribution import replica_seed
 
 
@@ -36,7 +37,7 @@ class ClassificationStage(ImageStage):
         return loss, {"accuracy": accuracy}
 
 
-class ManipulationStage(Stage):
+class ManipulationStage(EditStage):
     """Trains the edited feature r' by classification of the target and by ranking, jointly.
 
     Moves everything behind the convolutions: fc6, fc7, classifiers, memory and fusion. It works on
@@ -80,35 +81,26 @@ class ManipulationStage(Stage):
         """
         check_range("margin", margin, 0.0)
         check_range("triplet_weight", triplet_weight, 0.0)
-        self.model = model
-        self.global_batch_size = global_batch_size
-        self._convolved, self._values = convolved, values
-        self._seed = seed
-        self._margin, self._triplet_weight = margin, triplet_weight
-        self._sampler = EditSampler(values, negatives, num_changes)
-
-    def examples(
-        self, first_step: int, context: tf.distribute.InputContext | None
-    ) -> tf.data.Dataset:
-        """Returns endless batches of stored features from a step on; see `Stage.examples`."""
-
-        def load(triplets: EditTriplets) -> dict[str, np.ndarray]:
-            anchor_values = self._values[triplets.anchor]
-            return {
-                "anchor": self._convolved[triplets.anchor],
-                "positive": self._convolved[triplets.positive],
-                "negative": self._convolved[triplets.negative],
-                "manipulation": triplets.manipulation,
-                "target": apply_manipulation(anchor_values, triplets.manipulation),
-            }
-
-        return self._sampler.examples(
-            load,
-            seed=self._seed,
-            first_step=first_step,
-            global_batch_size=self.global_batch_size,
-            context=context,
+        super().__init__(
+            values,
+            global_batch_size=global_batch_size,
+            seed=seed,
+            negatives=negatives,
+            num_changes=num_changes,
         )
+        self.model = model
+        self._convolved, self._values = convolved, values
+        self._margin, self._triplet_weight = margin, triplet_weight
+
+    def load(self, triplets: EditTriplets) -> dict[str, np.ndarray]:
+        """Returns the stored features of the images, the edits, and the values after them."""
+        return {
+            "anchor": self._convolved[triplets.anchor],
+            "positive": self._convolved[triplets.positive],
+            "negative": self._convolved[triplets.negative],
+            "manipulation": triplets.manipulation,
+            "target": apply_manipulation(self._values[triplets.anchor], triplets.manipulation),
+        }
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of everything behind the convolutions."""

@@ -14,10 +14,11 @@ from fashionsearchnet.networks.losses import (
     region_triplet_loss,
     soft_triplet_loss,
 )
+from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import equal_length
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.image_stage import ImageStage
-from fashionsearchnet.training import EditSampler, Stage, Update
+from fashionsearchnet.training import Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
 
 RANKING_LOSSES = {
@@ -28,6 +29,7 @@ TRIPLET_MEANS = {
     "batch": "the sum of all losses over the images of the batch",
     "valid": "the mean over the triplets that exist, times the number of attributes",
 }
+REDUCTIONS = ("mean", "sum")
 
 
 @dataclasses.dataclass
@@ -135,7 +137,7 @@ def _mean_area(boxes: tf.Tensor, conv5: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_prod(sides, axis=-1)) / cells
 
 
-class GlobalStage(Stage):
+class GlobalStage(EditStage):
     """Trains lambda and w_r, and the memory if the variant updates it, with L_G alone (Eq. 8).
 
     Works on stored local representations, which stay fixed ([Ak21] Sec. 3.4).
@@ -155,6 +157,7 @@ class GlobalStage(Stage):
         negatives: str = "random",
         ranking_loss: str = "triplet",
         num_changes: int = 1,
+        reduction: str = "mean",
     ):
         """Keeps the training images' local representations.
 
@@ -169,6 +172,8 @@ class GlobalStage(Stage):
           negatives: 'random', as in the paper, or another key of `training.NEGATIVES`.
           ranking_loss: a key of RANKING_LOSSES.
           num_changes: attributes edited at once, at most; 1 in the paper.
+          reduction: 'mean' or 'sum' of the losses over the batch. Eq. 8 is a sum; with it, the
+            learning rate acts `global_batch_size` times as strongly.
 
         Raises:
           ValueError: for a variant without a global stage, images without any edit, or the loss
@@ -186,25 +191,19 @@ class GlobalStage(Stage):
                 f"variant {model.variant.title!r} an image's vector depends on the query's edit; "
                 "use 'triplet', or variant 'ours'."
             )
+        check_choice("reduction", reduction, REDUCTIONS)
+        super().__init__(
+            values,
+            global_batch_size=global_batch_size,
+            seed=seed,
+            negatives=negatives,
+            num_changes=num_changes,
+        )
         self.model = model
-        self.global_batch_size = global_batch_size
-        self._ranking_loss = ranking_loss
-        self._seed = seed
+        self._ranking_loss, self._reduction = ranking_loss, reduction
         self._memory_rate_multiplier = memory_rate_multiplier
         self.representations = tf.constant(representations, tf.float32)
-        self._sampler = EditSampler(values, negatives, num_changes)
-        self._combinations = tf.constant(self._sampler.combination_of, tf.int32)
-
-    def examples(
-        self, first_step: int, context: tf.distribute.InputContext | None
-    ) -> tf.data.Dataset:
-        """Returns endless batches of positions and edits from a step on; see `Stage.examples`."""
-        return self._sampler.examples(
-            seed=self._seed,
-            first_step=first_step,
-            global_batch_size=self.global_batch_size,
-            context=context,
-        )
+        self._combinations = tf.constant(self.edits.combination_of, tf.int32)
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of lambda, w_r and the memory if the variant updates it."""
@@ -227,14 +226,15 @@ class GlobalStage(Stage):
         negative = self.model.gallery_embedding(features("negative"), edit)
         if self._ranking_loss == "softmax":
             losses, in_order = self._rank_in_batch(batch, query, positive, negative)
-            # Every replica ranks the whole batch.
-            share = self.global_batch_size * num_replicas()
+            repeats = num_replicas()  # every replica ranks the whole batch
         else:
             near, far = euclidean_distance(query, positive), euclidean_distance(query, negative)
             losses, in_order = soft_triplet_loss(near, far), near < far
-            share = self.global_batch_size
+            repeats = 1
+        share = self.global_batch_size * repeats
         accuracy = tf.reduce_sum(tf.cast(in_order, tf.float32)) / share
-        return tf.reduce_sum(losses) / share, {"ranking_accuracy": accuracy}
+        loss = tf.reduce_sum(losses) / (share if self._reduction == "mean" else repeats)
+        return loss, {"ranking_accuracy": accuracy}
 
     def _rank_in_batch(
         self, batch, query: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
