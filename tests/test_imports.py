@@ -36,6 +36,7 @@ NUMPY_ONLY = (
     "evaluation/tasks/manipulation/enumeration",
     "evaluation/tasks/manipulation/hits",
     "index/exact",
+    "search/judgement",
 )
 MODULES = sorted(ROOT.rglob("*.py"))
 

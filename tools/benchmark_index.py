@@ -28,8 +28,8 @@ from absl import flags
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index import ivf
-from fashionsearchnet.index.gallery_index import Found, GalleryIndex
-from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item, Neighbours
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_vectors", 1_000_000, "Items of the gallery.", 1_000)
@@ -130,7 +130,7 @@ def elapsed(search: Search, queries: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def recall(found: list[Found], truth: list[Found]) -> float:
+def recall(found: list[Neighbours], truth: list[Neighbours]) -> float:
     """Returns the share of the true results that was found, in 0..1."""
     hits = sum(len({*f.ids} & {*t.ids}) for f, t in zip(found, truth, strict=True))
     return hits / sum(len(t.ids) for t in truth)
@@ -141,7 +141,9 @@ def print_row(*cells: object) -> None:
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
-def measure_exact(folder: Path, vectors: np.ndarray, queries: np.ndarray) -> dict[str, list[Found]]:
+def measure_exact(
+    folder: Path, vectors: np.ndarray, queries: np.ndarray
+) -> dict[str, list[Neighbours]]:
     """Prints the rows of bare FAISS and the engine flat; returns the true results by filter."""
     before, start = resident_bytes(), time.perf_counter()
     bare = faiss.IndexFlatL2(vectors.shape[1])
@@ -169,7 +171,7 @@ def filters() -> dict[str, dict[str, list[str]] | None]:
 
 
 def measure_approximate(
-    folder: Path, vectors: np.ndarray, queries: np.ndarray, truth: dict[str, list[Found]]
+    folder: Path, vectors: np.ndarray, queries: np.ndarray, truth: dict[str, list[Neighbours]]
 ) -> None:
     """Prints the rows of the engine ivf: more and fewer probes, and filters."""
     index, cost = build(folder / "ivf", "ivf", vectors)

@@ -165,8 +165,8 @@ def _edit_words(
     """Returns the attribute's name, what the query has, and what is wanted."""
     assert result.query.labels is not None
     before, after = result.query.labels[attribute], result.target[attribute]
-    words = (value_words(space, attribute, value) for value in (before, after))
-    return space.names[attribute], *words
+    words = [value_words(space, attribute, value) for value in (before, after)]
+    return space.names[attribute], words[0], words[1]
 
 
 def _reading_words(space: AttributeSpace, result: SearchResult, attribute: int) -> str:

@@ -7,7 +7,6 @@
 Changes are made in memory; `commit` writes them in one step.
 """
 
-import dataclasses
 import os
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +20,7 @@ from fashionsearchnet.checks import check_choice, check_range, suggestion
 from fashionsearchnet.index.engines import Engine, EngineSettings, ItemFilter
 from fashionsearchnet.index.flat import FlatEngine
 from fashionsearchnet.index.image_store import ImageStore, digest_of
-from fashionsearchnet.index.items import Item, ItemTable, check_items
+from fashionsearchnet.index.items import Item, ItemTable, Neighbours, check_items
 from fashionsearchnet.index.ivf import IvfEngine
 from fashionsearchnet.index.milvus import MilvusEngine
 from fashionsearchnet.index.states import States
@@ -32,19 +31,6 @@ ENGINES: dict[str, type[Engine]] = {
     "milvus": MilvusEngine,
 }
 _REBUILD = "Build the index in another folder with tools/build_index.py."
-
-
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """The answer to one query, nearest first.
-
-    Attributes:
-      ids: up to K names.
-      distances: float32, as many, Euclidean.
-    """
-
-    ids: list[str]
-    distances: np.ndarray
 
 
 class GalleryIndex:
@@ -285,7 +271,7 @@ class GalleryIndex:
         queries: np.ndarray,
         k: int,
         filters: Mapping[str, Collection[str]] | None = None,
-    ) -> list[Found]:
+    ) -> list[Neighbours]:
         """Returns the K nearest items of each query, or as many as there are.
 
         Of equally distant items the one that was put earlier comes first.
@@ -306,13 +292,15 @@ class GalleryIndex:
         item_filter = self._filter(filters or {})
         allowed = len(self) if item_filter is None else int(np.count_nonzero(item_filter.mask))
         if not allowed or not len(queries):
-            return [Found([], np.empty(0, np.float32)) for _ in queries]
+            none = Neighbours([], np.empty(0, np.float32), self.values[:0])
+            return [none] * len(queries)
         distances, keys = self.engine.search(queries, min(k, allowed), item_filter)
         positions = np.searchsorted(self._items.keys, keys)
-        ids = self.ids
+        ids, values = self.ids, self.values
+        found = [row[there] for row, there in zip(positions, keys >= 0, strict=True)]
         return [
-            Found([ids[p] for p in row[there]], distance[there])
-            for row, distance, there in zip(positions, distances, keys >= 0, strict=True)
+            Neighbours([ids[p] for p in row], distance[: len(row)], values[row])
+            for row, distance in zip(found, distances, strict=True)
         ]
 
     def matching(self, filters: Mapping[str, Collection[str]]) -> np.ndarray:

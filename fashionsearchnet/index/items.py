@@ -30,6 +30,27 @@ class Item:
     image: bytes | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Neighbours:
+    """The k items nearest to a query, nearest first.
+
+    Attributes:
+      ids: their names.
+      distances: float32 `[k]`, Euclidean.
+      labels: int32 `[k, A]`, -1 for missing.
+    """
+
+    ids: list[str]
+    distances: np.ndarray
+    labels: np.ndarray
+
+    def first(self, k: int, without: str | None = None) -> "Neighbours":
+        """Returns the first k of those that are not called `without`."""
+        kept = [rank for rank, name in enumerate(self.ids) if name != without][:k]
+        ids = [self.ids[rank] for rank in kept]
+        return Neighbours(ids, self.distances[kept], self.labels[kept])
+
+
 class Entry(NamedTuple):
     """One item: its key, its values int32 `[A]`, and the SHA-256 of its image or ''."""
 

@@ -12,6 +12,7 @@ from fashionsearchnet.attributes import (
     differs,
     predicted_values,
 )
+from fashionsearchnet.index.items import Neighbours
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,27 +28,6 @@ class Query:
     name: str
     image: bytes
     labels: np.ndarray | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Neighbours:
-    """The k gallery images nearest to a query, nearest first.
-
-    Attributes:
-      ids: their names.
-      distances: float32 `[k]`, Euclidean.
-      labels: int32 `[k, A]`, -1 for missing.
-    """
-
-    ids: tuple[str, ...]
-    distances: np.ndarray
-    labels: np.ndarray
-
-    def first(self, k: int, without: str | None = None) -> "Neighbours":
-        """Returns the first k of those that are not called `without`."""
-        kept = [rank for rank, name in enumerate(self.ids) if name != without][:k]
-        ids = tuple(self.ids[rank] for rank in kept)
-        return Neighbours(ids, self.distances[kept], self.labels[kept])
 
 
 @dataclasses.dataclass(frozen=True)

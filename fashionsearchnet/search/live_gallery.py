@@ -71,7 +71,7 @@ class LiveGallery:
         for query, manipulation, reading, (distances, positions) in zip(
             queries, manipulations, readings, nearest, strict=True
         ):
-            ids = tuple(self.ids[position] for position in positions)
+            ids = [self.ids[position] for position in positions]
             neighbours = Neighbours(ids, distances, self.labels[positions])
             neighbours = neighbours.first(k, query.name if hides_query else None)
             results.append(judge(query, manipulation, reading, neighbours, hit_rule))
@@ -87,9 +87,9 @@ class LiveGallery:
         self, features: FeatureArrays, manipulations: np.ndarray, k: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns distances and positions `[k]` of the nearest images of each query."""
-        rows = np.arange(len(manipulations))
+        rows = list(range(len(manipulations)))
         embed = edited_embedding(self.system.query_embedding, features)
-        embeddings = embed(rows, manipulations)
+        embeddings = embed(np.array(rows), manipulations)
         edited: list[tuple[int, ...]] = [()] * len(rows)
         if self.system.gallery_depends_on_edit:
             edited = [tuple(np.flatnonzero(row != KEEP).tolist()) for row in manipulations]

@@ -1,1 +1,1 @@
-"""What runs where the trained system is used: it needs an export, never the training code."""
+"""The service and the clients of a trained system: they need an export, no training code."""

@@ -11,7 +11,7 @@ Output = TypeVar("Output")
 
 
 class QueueFull(Exception):
-    """As many requests wait as may wait."""
+    """The queue is at its limit."""
 
 
 class QueueClosed(Exception):
@@ -27,9 +27,9 @@ class _Waiting(Generic[Input]):
 class Batcher(Generic[Input, Output]):
     """Collects items and runs a function on several at a time, in a thread.
 
-    While one batch runs the next one collects, so under load batches grow by themselves; only the
-    first item of a quiet moment waits for company. An item whose caller is cancelled leaves the
-    queue. All methods must be called on the event loop that called `start`.
+    While one batch runs, the next one collects: under load batches grow by themselves, and only the
+    first item after a pause waits for others. An item whose caller is cancelled leaves the queue.
+    Call all methods on the event loop that called `start`.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Batcher(Generic[Input, Output]):
         max_wait_ms: float,
         max_queue: int,
     ) -> None:
-        """Collects for `run`, which gets 1 to `max_batch_size` items and returns as many results.
+        """Collects for `run`, which takes 1 to `max_batch_size` items and returns as many results.
 
         Args:
-          run: called in the executor, never twice at a time. If it raises for several items, it
-            is called for each alone, so that one bad item fails its own caller only.
-          executor: where it runs.
+          run: called in the executor, never twice at a time. If it raises for several items, the
+            batcher calls it for each alone, so one bad item fails only for its own caller.
+          executor: runs it.
           max_batch_size: items that start a batch at once.
           max_wait_ms: how long the oldest item waits for others.
           max_queue: items that may wait.
@@ -63,11 +63,11 @@ class Batcher(Generic[Input, Output]):
         return len(self._waiting)
 
     def start(self) -> None:
-        """Starts to work off the queue."""
+        """Starts to answer the queue."""
         self._worker = asyncio.get_running_loop().create_task(self._work())
 
     async def close(self) -> None:
-        """Stops; whoever still waits for a result gets QueueClosed."""
+        """Stops; callers that still wait get QueueClosed."""
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.cancel()
@@ -81,8 +81,8 @@ class Batcher(Generic[Input, Output]):
         """Returns the result of one item.
 
         Raises:
-          QueueFull: at once, if `max_queue` items wait already.
-          QueueClosed: if the batcher is, or is being, closed.
+          QueueFull: at once, if `max_queue` items wait.
+          QueueClosed: if the batcher is closed or closing.
           Exception: what `run` raised for this item.
         """
         if self._worker is None:
@@ -139,7 +139,7 @@ class Batcher(Generic[Input, Output]):
                     future.set_exception(QueueClosed())
             raise
         for future, result in zip(batch, results, strict=True):
-            if future.done():  # its caller went away while the batch ran
+            if future.done():  # its caller left while the batch ran
                 continue
             if isinstance(result, BaseException):
                 future.set_exception(result)

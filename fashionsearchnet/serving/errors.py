@@ -1,4 +1,4 @@
-"""Every answer that is no success: `{"error": {"code": ..., "message": ...}}`."""
+"""The errors of the API: `{"error": {"code": ..., "message": ...}}`."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ from starlette.routing import Match
 Responses: TypeAlias = dict[int | str, dict[str, Any]]  # of a route, in FastAPI's terms
 
 _RETRY_SECONDS = 1
-_LONGEST_ECHO = 200  # characters of what was received that a message repeats
+_LONGEST_ECHO = 200  # characters of a request that a message repeats
 
 # What each status means here; they are the descriptions in the OpenAPI document.
 MEANINGS = {
@@ -37,7 +37,7 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorAnswer(BaseModel):
-    """The body of every answer that is no success."""
+    """The body of every error."""
 
     error: ErrorDetail
 
@@ -65,14 +65,14 @@ class ApiError(Exception):
 
 
 def error_response(status: int, code: str, message: str) -> JSONResponse:
-    """Returns the answer; one of status 503 says when to try again."""
+    """Returns the answer; status 503 comes with the header Retry-After."""
     headers = {"Retry-After": str(_RETRY_SECONDS)} if status == 503 else None
     content = {"error": {"code": code, "message": message}}
     return JSONResponse(content, status, headers)
 
 
 def declared(*statuses: int) -> Responses:
-    """Returns the OpenAPI entries of the errors that a route can answer with; 500 is added."""
+    """Returns the OpenAPI entries of the errors of a route, and of 500."""
     return {
         status: {"model": ErrorAnswer, "description": MEANINGS[status]}
         for status in (*statuses, 500)
@@ -100,8 +100,11 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.url.path[:_LONGEST_ECHO]}"
     code, message = {
-        404: ("not_found", f"there is no {where}; GET /openapi.json lists what there is."),
-        405: ("method_not_allowed", f"{where} is not offered; see the answer's Allow header."),
+        404: ("not_found", f"there is no {where}; /openapi.json describes the API."),
+        405: (
+            "method_not_allowed",
+            f"there is no {where}; the header Allow lists the methods of this path.",
+        ),
     }.get(error.status_code, ("bad_request", str(error.detail)))
     response = error_response(error.status_code, code, message)
     if error.status_code == 405:
@@ -111,7 +114,7 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods_of(request: Request) -> list[str]:
-    """Returns the methods that are offered for the path of a request."""
+    """Returns the methods that the path of a request has."""
     keys = ("type", "path", "root_path", "headers", "query_string")
     scope = {key: request.scope[key] for key in keys}
     return [

@@ -1,4 +1,4 @@
-"""What a load balancer, an orchestrator and a monitor ask."""
+"""The routes for load balancers, orchestrators and monitors."""
 
 from typing import Annotated
 

@@ -4,24 +4,24 @@ import dataclasses
 
 from fashionsearchnet.checks import check_range
 
-_LOWEST = {"max_wait_ms": 0.0, "upload_seconds": 0.1}  # of the others it is 1
+_LOWEST = {"max_wait_ms": 0.0, "upload_seconds": 0.1}  # 1 for the others
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one request may ask for, and how many may ask at a time.
+    """What one request may ask for, and how many requests the service takes at a time.
 
     Attributes:
-      max_upload_bytes: of a request's body; the photos of a telephone have 2 to 8 MB.
+      max_upload_bytes: of a request's body; photos of a phone have 2 to 8 MB.
       max_pixels: of an uploaded image, checked before it is decoded: 25 million take 75 MB.
       max_k: results of one search, and items of one page of the gallery.
       max_batch_size: requests that share one forward pass.
       max_wait_ms: how long a request waits for others to share its pass.
-      max_queue: requests that wait for a pass; more are refused with 503.
-      max_requests: requests that need the model and are under way, from the first byte of the
-        upload on; more are refused with 503 before their body is read.
-      upload_seconds: time that a body may take to arrive.
-      shutdown_seconds: time that requests under way are given when the service is stopped.
+      max_queue: requests that wait for a pass; the service refuses more with 503.
+      max_requests: requests that need the model and have no answer yet, counted from the first
+        byte of the upload; the service refuses more with 503 before it reads their body.
+      upload_seconds: time for a body to arrive.
+      shutdown_seconds: time for the last answers when the service stops.
     """
 
     max_upload_bytes: int = 10_000_000
@@ -35,7 +35,7 @@ class Limits:
     shutdown_seconds: float = 10.0
 
     def __post_init__(self) -> None:
-        """Raises a ValueError for a limit that nothing could keep."""
+        """Raises a ValueError for a limit below its lowest value."""
         for field in dataclasses.fields(self):
             low = _LOWEST.get(field.name, 1)
             check_range(field.name, getattr(self, field.name), low)

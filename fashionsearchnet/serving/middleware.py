@@ -1,4 +1,4 @@
-"""What every request gets: an id, security headers, a count, and an answer even to a fault."""
+"""Gives every request an id, security headers, a count, and an answer even after a fault."""
 
 import asyncio
 import logging
@@ -38,14 +38,14 @@ class Observer:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:
-            # The answer says nothing of what is inside; the log says all, under the same id.
+            # The answer hides the details; the log has them under the same id.
             _LOG.exception("request %s failed: %s %s", exchange.id, scope["method"], scope["path"])
             if exchange.status:  # half an answer is out: only breaking off tells the client
                 raise
             response = error_response(
                 500,
                 "internal_error",
-                f"the service failed; its log tells why under request id {exchange.id}.",
+                f"the service failed; its log has the reason under request id {exchange.id}.",
             )
             await response(scope, exchange.receive, exchange.send)
         finally:
@@ -54,7 +54,7 @@ class Observer:
 
 
 def _route_of(scope: Scope) -> str:
-    """Returns the template of the route that the app has found for a request."""
+    """Returns the template of a request's route."""
     route = getattr(scope.get("route"), "path_format", None)
     if route is None and scope["path"].startswith("/static/"):
         return "/static"
@@ -62,14 +62,14 @@ def _route_of(scope: Scope) -> str:
 
 
 class _Exchange:
-    """One request and its answer: the two channels of ASGI, with an eye on what passes."""
+    """One request and its answer: the two channels of ASGI, observed."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = uuid.uuid4().hex[:16]
         self.status = 0
         headers = Headers(scope=scope)
         self._has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-        # To ask for the body of such a client would be to say "100 Continue" to it.
+        # Reading the body of such a client would send it "100 Continue".
         self._waits_for_go = "expect" in headers
         self._receive, self._send = receive, send
 
@@ -92,10 +92,10 @@ class _Exchange:
         await self._send(message)
 
     async def _drain(self) -> None:
-        """Throws away what is left of a refused upload, for a moment.
+        """Discards the rest of a refused upload, for a moment.
 
-        A server that closes while the client still sends resets the connection, and many clients
-        then never read the answer that says what was wrong.
+        If a server closes while the client still sends, the connection is reset, and many clients
+        then do not read the answer.
         """
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):

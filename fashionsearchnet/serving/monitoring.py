@@ -1,4 +1,4 @@
-"""What the service counts and times, for Prometheus."""
+"""Counts and times of the service, for Prometheus."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 class Metrics:
-    """The measurements of one app; each app has its own, so that tests do not add up."""
+    """The measurements of one app."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()

@@ -85,7 +85,7 @@ def _seen_region(model: ExportDescription, image: bytes) -> Region:
         return _WHOLE
     picture = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_UNCHANGED)
     assert picture is not None, "the model has read it"
-    return seen_region(*picture.shape[:2], model.image_input)
+    return seen_region(picture.shape[0], picture.shape[1], model.image_input)
 
 
 def _box(boxes: np.ndarray | None, attribute: int, region: Region) -> answers.Box | None:
@@ -93,10 +93,10 @@ def _box(boxes: np.ndarray | None, attribute: int, region: Region) -> answers.Bo
     if boxes is None:
         return None
     top, left, bottom, right = region
-    ymin, xmin, ymax, xmax = (float(edge) for edge in boxes[attribute])
-    height, width = bottom - top, right - left
-    edges = (top + ymin * height, left + xmin * width, top + ymax * height, left + xmax * width)
-    return tuple(round(edge, _DIGITS) for edge in edges)
+    scale = np.array([bottom - top, right - left] * 2)
+    placed = np.array([top, left] * 2) + boxes[attribute].astype(np.float64) * scale
+    ymin, xmin, ymax, xmax = (round(float(edge), _DIGITS) for edge in placed)
+    return ymin, xmin, ymax, xmax
 
 
 def _placed(heat: np.ndarray, region: Region) -> np.ndarray:

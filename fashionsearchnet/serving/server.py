@@ -1,4 +1,4 @@
-"""Runs the app in this process until it is told to stop."""
+"""Runs the app in this process until a signal stops it."""
 
 import asyncio
 import signal
@@ -25,19 +25,19 @@ def listen(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         raise OSError(
-            f"cannot listen on {host}:{port} ({error.strerror or error}). Stop what uses it, or "
-            "choose another --port or --host."
+            f"cannot listen on {host}:{port} ({error.strerror or error}). Stop the program that "
+            "uses it, or choose another --port or --host."
         ) from error
     return bound
 
 
 def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> None:
-    """Serves until SIGINT or SIGTERM, then lets requests under way end, and returns.
+    """Serves until SIGINT or SIGTERM, answers the requests under way, and returns.
 
     Args:
       app: of `create_app`.
       bound: of `listen`.
-      on_ready: called with the URL once requests are welcome.
+      on_ready: called with the URL when the service is ready.
 
     Raises:
       ValueError: if the model cannot be run.
@@ -66,7 +66,7 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
         await server.serve([bound])
         announcing.cancel()
 
-    # The server stops by itself on these, and then raises them once more, to end the process.
+    # The server stops on these signals, and then raises them again to end the process.
     handlers = {
         number: signal.signal(number, _ignore) for number in (signal.SIGINT, signal.SIGTERM)
     }
@@ -81,4 +81,4 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """A handler, where SIG_IGN would be inherited by child processes."""
+    """A handler: child processes would inherit SIG_IGN."""

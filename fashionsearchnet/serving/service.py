@@ -15,7 +15,7 @@ from starlette.datastructures import UploadFile
 
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.search.judgement import Neighbours
+from fashionsearchnet.index.items import Neighbours
 from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
 from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.errors import ApiError
@@ -47,17 +47,17 @@ class Encoded:
 
 
 class Service:
-    """Answers on the event loop; all that computes or reads runs in threads.
+    """Answers on the event loop; threads compute and read files.
 
-    The model has one thread, since two forward passes at a time would only share the same cores.
+    The model has one thread: two forward passes at a time would share the same cores.
 
     Attributes:
-      model: answers with its own attribute space.
+      model: the export.
       index: holds vectors of this model.
       limits: of requests.
       metrics: of this service alone.
       warm: set when the warm-up has ended.
-      failure: why the model cannot be run, or ''.
+      failure: why the model does not run, or ''.
     """
 
     def __init__(self, model: ExportedModel, index: GalleryIndex, limits: Limits) -> None:
@@ -79,7 +79,7 @@ class Service:
         self.metrics.watch_under_way(lambda: self._under_way)
 
     def start(self) -> None:
-        """Opens the queues; must be called on the event loop."""
+        """Opens the queues; call it on the event loop."""
         self._queries.start()
         self._predictions.start()
 
@@ -94,7 +94,7 @@ class Service:
         self.warm.set()
 
     async def close(self) -> None:
-        """Refuses new work, lets the forward pass under way end, and ends the threads."""
+        """Refuses new work, waits for the current forward pass, and ends the threads."""
         await self._queries.close()
         await self._predictions.close()
         for executor in (self._model_thread, self._helpers):
@@ -102,7 +102,7 @@ class Service:
 
     @asynccontextmanager
     async def admitted(self) -> AsyncIterator[None]:
-        """Counts a request that needs the model; raises an ApiError if there are too many."""
+        """Counts a request that needs the model, or raises an ApiError at the limit."""
         if self._under_way >= self.limits.max_requests:
             raise _busy(f"The service is at its limit of {self.limits.max_requests} requests.")
         self._under_way += 1
@@ -112,12 +112,12 @@ class Service:
             self._under_way -= 1
 
     async def in_thread(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Returns what a function returns that may read files or compute for a while."""
+        """Returns the result of a function that reads files or computes for a while."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._helpers, function, *arguments)
 
     async def prepared(self, upload: UploadFile) -> bytes:
-        """Returns an upload as an image that the model decodes, or raises an ApiError."""
+        """Returns the upload as an image for the model, or raises an ApiError."""
 
         def prepare() -> bytes:
             with upload.file as file:
@@ -166,12 +166,8 @@ class Service:
             start = time.perf_counter()
             more = 0 if leave_out is None else 1
             (found,) = self.index.search(embedding[None], k + more, filters or None)
-            labels = [self.index.get(item).values for item in found.ids]
-            shape = (len(labels), self.model.space.num_attributes)
-            labels_array = np.array(labels, np.int32).reshape(shape)
-            neighbours = Neighbours(tuple(found.ids), found.distances, labels_array)
             self.metrics.count_index_search(time.perf_counter() - start)
-            return neighbours.first(k, leave_out)
+            return found.first(k, leave_out)
 
         try:
             return await self.in_thread(search)

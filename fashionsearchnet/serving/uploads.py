@@ -18,7 +18,7 @@ from fashionsearchnet.serving.limits import Limits
 
 _MAX_FIELDS = 1000
 _MAX_FIELD_BYTES = 10_000
-_FORM_OVERHEAD = 100_000  # bytes that the text fields and the form's own lines may take
+_FORM_OVERHEAD = 100_000  # bytes for the text fields and the form's own lines
 
 # Status and code for each kind of ImageProblem; any other kind is a damaged image.
 _REFUSALS = {
@@ -36,7 +36,7 @@ class Form:
     """What a form holds.
 
     Attributes:
-      image: the uploaded file, or None; it is read where it is decoded, in a thread.
+      image: the uploaded file, or None; a thread reads and decodes it later.
       fields: the text fields, each with its values in the order sent.
     """
 
@@ -108,7 +108,7 @@ def prepare_image(data: bytes, max_pixels: int) -> bytes:
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Returns the result of `work`, which is cancelled when the client goes away.
+    """Returns the result of `work`, or cancels it when the client goes away.
 
     Read the body before, unless nobody reads it.
     """
@@ -134,7 +134,7 @@ def _gone() -> ApiError:
 
 
 def _limited(request: Request, max_bytes: int) -> Receive:
-    """Returns the request's `receive`, which refuses a body that is, or says it is, too long."""
+    """Returns a `receive` that refuses a body whose length, or announced length, is too large."""
     announced = request.headers.get("content-length", "")
     received = 0
 

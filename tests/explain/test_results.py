@@ -37,7 +37,7 @@ def test_rows_show_the_results_and_what_differs(gallery):
             expected = np.round(gallery.dataset.pixels("gallery")[position] + 100)
             np.testing.assert_array_equal(panel.image[..., ::-1], expected)
         assert row.num_relevant == (gallery.labels == result.target).all(axis=1).sum()
-    had = SPACE.value_name(0, queries[0].labels[0])
+    had = SPACE.value_name(0, gallery.dataset.labels("query")[4, 0])
     assert rows[0].edits[0] == ("colour", had, "blue")
     assert [edit[0] for edit in rows[0].edits] == ["colour", "size"]
     matching = sum(any(panel.matches for panel in row.results) for row in rows)
@@ -61,14 +61,15 @@ def test_the_edited_attribute_is_named_first_and_missing_is_not_none(gallery):
 
 def test_a_picture_of_one_search(gallery):
     (stored,) = queries_at(gallery.dataset, "query", [4])
-    wrong = Query("q", stored.image, (stored.labels + 1) % 2)
+    labels = (gallery.dataset.labels("query")[4] + 1) % 2
+    wrong = Query("q", stored.image, labels)
     (result,) = gallery.search([wrong], parse_manipulation(SPACE, ["size=large"])[None], k=3)
     picture = search_picture(gallery, result)
     assert picture.title == "This one, but with size = large"
     name, has, wanted = picture.attributes[1]
     assert (name, wanted) == ("size", "large") and has.endswith("%)")
     read = SPACE.value_name(0, result.reading.values[0])
-    label = SPACE.value_name(0, wrong.labels[0])
+    label = SPACE.value_name(0, labels[0])
     assert picture.attributes[0][1].startswith(f"{read} (")
     assert picture.attributes[0][1].endswith(f"[label: {label}]")
     assert [panel.title for panel in picture.attention] == ["attention: size"]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from evaluation_fakes import SPACE
 
+from fashionsearchnet.index.items import Neighbours
 from fashionsearchnet.search.judgement import (
-    Neighbours,
     Query,
     Reading,
     describe_difference,
@@ -14,7 +14,7 @@ from fashionsearchnet.search.judgement import (
 def judged(found, edit, labels=None, read=None, hit_rule="identical"):
     """Judges results with these labels for a query with `labels`, off which `read` is read."""
     found = np.array(found, np.int32)
-    ids = tuple(f"item{i}" for i in range(len(found)))
+    ids = [f"item{i}" for i in range(len(found))]
     neighbours = Neighbours(ids, np.arange(len(found), dtype=np.float32), found)
     query = Query("query", b"", None if labels is None else np.array(labels))
     reading = None if read is None else Reading(np.array(read), np.ones(3, np.float32))
@@ -52,11 +52,11 @@ def test_no_results():
 
 
 def test_the_query_is_not_its_own_neighbour():
-    found = Neighbours(("a", "b", "c"), np.arange(3.0), np.eye(3, dtype=np.int32))
+    found = Neighbours(["a", "b", "c"], np.arange(3.0), np.eye(3, dtype=np.int32))
     first = found.first(2, without="a")
-    assert first.ids == ("b", "c") and first.distances.tolist() == [1, 2]
+    assert first.ids == ["b", "c"] and first.distances.tolist() == [1, 2]
     assert first.labels.tolist() == [[0, 1, 0], [0, 0, 1]]
-    assert found.first(2).ids == found.first(2, without="x").ids == ("a", "b")
+    assert found.first(2).ids == found.first(2, without="x").ids == ["a", "b"]
 
 
 def test_a_reading_is_the_likeliest_value_of_each_attribute():

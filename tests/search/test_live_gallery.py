@@ -17,6 +17,7 @@ def test_all_hits_come_first(gallery):
     (query,) = queries_by_id(gallery.dataset, "query", ["query4"])
     manipulation = parse_manipulation(SPACE, ["colour=blue", "size=large"])
     (result,) = gallery.search([query], manipulation[None], k=60)
+    assert query.labels is not None and result.reading is not None
     assert result.target.tolist() == [2, 1, query.labels[2]]
     np.testing.assert_array_equal(result.reading.values, query.labels)
     assert (result.reading.probabilities > 0.8).all()

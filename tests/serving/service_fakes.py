@@ -15,8 +15,7 @@ import httpx
 import numpy as np
 from fakes import SPACE
 
-from fashionsearchnet.index.gallery_index import Found
-from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.items import Item, Neighbours
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.calls import Prediction
@@ -151,8 +150,10 @@ class FakeIndex:
         for query in queries:
             distances = np.linalg.norm(np.array(self._vectors)[positions] - query, axis=1)
             order = np.argsort(distances, kind="stable")[:k]
-            ids = [self.ids[p] for p in positions[order]]
-            found.append(Found(ids, distances[order].astype(np.float32)))
+            nearest = positions[order]
+            ids = [self.ids[p] for p in nearest]
+            labels = self.values[nearest]
+            found.append(Neighbours(ids, distances[order].astype(np.float32), labels))
         return found
 
     def check_model(self, fingerprint, space):

@@ -281,7 +281,7 @@ def test_a_client_keeps_its_version_until_it_is_unloaded(server, protocol):
     server.service.models["dress"][9] = _function(dim=5)
     assert client.encode_gallery([b"x"])[0].shape == (1, DIM)
     del server.service.models["dress"][8]
-    with pytest.raises(ServingError, match=r"version 8 is not served.*9 AVAILABLE.*built anew"):
+    with pytest.raises(ServingError, match=r"version 8 is not served.*9 AVAILABLE.*built again"):
         client.encode_gallery([b"x"])
 
 

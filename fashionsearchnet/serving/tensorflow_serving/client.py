@@ -220,8 +220,8 @@ class ServedModel(ModelCalls):
 def _reason(error: ServingError) -> str:
     """What the server said, in one line, without the places in TensorFlow's graph."""
     lines = [line.strip() for line in error.details.splitlines()]
-    told = [line for line in lines if line and not line.startswith(("[[", "Graph execution"))]
-    return " ".join(told)[:300].rstrip(".")
+    reasons = [line for line in lines if line and not line.startswith(("[[", "Graph execution"))]
+    return " ".join(reasons)[:300].rstrip(".")
 
 
 def _make_transport(protocol: str, target: str, timeout: float) -> Transport:
