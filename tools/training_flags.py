@@ -14,6 +14,7 @@ from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks import backbones, layers
 from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import distribution, edits, optimizers, runs
 
@@ -96,6 +97,12 @@ def _define_optimizer() -> None:
 def define_augmentation() -> None:
     """Defines the flags of the stages that read images."""
     flags.DEFINE_bool("flip", False, "Mirror half of the images; not in the paper.")
+    flags.DEFINE_bool(
+        "balanced",
+        False,
+        "Give every attribute two images that agree and one that differs in every batch. It helps "
+        "where labels are sparse; not in the paper. Keeps the encoded images in memory.",
+    )
 
 
 def define_edits() -> None:
@@ -110,6 +117,14 @@ def define_edits() -> None:
     )
     flags.DEFINE_integer(
         "num_changes", 1, "Attributes edited at once, at most; a random number from 1 to this.", 1
+    )
+    flags.DEFINE_enum(
+        "epoch_of",
+        "images",
+        list(edits.EPOCHS),
+        "What an epoch has. "
+        + "; ".join(f"{name}: {words}" for name, words in edits.EPOCHS.items())
+        + ".",
     )
 
 
@@ -207,6 +222,7 @@ def image_stage_arguments() -> dict[str, Any]:
         "split": FLAGS.train_split,
         "seed": FLAGS.seed,
         "flip": FLAGS.flip,
+        "balanced": FLAGS.balanced,
     }
 
 
@@ -273,7 +289,11 @@ def _at_default() -> set[str]:
 
 def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
     """Trains a stage with the flags' optimizer, for the flags' number of epochs."""
-    steps_per_epoch = dataset.num_examples(FLAGS.train_split) / FLAGS.batch_size
+    if isinstance(stage, EditStage):
+        epoch_size = stage.epoch_size(FLAGS.epoch_of)
+    else:
+        epoch_size = dataset.num_examples(FLAGS.train_split)
+    steps_per_epoch = epoch_size / FLAGS.batch_size
     training.train(
         stage,
         workdir=FLAGS.workdir,

@@ -136,7 +136,9 @@ class _Timer:
             return 1.0
         flags = step.flags()
         images = num_images(self._folder, flags.get("train_split", "train"))
-        if images is None or "num_epochs" not in flags:
+        # How many edits the images have is known only when the stage enumerates them.
+        countable = "num_epochs" in flags and flags.get("epoch_of", "images") == "images"
+        if images is None or not countable:
             return None
         return float(flags["num_epochs"]) * images
 

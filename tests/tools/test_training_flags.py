@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 from evaluation_fakes import script
 from fakes import FakeDataset
 
+from fashionsearchnet import training
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems.edit_stage import EditStage
 
 
 @pytest.fixture
@@ -107,3 +110,25 @@ def test_pretrained_weights_bring_their_input(arguments, mean, tmp_path):
         found = tool.training_flags.network_arguments(dataset)
         assert found["image_input"].mean == (mean or dataset.channel_means("train"))
         assert found["trunk"].pretrained == ("bvlc_alexnet.npy" if arguments else "none")
+
+
+class Edits(EditStage):
+    """A stage that trains on edits of images, each of which has two."""
+
+    def __init__(self, **arguments):
+        super().__init__(np.array([[0], [1], [2]] * 8, np.int32), **arguments)
+
+    def updates(self):
+        return []
+
+
+@pytest.mark.parametrize(("epoch_of", "num_steps"), [("images", 30), ("edits", 60)])
+def test_an_epoch_of_edits_has_all_of_them(epoch_of, num_steps, tmp_path, monkeypatch):
+    arguments = ("--num_epochs=10", "--batch_size=8", f"--epoch_of={epoch_of}", "--init_from=i")
+    lengths = []
+    monkeypatch.setattr(training, "train", lambda stage, length, **_: lengths.append(length))
+    with script("fashionsearchnet_v2/train_global") as tool:
+        flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
+        stage = Edits(**tool.training_flags.edit_stage_arguments())
+        tool.training_flags.train(stage, FakeDataset(sizes={"train": 24}), None)
+    assert lengths[0].num_steps == num_steps

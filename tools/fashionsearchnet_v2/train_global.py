@@ -13,7 +13,11 @@ import training_flags
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import RANKING_LOSSES, GlobalStage
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
+    RANKING_LOSSES,
+    REDUCTIONS,
+    GlobalStage,
+)
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
 
 FLAGS = flags.FLAGS
@@ -40,6 +44,13 @@ flags.DEFINE_enum(
     list(RANKING_LOSSES),
     "; ".join(f"{name}: {words}" for name, words in RANKING_LOSSES.items()) + ".",
 )
+flags.DEFINE_enum(
+    "reduction",
+    "mean",
+    REDUCTIONS,
+    "Of the losses of a batch; Eq. 8 is a sum. With it, the learning rate acts --batch_size times "
+    "as strongly.",
+)
 
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSearchNetV2:
@@ -65,6 +76,7 @@ def main() -> None:
         dataset.labels(FLAGS.train_split),
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
         ranking_loss=FLAGS.ranking_loss,
+        reduction=FLAGS.reduction,
         **training_flags.edit_stage_arguments(),
     )
     training_flags.train(stage, dataset, strategy)

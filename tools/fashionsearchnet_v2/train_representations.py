@@ -18,7 +18,7 @@ from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.model import MAX_MAP_THRESHOLD
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import TRIPLET_MEANS, RepresentationStage
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -38,6 +38,15 @@ flags.DEFINE_integer("representation_dim", 256, "Width of fc10.", 1)
 flags.DEFINE_float("dropout_rate", 0.5, "On fully connected layers; 0.5 in the paper.", 0.0, 0.95)
 flags.DEFINE_float("classification_weight", 1.0, "lambda_C of Eq. 9.", 0.0)
 flags.DEFINE_float("triplet_weight", 1.5, "lambda_T of Eq. 9.", 0.0)
+flags.DEFINE_enum(
+    "triplet_mean",
+    "batch",
+    list(TRIPLET_MEANS),
+    "L_T of Eq. 9. "
+    + "; ".join(f"{name}: {words}" for name, words in TRIPLET_MEANS.items())
+    + ". batch is the paper's; with it, L_T fades where labels are sparse (valid_triplets in "
+    "metrics.jsonl).",
+)
 flags.DEFINE_float("representation_classification_weight", 1.0, "lambda_TC of Eq. 9.", 0.0)
 
 
@@ -71,6 +80,7 @@ def main() -> None:
         **training_flags.image_stage_arguments(),
         classification_weight=FLAGS.classification_weight,
         triplet_weight=FLAGS.triplet_weight,
+        triplet_mean=FLAGS.triplet_mean,
         representation_classification_weight=FLAGS.representation_classification_weight,
     )
     training_flags.train(stage, dataset, strategy)
