@@ -1,0 +1,74 @@
+"""A new system stands in one folder: what it needs elsewhere is an entry and a flagfile."""
+
+from pathlib import Path
+
+import keras
+import pytest
+from fakes import FakeDataset
+from sixth_system.model import Classifier
+from sixth_system.recipe import RECIPE
+from sixth_system.stages import ClassificationStage
+from small_networks import network
+
+from fashionsearchnet import evaluation, systems, training
+from fashionsearchnet.evaluation.reporting import screen_text, summarize
+from fashionsearchnet.flagfiles import read_flagfile
+from fashionsearchnet.reproduction.plan import Experiment, make_plan
+from fashionsearchnet.training import distribution
+
+FLAGS_DIR = Path(__file__).parent / "sixth_system" / "flags"
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The two entries: all that the library learns of the system."""
+    monkeypatch.setitem(systems.SYSTEMS, "classifier", Classifier)
+    monkeypatch.setitem(systems.RECIPES, "classifier", RECIPE)
+
+
+@pytest.fixture
+def workdir(registered, tmp_path):
+    """A finished run of its only stage, with the settings of its flagfile."""
+    keras.utils.set_random_seed(0)
+    flags = read_flagfile(FLAGS_DIR / "classifier" / "classification.flags")
+    dataset = FakeDataset()
+    model = Classifier(dataset.space, **network(width=0.1, normalization="batch"))
+    stage = ClassificationStage(model, dataset, global_batch_size=int(flags["batch_size"]))
+    steps = int(float(flags["num_epochs"])) * dataset.num_examples("train") // 16
+    training.train(
+        stage,
+        workdir=tmp_path,
+        optimizer=training.OptimizerSettings(
+            learning_rate=float(flags["learning_rate"]), momentum=float(flags["momentum"])
+        ),
+        length=training.RunLength(steps),
+        strategy=distribution.get_strategy("one_device"),
+    )
+    systems.save_system(tmp_path, model, stage.name, dataset=dataset.name)
+    return tmp_path
+
+
+def test_it_is_trained_loaded_and_measured(workdir):
+    system = systems.load_complete_system(workdir)
+    measured = evaluation.evaluate(system, FakeDataset(), evaluation.AttributeProtocol())
+    report = summarize(measured)
+    assert "Classifier" in screen_text(report)
+    means = {row["name"]: row["average_precision"]["mean"] for row in report["rows"]}
+    assert means["Classifier"] > means["chance"] + 0.3
+    with pytest.raises(ValueError, match="Classifier does not answer the task 'manipulation'"):
+        evaluation.evaluate(system, FakeDataset(), evaluation.ManipulationProtocol())
+
+
+def test_its_recipe_is_a_plan(registered, tmp_path):
+    experiment = Experiment(
+        recipe=RECIPE,
+        dataset="catalogue/fake",
+        data_dir=tmp_path,
+        runs_dir=tmp_path / "runs",
+        flags_dir=FLAGS_DIR,
+    )
+    plan = make_plan(experiment, list(RECIPE.table(systems.RECIPES).values()))
+    train, evaluate = plan.steps
+    assert train.script == "classifier/train_classification"
+    assert train.flags()["learning_rate"] == "0.02"
+    assert evaluate.script == "evaluate" and evaluate.flags()["task"] == "attribute"
