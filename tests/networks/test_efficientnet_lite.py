@@ -129,8 +129,8 @@ def analog_clock():
 
     def hand(minute, start, end, width):
         direction = np.array([np.sin(minute * np.pi / 30), -np.cos(minute * np.pi / 30)])
-        ends = [tuple((112 + length * direction).astype(int).tolist()) for length in (start, end)]
-        cv2.line(image, *ends, (10, 10, 10), width, cv2.LINE_AA)
+        first, last = ((112 + length * direction).astype(int).tolist() for length in (start, end))
+        cv2.line(image, first, last, (10, 10, 10), width, cv2.LINE_AA)
 
     for minute in range(0, 60, 5):
         hand(minute, 70, 82, 3)
@@ -152,8 +152,8 @@ def crossword():
     image = np.full((224, 224, 3), 250, np.uint8)
     black = np.random.default_rng(0).random((11, 11)) < 0.25
     for i, j in np.ndindex(11, 11):
-        corner = (2 + 20 * i, 2 + 20 * j)
-        cv2.rectangle(image, corner, np.add(corner, 20), (0, 0, 0), -1 if black[i, j] else 1)
+        x, y = 2 + 20 * i, 2 + 20 * j
+        cv2.rectangle(image, (x, y), (x + 20, y + 20), (0, 0, 0), -1 if black[i, j] else 1)
     return image
 
 
