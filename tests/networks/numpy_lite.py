@@ -63,18 +63,14 @@ def shifted(x: np.ndarray, kernel: int, stride: int):
 
 def convolve(x: np.ndarray, weights: np.ndarray, stride: int) -> np.ndarray:
     """Weights `[out, in, k, k]`."""
-    return sum(
-        np.tensordot(weights[:, :, row, column], view, 1)
-        for row, column, view in shifted(x, weights.shape[2], stride)
-    )
+    places = shifted(x, weights.shape[2], stride)
+    return np.sum([np.tensordot(weights[:, :, i, j], view, 1) for i, j, view in places], 0)
 
 
 def convolve_each(x: np.ndarray, weights: np.ndarray, stride: int) -> np.ndarray:
     """Weights `[channels, k, k]`, one kernel per channel."""
-    return sum(
-        weights[:, row, column, None, None] * view
-        for row, column, view in shifted(x, weights.shape[2], stride)
-    )
+    places = shifted(x, weights.shape[2], stride)
+    return np.sum([weights[:, i, j, None, None] * view for i, j, view in places], 0)
 
 
 def normalise(tensors: Tensors, name: str, x: np.ndarray) -> np.ndarray:
