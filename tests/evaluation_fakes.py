@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -126,9 +125,8 @@ class FakeSystem(System):
     map_geometry = None
 
     def __init__(self, noise=0.0, name="fake"):
-        keras.Model.__init__(self, name=name)  # without a trunk
-        self.space, self.image_input = SPACE, IMAGE_INPUT
-        self.noise, self.arguments = noise, {"noise": noise}
+        super().__init__(name, SPACE, IMAGE_INPUT, {"noise": noise})
+        self.noise = noise
 
     @property
     def title(self):
