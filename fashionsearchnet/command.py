@@ -1,14 +1,17 @@
 """How every script in tools/ starts, and how it answers a user's mistake.
 
-A script imports this module first. TensorFlow then starts quietly: its C++ code writes a dozen
+A script imports this module first. TensorFlow then starts quietly: its C++ code writes several
 lines to standard error when it is imported and when it lists its devices, and a newcomer takes
-them for errors. They are kept back until `run`, and shown only if the process ends before that.
-`--tensorflow_log` shows them all.
+them for errors. They are shown only if it does not start. `--tensorflow_log` shows them always.
 """
 
+import functools
+import importlib.abc
+import importlib.util
 import os
 import sys
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,51 +19,6 @@ from fashionsearchnet.flagfiles import expand_flagfiles
 
 _FLAG = "tensorflow_log"
 _GPU_FILES = ("/dev/nvidia0", "/proc/driver/nvidia/version")
-
-
-class _HeldBack:
-    """Keeps what is written to file descriptor 2; Python's own standard error stays open.
-
-    A child process waits for the end of this one: whether it ends by an exception or by an abort in
-    C++, the child then prints what was kept back. Only `drop` makes it end silently.
-    """
-
-    def __init__(self) -> None:
-        self._terminal = os.dup(2)
-        self._python_stderr = sys.stderr
-        kept = os.memfd_create("stderr")
-        wait, self._alive = os.pipe()
-        self._child = os.fork()
-        if self._child == 0:
-            self._print_at_the_end(kept, wait)
-        os.close(wait)
-        os.dup2(kept, 2)
-        os.close(kept)
-        # Never closed: a logger may keep this object.
-        sys.stderr = os.fdopen(self._terminal, "w", buffering=1, errors="backslashreplace")
-
-    def drop(self) -> None:
-        """Sends standard error to where it went before, and forgets what was kept back."""
-        sys.stderr.flush()
-        os.dup2(self._terminal, 2)
-        sys.stderr = self._python_stderr
-        os.write(self._alive, b"+")
-        os.close(self._alive)
-        os.waitpid(self._child, 0)
-
-    def _print_at_the_end(self, kept: int, wait: int) -> None:
-        """Runs in the child: prints what was kept back, unless the parent says not to."""
-        try:
-            os.setsid()  # Ctrl-C is for the parent
-            os.close(self._alive)
-            for standard in (0, 1, 2):
-                os.close(standard)
-            if not os.read(wait, 1):
-                os.lseek(kept, 0, os.SEEK_SET)
-                while block := os.read(kept, 1 << 16):
-                    os.write(self._terminal, block)
-        finally:
-            os._exit(0)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -74,11 +32,6 @@ def run(main: Callable[[], None]) -> None:
     """
     from absl import app, flags, logging
 
-    problem = _missing_gpu()
-    if _held_back:
-        _held_back.drop()
-    if problem:
-        print(problem, file=sys.stderr)
     flags.DEFINE_bool(_FLAG, False, "Show what TensorFlow logs when it starts; not in a flagfile.")
 
     def guarded(arguments: list[str]) -> None:
@@ -109,45 +62,102 @@ def _fail(error: Exception) -> None:
     sys.exit(1)
 
 
-def _missing_gpu() -> str:
-    """Returns a sentence if the machine has a GPU that TensorFlow cannot use, else ''.
+class _HeldBack:
+    """A context in which file descriptor 2 is kept back; Python's `sys.stderr` stays open.
 
-    TensorFlow looks for devices here for the first time, and logs what it does not find.
+    What was kept back is printed if the context ends by an exception, and also if the process dies
+    in it, such as by an abort in C++: a child process waits for that.
     """
-    tensorflow = sys.modules.get("tensorflow")
-    if tensorflow is None or tensorflow.config.list_physical_devices("GPU"):
-        return ""
+
+    def __enter__(self) -> None:
+        self._terminal, self._kept = os.dup(2), os.memfd_create("stderr")
+        wait, self._alive = os.pipe()
+        with warnings.catch_warnings():
+            # The child only waits and copies, so that other threads cannot block it.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = os.fork()
+        if self._child == 0:
+            self._wait_for_death(wait)
+        os.close(wait)
+        os.dup2(self._kept, 2)
+        self._python_stderr = sys.stderr
+        # Not closed at the end: a logger may keep this object.
+        sys.stderr = os.fdopen(self._terminal, "w", buffering=1, errors="backslashreplace")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        sys.stderr.flush()
+        os.dup2(self._terminal, 2)
+        sys.stderr = self._python_stderr
+        os.write(self._alive, b"+")
+        os.close(self._alive)
+        os.waitpid(self._child, 0)
+        if kind:
+            self._print(2)
+        os.close(self._kept)
+
+    def _wait_for_death(self, wait: int) -> None:
+        """Runs in the child: prints what was kept back, unless the parent writes a sign of life."""
+        try:
+            os.setsid()  # Ctrl-C is for the parent
+            os.close(self._alive)
+            for standard in (0, 1, 2):
+                os.close(standard)
+            if not os.read(wait, 1):
+                self._print(self._terminal)
+        finally:
+            os._exit(0)
+
+    def _print(self, descriptor: int) -> None:
+        os.lseek(self._kept, 0, os.SEEK_SET)
+        while block := os.read(self._kept, 1 << 16):
+            os.write(descriptor, block)
+
+
+class _TensorFlowFinder(importlib.abc.MetaPathFinder):
+    """Makes the first import of TensorFlow a quiet one."""
+
+    def find_spec(self, name, path=None, target=None):
+        """Returns the module's spec with a quiet `exec_module`; None for other modules."""
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+            quiet = functools.partial(_import_quietly, execute)
+            spec.loader.exec_module = quiet  # type: ignore[method-assign]
+        return spec
+
+
+def _import_quietly(execute: Callable[[types.ModuleType], None], module: types.ModuleType) -> None:
+    """Imports TensorFlow and lists its devices; says so if it does not find the machine's GPU."""
+    with _HeldBack():
+        execute(module)
+        has_gpu = bool(module.config.list_physical_devices("GPU"))
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    if is_hidden or not any(map(os.path.exists, _GPU_FILES)):
-        return ""
-    return (
-        "This machine has an NVIDIA GPU, but TensorFlow cannot use it and runs on the CPU; "
-        f"--{_FLAG} shows why."
-    )
+    if not has_gpu and not is_hidden and any(map(os.path.exists, _GPU_FILES)):
+        print(
+            "This machine has an NVIDIA GPU, but TensorFlow cannot use it and runs on the CPU; "
+            f"--{_FLAG} shows why.",
+            file=sys.stderr,
+        )
 
 
-def _is_script() -> bool:
-    """Returns whether the process is a script that imports this module, and not, say, a test."""
-    frame: types.FrameType | None = sys._getframe()
-    while frame and (frame.f_globals is globals() or "importlib" in frame.f_code.co_filename):
-        frame = frame.f_back
-    return frame is not None and frame.f_globals.get("__name__") == "__main__"
-
-
-def _start() -> _HeldBack | None:
+def _prepare() -> None:
     """Prepares the process for the imports of a script."""
     folder = Path(sys.argv[0]).resolve().parent
     if folder.parent.name == "tools":  # a system's own scripts import what all share
         sys.path.append(str(folder.parent))
+    # TensorFlow reads its environment when it is imported. oneDNN is off by default on CPUs without
+    # AVX-512, where it still makes training faster: compare tools/benchmark.py with
+    # TF_ENABLE_ONEDNN_OPTS=0 and 1.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     if {f"--{_FLAG}", f"--{_FLAG}=true"} & set(sys.argv):
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # child processes see it too
     is_quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") >= "2"
     can_hold_back = hasattr(os, "memfd_create") and sys.stderr is not None  # Linux has the former
-    return _HeldBack() if is_quiet and can_hold_back else None
+    if is_quiet and can_hold_back and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _TensorFlowFinder())
 
 
-# TensorFlow reads its environment when it is imported. oneDNN is off by default on CPUs without
-# AVX-512, where it still makes training faster: compare tools/benchmark.py with
-# TF_ENABLE_ONEDNN_OPTS=0 and 1.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-_held_back = _start() if _is_script() else None
+_prepare()

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fashionsearchnet import command
-
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 from fashionsearchnet import command
@@ -96,25 +94,52 @@ def test_standard_error_of_python_and_of_c_is_whole():
     assert run_script(body, imports=imports).stderr == "while it starts\nlater\nfrom C\n"
 
 
+# A package that stands in for TensorFlow.
+FAKE = """
+import os, sys
+os.write(2, b"no such library\\n")
+print("from Python", file=sys.stderr, flush=True)
+{body}
+"""
+
+
+def import_fake(folder: Path, body: str, **environment: str):
+    """The finished process of a script whose TensorFlow runs `body` when it is imported."""
+    (folder / "tensorflow.py").write_text(FAKE.format(body=body))
+    imports = f"command._GPU_FILES = ({str(folder)!r},); sys.path.insert(0, {str(folder)!r})"
+    imports += "; import tensorflow"
+    return run_script("pass", imports=imports, **environment)
+
+
 @pytest.mark.parametrize(
     ("crash", "status"),
     [("os.abort()", -6), ("os.kill(os.getpid(), 9)", -9), ("raise ImportError('broken')", 1)],
 )
-def test_a_crash_at_the_start_shows_its_text(crash, status):
-    done = run_script("pass", imports=f"os.write(2, b'fatal: no such library\\n'); {crash}")
+def test_a_crash_at_the_start_shows_its_text(crash, status, tmp_path):
+    done = import_fake(tmp_path, crash)
     assert done.returncode == status
-    assert "fatal: no such library" in done.stderr
+    assert "no such library" in done.stderr and "from Python" in done.stderr
     assert ("ImportError: broken" in done.stderr) == (status == 1)
 
 
-@pytest.mark.parametrize(("visible", "lines"), [("0", 1), ("-1", 0)])
-def test_a_gpu_that_cannot_be_used_is_named(visible, lines, tmp_path):
-    imports = f"{TENSORFLOW}; command._GPU_FILES = ({str(tmp_path)!r},)"
-    imports += "; find = tf.config.list_physical_devices"
-    imports += "; tf.config.list_physical_devices = lambda kind: find(kind) and []"
-    done = run_script("pass", imports=imports, CUDA_VISIBLE_DEVICES=visible)
-    assert done.stderr.count("\n") == done.stderr.count("TensorFlow cannot use it") == lines
+@pytest.mark.parametrize(("visible", "has_gpu", "says"), [("0", 0, 1), ("0", 1, 0), ("-1", 0, 0)])
+def test_a_gpu_that_cannot_be_used_is_named(visible, has_gpu, says, tmp_path):
+    body = "class config: list_physical_devices = lambda kind: [kind] * " + str(has_gpu)
+    done = import_fake(tmp_path, body, CUDA_VISIBLE_DEVICES=visible)
+    lines = done.stderr.splitlines()
+    assert lines[0] == "from Python" and len(lines) == 1 + says
+    assert not says or "TensorFlow cannot use it and runs on the CPU" in lines[1]
 
 
-def test_a_process_that_is_no_script_keeps_its_standard_error():
-    assert command._held_back is None  # of this one
+def test_an_import_in_main_is_quiet_too():
+    done = run_script(f"{TENSORFLOW}; print(tf.__name__)")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tensorflow\n", "")
+
+
+def test_a_script_of_a_system_finds_what_all_share(tmp_path):
+    script = tmp_path / "tools" / "system" / "train.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("from fashionsearchnet import command\nimport shared\nprint(shared.x)")
+    (tmp_path / "tools" / "shared.py").write_text("x = 3")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("3\n", "")

@@ -18,7 +18,7 @@ an image whose content or labels have changed. A commit is one step: after a kil
 the last commit left it. An index takes vectors of one export only.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import sys
 from collections.abc import Iterator

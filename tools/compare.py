@@ -9,7 +9,7 @@ data set knows the true ones. All must come from tools/evaluate.py with the same
 rules, also the same --num_changes.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import itertools
 from pathlib import Path

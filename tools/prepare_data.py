@@ -27,7 +27,7 @@ The summary is printed and stored with the data set (preparation_report.json); d
 each unused row with its reason.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import importlib
 import os

@@ -14,7 +14,7 @@ writes float32 [images, dim] and the names of the files, one per line, to vector
 the server: docs/tensorflow_serving.md.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import time
 from pathlib import Path

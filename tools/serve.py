@@ -7,7 +7,7 @@ and no encryption: only this machine can reach it. To offer it to others, put a 
 front of it, or set --host. Ctrl-C or SIGTERM stops it after the requests under way.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 from absl import flags
 
