@@ -173,7 +173,8 @@ def pooled_features(backbone: Backbone, names: Sequence[str] = ()) -> keras.Mode
         )
         for name in chosen
     ]
-    joined = means[0] if len(means) == 1 else keras.layers.Concatenate(name="means")(means)
+    join = keras.layers.Concatenate(name="means", dtype="float32")
+    joined = means[0] if len(means) == 1 else join(means)
     return _cut(backbone.network, joined, backbone.trunk, "pooled_features")
 
 

@@ -139,6 +139,17 @@ def test_a_tap_is_the_network_up_to_there(rng):
         pooled_features(whole, ("stride7",))
 
 
+def test_pooled_features_are_float32_under_any_policy(rng):
+    images = rng.normal(size=(1, 32, 32, 3)).astype(np.float32)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        backbone = build_backbone(Trunk("efficientnet_lite0"), 32)
+        assert backbone.model(images).dtype == tf.bfloat16
+        assert pooled_features(backbone)(images).dtype == tf.float32
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 def trained_once(trunk, images):
     """A backbone, its variables before, and its gradients of a call that trains."""
     keras.utils.set_random_seed(0)

@@ -29,7 +29,9 @@ def test_a_run_of_version_0_1_loads(name, tmp_path):
     arguments = content["arguments"]
     image_input = arguments.pop("image_input")
     old = {"image_size": image_input["size"], "channel_means": image_input["mean"]}
-    content["arguments"] = {**arguments.pop("trunk"), **old, **arguments}
+    trunk = arguments.pop("trunk")
+    old |= {name: trunk[name] for name in ("backbone", "width", "first_stride", "normalization")}
+    content["arguments"] = {**old, **arguments}
     path.write_text(json.dumps(content))
     loaded = systems.load_complete_system(tmp_path)
     assert loaded.arguments == system.arguments
