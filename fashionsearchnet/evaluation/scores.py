@@ -36,6 +36,11 @@ class Metric:
     short: str
     rule: str = ""
 
+    @property
+    def has_k(self) -> bool:
+        """Whether there is a figure for each K."""
+        return "{k}" in self.title
+
 
 METRICS = {
     "top_k": Metric("Top-{k} accuracy", "Top-{k}"),

@@ -3,24 +3,14 @@
 import dataclasses
 from typing import Any
 
-from fashionsearchnet.evaluation import published
+from fashionsearchnet.evaluation import published, scores
 from fashionsearchnet.evaluation.measure import Evaluation
-from fashionsearchnet.evaluation.scores import (
-    Figure,
-    Grouping,
-    MethodScores,
-    curve,
-    difference,
-)
-from fashionsearchnet.evaluation.scores import (
-    summarize as summarize_values,
-)
+from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.evaluation.tasks.task import TaskProtocol
 
 MEANS = {"mean": "plain mean", "queries": "query-weighted mean"}  # keys of `scores.summarize`
 _MAX_COLUMNS = 12  # sets of attributes beside each other in a table
 _ELSEWHERE = ("top_k", "headline_k")  # of the protocol: beside it in a report
-_AT_K = ("top_k", "ndcg", "precision", "recall")  # the metrics with a figure for each K
 
 
 def summarize(evaluation: Evaluation) -> dict[str, Any]:
@@ -56,7 +46,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
                 "row": own.name,
                 "other": other.name,
                 "k": figure.k,
-                **difference(own, other, figure, grouping),
+                **scores.difference(own, other, figure, grouping),
             }
             for other in evaluation.rows[:-1]
         ],
@@ -115,17 +105,16 @@ def _curve_k(how: TaskProtocol) -> list[int]:
     return list(range(1, max(how.top_k) + 1))
 
 
-def _row(row: MethodScores, how: TaskProtocol, grouping: Grouping) -> dict[str, Any]:
+def _row(row: scores.MethodScores, how: TaskProtocol, grouping: scores.Grouping) -> dict[str, Any]:
     """Returns all figures of one row."""
     content: dict[str, Any] = {"name": row.name}
     for metric in how.metrics:
-        if metric in _AT_K:
-            content[metric] = {
-                str(k): summarize_values(row.values(Figure(metric, k)), grouping) for k in how.top_k
-            }
-        else:
-            content[metric] = summarize_values(row.values(Figure(metric)), grouping)
-    content["curve"] = curve(row, grouping, how.curve_metric, _curve_k(how))
+        found = {
+            k: scores.summarize(row.values(Figure(metric, k)), grouping)
+            for k in (how.top_k if scores.METRICS[metric].has_k else [None])
+        }
+        content[metric] = found[None] if None in found else {str(k): v for k, v in found.items()}
+    content["curve"] = scores.curve(row, grouping, how.curve_metric, _curve_k(how))
     return content
 
 

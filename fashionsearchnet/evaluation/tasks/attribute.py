@@ -179,10 +179,6 @@ class AttributePlan(Plan):
         """The rules as text."""
         return "same value of an attribute"
 
-    def facts(self) -> dict[str, Any]:
-        """Returns how the triplets were counted."""
-        return {"triplets": "all pairs of a relevant and an irrelevant candidate of each query"}
-
     def counts(self) -> dict[str, Any]:
         """Returns how many queries each attribute has, and how many candidates."""
         labelled = (self.splits.gallery_labels != MISSING).sum(axis=0)

@@ -126,10 +126,6 @@ class InstancePlan(Plan):
         """The rules as text."""
         return "same item"
 
-    def facts(self) -> dict[str, Any]:
-        """Returns nothing beyond the protocol."""
-        return {}
-
     def counts(self) -> dict[str, Any]:
         """Returns how many queries and items there are."""
         return {

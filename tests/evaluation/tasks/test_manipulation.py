@@ -128,7 +128,7 @@ class ListingDataset(QueriesInGallery):
         edits[0, 0] = target[0, 0] = (target[0, 0] + 1) % 3
         # Nobody in the gallery has a colour 7; a data set would be wrong to want it.
         target[2, 0] = 7
-        return ListedEdits(query, edits, target, "a paper's list")
+        return ListedEdits(query, edits, target, "3 edits listed by a paper")
 
 
 def test_listed_edits_are_the_plan_of_a_data_set_that_lists_some():
@@ -159,7 +159,7 @@ def test_listed_edits_are_the_plan_of_a_data_set_that_lists_some():
         assert chance.num_items == (60 if keeps else 59)
         report = reporting.summarize(measured)
         assert report["protocol"]["plan"] == "listed"
-        assert "3 edits that a paper's list lists were tried" in report["words"]["notes"][1]
+        assert "Tried: 3 edits listed by a paper." in report["words"]["notes"][1]
         assert "| no change |" in reporting.markdown(report, "x.png")
 
 

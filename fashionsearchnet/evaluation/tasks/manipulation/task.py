@@ -147,7 +147,7 @@ class ManipulationPlan(Plan):
 
     Attributes:
       manipulations: what is tried.
-      source: where they are listed; '' for all that the gallery allows.
+      source: what they are and who lists them; '' for all that the gallery allows.
     """
 
     protocol: ManipulationProtocol
@@ -248,7 +248,7 @@ class ManipulationPlan(Plan):
         """The rules as text. The Ks are not in it: ranks serve any K."""
         how = self.protocol
         if how.plan == "listed":
-            text = f"hit rule {how.hit_rule}, edits listed by {self.source}"
+            text = f"hit rule {how.hit_rule}, {self.source}"
         else:
             text = (
                 f"hit rule {how.hit_rule}, add missing {how.add_missing}, "
@@ -273,31 +273,36 @@ class ManipulationPlan(Plan):
     def words(self) -> Words:
         """Returns the sentences of the report."""
         how, n = self.protocol, self.protocol.num_changes
-        single = n == 1
-        groups = "attributes" if single else f"sets of {n} attributes"
-        over = "attributes (the paper's Avg.)"
-        if not single:
+        over, groups, per_group = "attributes (the paper's Avg.)", "attributes", "attribute"
+        if n > 1:
             over = "the sets of attributes that change together, each counting the same"
-        rule = f"hit rule {how.hit_rule}: {HIT_RULES[how.hit_rule]}"
+            groups, per_group = f"sets of {n} attributes", f"set of {n} attributes"
+        elif self.group_names != self.space.names:
+            over = groups = "groups of edits"
+            per_group = "group of edits"
+        at_once, title = (f"of {n} attributes at once ", f"{n} attributes changed at once")
+        rule = HIT_RULES[how.hit_rule]
         return Words(
             headline=(
-                f"{self.split_words()}, {len(self):,} manipulations "
-                f"{'' if single else f'of {n} attributes at once '}"
+                f"{self.split_words()}, {len(self):,} manipulations {at_once if n > 1 else ''}"
                 f"({self.manipulations.num_added:,} give a value to an attribute that the query "
-                f"lacks).\n{how.headline.short}, {rule}."
+                f"lacks).\n{how.headline.short}, hit rule {how.hit_rule}: {rule}."
             ),
-            title="" if single else f"{n} attributes changed at once",
+            title=title if n > 1 else "",
             groups=groups,
-            per_group="attribute" if single else f"set of {n} attributes",
-            means=f"the plain mean over {over}; the query-weighted mean over all manipulations",
+            per_group=per_group,
+            means=(
+                f"the plain mean over {over}; the query-weighted mean over all manipulations"
+                + (" (the figure of ADDE)" if how.plan == "listed" else "")
+            ),
             notes=(
                 self.relation_words(),
                 self._tried_words(groups),
                 "Hit: one of the K nearest by Euclidean distance has the target's attributes; "
-                f"`{how.hit_rule}`: {HIT_RULES[how.hit_rule]}.",
+                f"`{how.hit_rule}`: {rule}.",
                 "chance: a random order of the gallery, by formula. unedited query: the gallery "
                 "representation of the query image. predicted attributes: softmax outputs with "
-                f"the edited {'block' if single else 'blocks'} set to one-hot.",
+                f"the edited {'blocks' if n > 1 else 'block'} set to one-hot.",
             ),
         )
 
@@ -307,8 +312,8 @@ class ManipulationPlan(Plan):
         if how.plan == "listed":
             missed = int((self.chance().num_relevant == 0).sum())
             return (
-                f"The {len(self):,} edits that {self.source} lists were tried; {missed:,} have no "
-                "hit in the gallery and count as misses."
+                f"Tried: {self.source}. {missed:,} of them have no hit in the gallery and count "
+                "as misses."
             )
         what = "one value of a query by another"
         if how.num_changes > 1:
