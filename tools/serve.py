@@ -21,9 +21,7 @@ FLAGS = flags.FLAGS
 _DEFAULTS = Limits()
 flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
 flags.DEFINE_string("index", None, "Folder that tools/build_index.py wrote.", required=True)
-flags.DEFINE_string(
-    "host", "127.0.0.1", "Address to listen on; 0.0.0.0 means all addresses."
-)
+flags.DEFINE_string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 means all addresses.")
 flags.DEFINE_integer("port", 8000, "Port to listen on; 0 takes any free one.", 0, 65535)
 flags.DEFINE_float(
     "max_upload_mb", _DEFAULTS.max_upload_bytes / 1e6, "Megabytes of an upload.", 0.001, 1000
