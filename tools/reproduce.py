@@ -95,6 +95,7 @@ def experiment_of_flags() -> Experiment:
         raise ValueError(f"--num_changes must contain 1, which the table is about; got {changes}.")
     flags_dir = Path(FLAGS.flags_dir or ROOT / "flags" / FLAGS.dataset.split("/")[0])
     limit = FLAGS.max_manipulations_per_attribute
+    is_default = FLAGS.recipe == FLAGS["recipe"].default
     return Experiment(
         recipe=RECIPES[FLAGS.recipe],
         dataset=FLAGS.dataset,
@@ -106,7 +107,7 @@ def experiment_of_flags() -> Experiment:
         training=tuple(FLAGS.training_flag),
         evaluation=(f"--max_manipulations_per_attribute={limit}",) if limit else (),
         # Tables of several recipes share their runs.
-        report_name="report" if FLAGS.recipe == FLAGS["recipe"].default else f"report_{FLAGS.recipe}",
+        report_name="report" if is_default else f"report_{FLAGS.recipe}",
     )
 
 
@@ -133,10 +134,10 @@ def plan_of_flags() -> Plan:
     )
 
 
-def check_dataset(experiment: Experiment) -> None:
-    """Raises a ValueError unless the data set is there and has what the evaluations need."""
+def check_dataset(plan: Plan) -> None:
+    """Raises a ValueError unless the data set is there and has what the steps need."""
     tf.config.set_visible_devices([], "GPU")  # its memory is for the steps
-    experiment.check_questions(pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset))
+    plan.check_dataset(pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset))
 
 
 def run_command(step: Step) -> int:
@@ -154,7 +155,7 @@ def stop(number: int, frame: object) -> None:
 def main() -> None:
     plan = plan_of_flags()
     if plan.steps[0].script != "prepare_data":
-        check_dataset(plan.experiment)
+        check_dataset(plan)
     progress = Progress(plan.experiment.runs_dir)
     progress.check(plan)
     print(plan_table(step_states(plan, progress)), flush=True)
@@ -162,7 +163,7 @@ def main() -> None:
         return
     signal.signal(signal.SIGTERM, stop)
     write_report(plan, progress)
-    failed = run_plan(plan, progress, run_command, lambda: check_dataset(plan.experiment))
+    failed = run_plan(plan, progress, run_command, lambda: check_dataset(plan))
     write_report(plan, progress)
     where = plan.experiment.report_dir / "report.md"
     print(f"\n{where.read_text(encoding='utf-8')}\nwritten: {where}")

@@ -198,5 +198,5 @@ def _kind(step: Step) -> str:
 def _are_similar(step: Step, other: Step) -> bool:
     """Returns whether the speed of one step tells something about that of the other."""
     if step.stage and other.stage:
-        return step.stage.reads_images == other.stage.reads_images
+        return step.stage.examples == other.stage.examples
     return step.script == other.script

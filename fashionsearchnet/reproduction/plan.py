@@ -16,7 +16,7 @@ from fashionsearchnet.evaluation import (
 from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.flagfiles import parse_flags
 from fashionsearchnet.systems.recipe import Recipe, Row, StageRun
-from fashionsearchnet.training import runs
+from fashionsearchnet.training import EditSampler, runs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,13 +90,6 @@ class Experiment:
                 f"{self.recipe.task!r}; got {num_changes}. Leave it out."
             )
         return kind()
-
-    def check_questions(self, dataset: Dataset) -> None:
-        """Raises a ValueError if the data set does not have what the evaluations need."""
-        protocols = [self.protocol(number) for number in self.num_changes]
-        splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
-        for protocol in protocols:
-            protocol.make_plan(dataset, splits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,6 +176,19 @@ class Plan:
     experiment: Experiment
     runs: tuple[Run, ...]
     steps: tuple[Step, ...]
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """Raises a ValueError if a step would refuse the data set."""
+        protocols = [self.experiment.protocol(number) for number in self.experiment.num_changes]
+        splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
+        for protocol in protocols:
+            protocol.make_plan(dataset, splits)
+        trained = [(step.stage.examples, step.flags()) for step in self.steps if step.stage]
+        uses = {(examples, flags.get("train_split", "train")) for examples, flags in trained}
+        for examples, split in sorted(uses):
+            labels = dataset.labels(split)
+            if examples == "edits":
+                EditSampler(labels)
 
 
 def available_rows(experiment: Experiment) -> list[str]:

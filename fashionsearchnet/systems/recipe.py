@@ -5,6 +5,7 @@ A system's folder holds its recipe as data; `reproduction` executes any of them.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Literal
 
 from fashionsearchnet.checks import check_choice
 
@@ -19,7 +20,7 @@ class StageRun:
       flagfiles: below the folder of a data set's flagfiles; the first that exists is used.
       start: the run whose weights it starts from; None for a first stage.
       flags: on top of the flagfile.
-      reads_images: whether it trains on images, and not on stored features.
+      examples: what it trains on: "images", or "edits" of stored features.
     """
 
     folder: str
@@ -27,7 +28,7 @@ class StageRun:
     flagfiles: tuple[str, ...]
     start: "StageRun | None" = None
     flags: tuple[str, ...] = ()
-    reads_images: bool = True
+    examples: Literal["images", "edits"] = "images"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from evaluation_fakes import FakeDataset
 from reproduction_fakes import ROOT, TABLE_1, make_experiment, plan_of
 
 from fashionsearchnet.reproduction.plan import available_rows, choose_rows
@@ -128,3 +130,24 @@ def test_scaling_unknown_epochs_is_refused(tmp_path):
         path.write_text("--learning_rate=0.01\n")
     with pytest.raises(ValueError, match=r"--epochs_scale .*localization\.flags does not give"):
         plan_of(tmp_path, "rank", flags_dir=tmp_path, epochs_scale=0.1)
+
+
+class Trainable(FakeDataset):
+    """The gallery is trained on, or images that differ in all their attributes."""
+
+    def __init__(self, has_edits=True, **arguments):
+        super().__init__(**arguments)
+        uniform = np.repeat(np.arange(2, dtype=np.int32), 6)[:, None] * np.ones(3, np.int32)
+        self._labels["train"] = self._labels["gallery"] if has_edits else uniform
+
+
+def test_a_data_set_is_checked_for_all_steps(tmp_path):
+    plan = plan_of(tmp_path, "full")
+    plan.check_dataset(Trainable())
+    with pytest.raises(ValueError, match="no two training images differ in exactly one attribute"):
+        plan.check_dataset(Trainable(has_edits=False))
+    plan_of(tmp_path, "rank_l").check_dataset(Trainable(has_edits=False))
+    with pytest.raises(ValueError, match="no change of one attribute of the 1 queries"):
+        plan.check_dataset(Trainable(num_queries=1, num_gallery=1))
+    with pytest.raises(KeyError, match="tarin"):
+        plan_of(tmp_path, "rank_l", training=("--train_split=tarin",)).check_dataset(Trainable())

@@ -10,7 +10,7 @@ MANIPULATION = StageRun(
     "amnet/train_manipulation",
     ("amnet/manipulation",),
     CLASSIFICATION,
-    reads_images=False,
+    examples="edits",
 )
 
 RECIPE = Recipe(

@@ -37,7 +37,7 @@ def _last_stage(variant: str, key: str, overrides: tuple[str, ...] = ()) -> Stag
         (f"{_SYSTEM}/{variant}", f"{_SYSTEM}/global"),
         second,
         (f"--variant={variant}", *overrides),
-        reads_images=False,
+        examples="edits",
     )
 
 
