@@ -1,7 +1,8 @@
 """The task "one with a neckline like this": MAP and triplet accuracy for each attribute.
 
 The measure of ASEN and AG-MAN: queries and candidates are the images that are labelled with the
-attribute, relevant are those with the same value.
+attribute, relevant are those with the same value. Their code gives a query whose value no candidate
+has the average precision 0; here it is left out and counted, as is one whose value all have.
 """
 
 import dataclasses
