@@ -118,7 +118,8 @@ def _named_updates(stage: Stage) -> dict[str, Update]:
 def _build(update: Update, default: OptimizerSettings, num_steps: int) -> keras.Optimizer:
     """Returns the optimizer of an update."""
     settings = update.optimizer or default
-    factors = {path: f for path, f in update.rate_multipliers.items() if f != 1.0}
+    own = {variable.path for variable in update.variables}
+    factors = {path: f for path, f in update.rate_multipliers.items() if path in own and f != 1.0}
     if factors and settings.optimizer != "sgd":
         raise ValueError(
             f"rate multipliers need optimizer sgd, since {settings.optimizer} does not see the "

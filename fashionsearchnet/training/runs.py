@@ -25,6 +25,13 @@ def start_run(
 
     Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`.
 
+    Args:
+      workdir: the folder; `~` is the user's home.
+      space: the attributes of the data set.
+      flags: the text of a flagfile.
+      seed: of everything random.
+      at_default: see `check_same_flags`.
+
     Raises:
       ValueError: if the folder belongs to a run on another attribute space or with other flags.
       OSError: if it cannot be written.
