@@ -25,6 +25,7 @@ EXTRAS = {
 }
 DEV = [
     *EXTRAS["serving"],
+    *EXTRAS["pretrained"],
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.14,<1",

@@ -76,8 +76,13 @@ class AlexNet(Architecture):
         if path.suffix != ".npy":
             return super().load_file(model, path)
         layers = _read_layers(path)
-        for name in _PRETRAINED_LAYERS:
-            _set_convolution(model.get_layer(name).convolution, layers, name, path)
+        convolutions = {name: model.get_layer(name).convolution for name in _PRETRAINED_LAYERS}
+        values = {
+            name: _published_values(convolution, layers, name, path)
+            for name, convolution in convolutions.items()
+        }
+        for name, convolution in convolutions.items():
+            convolution.set_weights(values[name])
         return list(_PRETRAINED_LAYERS)
 
 
@@ -109,8 +114,14 @@ class _ArrayUnpickler(SafeUnpickler):
     }
 
 
-def _set_convolution(convolution, layers: dict, name: str, path: Path) -> None:
-    """Sets one convolution from the published file, after checking its shape."""
+def _published_values(
+    convolution: keras.layers.Conv2D, layers: dict, name: str, path: Path
+) -> list[np.ndarray]:
+    """Returns kernel and bias of one layer of the published file, in the layout of `convolution`.
+
+    Raises:
+      ValueError: if they do not fit it.
+    """
     if name not in layers:
         raise ValueError(f"{path} has no layer {name!r}; it has {', '.join(sorted(layers))}.")
     if not convolution.use_bias:
@@ -118,18 +129,21 @@ def _set_convolution(convolution, layers: dict, name: str, path: Path) -> None:
             f"{path} is for the original AlexNet; pass normalization=none to load it "
             "(batch normalisation has no bias)."
         )
-    kernel, bias = (np.asarray(part, np.float32) for part in layers[name])
     wanted = tuple(convolution.kernel.shape)
-    kernel = _ungroup(kernel, wanted[2])
-    if name == "conv1":
-        kernel = kernel[:, :, ::-1]  # BGR -> RGB
+    try:
+        kernel, bias = (np.asarray(part, np.float32) for part in layers[name])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {name} is no pair of kernel and bias ({error}).") from error
+    if kernel.ndim == 4:
+        kernel = _ungroup(kernel, wanted[2])
+        if name == "conv1":
+            kernel = kernel[:, :, ::-1]  # BGR -> RGB
     if kernel.shape != wanted or bias.shape != wanted[-1:]:
         raise ValueError(
             f"{path}: {name} has kernel {kernel.shape} and bias {bias.shape}, the model wants "
             f"{wanted}; pretrained weights need width=1."
         )
-    convolution.kernel.assign(kernel)
-    convolution.bias.assign(bias)
+    return [kernel, bias]
 
 
 def _ungroup(kernel: np.ndarray, in_channels: int) -> np.ndarray:

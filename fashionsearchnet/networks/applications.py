@@ -66,7 +66,7 @@ class Application(Architecture):
             trained = self._build(_WEIGHTS_SIZE, IMAGENET)
         except Exception as error:  # Keras raises no narrower one when a download fails
             raise FileNotFoundError(
-                f"the ImageNet weights of {self.name} cannot be fetched "
+                f"the ImageNet weights of {self.name} cannot be read or fetched "
                 f"({str(error).splitlines()[0]}); put the file {self._weights_name} into "
                 "~/.keras/models."
             ) from error
@@ -117,7 +117,7 @@ APPLICATIONS = {
             keras.applications.InceptionResNetV2,
             _SYMMETRIC_INPUT,
             f"inception_resnet_v2{_NOTOP}",
-            # Keras numbers the layers above stride 8 at random.
+            # Keras numbers the layers of the lower maps, so their names differ between models.
             {"stride8": "block35_10_ac", "stride16": "block17_20_ac", "stride32": "conv_7b_ac"},
             ("stride8", "stride16", "stride32"),
             least_size=75,

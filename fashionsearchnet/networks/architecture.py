@@ -1,4 +1,4 @@
-"""What every network says about itself before it can be a trunk."""
+"""The facts that every network brings to be a trunk."""
 
 import abc
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ class Architecture(abc.ABC):
     Attributes:
       name: its key in the registry.
       least_size: the smallest side of its input in pixels.
-      taps: the named maps it gives, each with the first letters of the names of the layers whose
-        last one gives it. Empty where only the built network knows.
-      default_tap: the map that a system takes unless told otherwise.
-      pooled_taps: the maps that `pooled_features` joins unless told otherwise.
+      taps: its named maps; each stands with a prefix, and the last layer whose name starts with the
+        prefix gives the map. Empty where only the built network knows its maps.
+      default_tap: the map that a system takes by default.
+      pooled_taps: the maps that `pooled_features` joins by default.
       weights_files: endings of the weights files that `load_file` reads.
     """
 

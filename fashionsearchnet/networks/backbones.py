@@ -78,7 +78,7 @@ class Trunk:
 
     @property
     def architecture(self) -> Architecture:
-        """What the network says about itself."""
+        """The network's build, taps, input and weights."""
         if self.backbone.startswith(hub.PREFIX):
             return hub.HubPreset(self.backbone.removeprefix(hub.PREFIX))
         if self.backbone == AlexNet.name:
@@ -120,8 +120,8 @@ class Backbone:
 class FixedStatistics(keras.Model):
     """A functional model that always infers: batch norm keeps its statistics while weights learn.
 
-    A frozen layer of Keras does so by itself, but one that learns follows the batches. Photos of a
-    shop come in batches too small and too alike for the statistics of a pretrained network.
+    A frozen layer of Keras does so by itself; a layer that learns follows the statistics of its
+    batches, and small batches of photos that are alike spoil those of a pretrained network.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -227,7 +227,7 @@ def load_pretrained(backbone: Backbone, source: str | os.PathLike[str]) -> list[
     if source == IMAGENET:
         architecture.load_imagenet(backbone.network)
         return [layer.name for layer in backbone.network.layers if layer.weights]
-    path = Path(source)
+    path = Path(source).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"pretrained weights {path} do not exist; check the path.")
     return architecture.load_file(backbone.network, path)

@@ -84,6 +84,8 @@ def test_published_weights_that_do_not_fit(published, tmp_path):
     cases.append(({}, save(tmp_path / "wrong.npy", wrong), "conv2 has kernel"))
     wrong = {**published, "conv2": [published["conv2"][0], published["conv2"][1][:-1]]}
     cases.append(({}, save(tmp_path / "bias.npy", wrong), r"conv2 has kernel .* bias \(31,\)"))
+    wrong = {**published, "conv3": 7}
+    cases.append(({}, save(tmp_path / "pair.npy", wrong), "conv3 is no pair of kernel and bias"))
     cases.append(({}, save(tmp_path / "array.npy", np.zeros((3, 4))), "not a pickled dict"))
     cut = tmp_path / "cut.npy"
     cut.write_bytes(good.read_bytes()[:1000])
@@ -97,11 +99,11 @@ def test_published_weights_that_do_not_fit(published, tmp_path):
     )
     for arguments, path, message in cases:
         backbone = build_backbone(Trunk(**({"width": WIDTH} | arguments)), 67)
-        before = backbone.model.get_weights()[0]
+        before = backbone.model.get_weights()
         with pytest.raises(ValueError, match=message):
             load_pretrained(backbone, path)
-        if path == good:
-            np.testing.assert_array_equal(backbone.model.get_weights()[0], before)
+        for old, new in zip(before, backbone.model.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
 
 
 class Harm:
