@@ -6,8 +6,8 @@
 `record` runs the scripts of a checkout: it renders `garments/tiny`, trains every stage of every
 variant of FashionSearchNet-v2 and of AMNet for a few epochs, and evaluates each. `compare` holds
 weights, stored features and the rank of every manipulation of two such recordings against each
-other. Not a test of pytest: it compares
-two versions of the code, and takes about ten minutes on 2 cores.
+other. It is no test for pytest: it compares two versions of the code and takes ten minutes on 2
+cores.
 """
 
 import argparse
@@ -98,11 +98,11 @@ def record(root: Path, out: Path) -> None:
         )
     for variant in ("without_rank", "rank", "rank_l"):
         checkout.evaluate(f"{variant}_representations")
-    for name, (start, *flags) in THIRD.items():
-        chosen = [] if any(f.startswith("--variant") for f in flags) else [f"--variant={name}"]
+    for name, (start, *changes) in THIRD.items():
+        chosen = [] if any(f.startswith("--variant") for f in changes) else [f"--variant={name}"]
         common = ("--num_epochs=3", "--momentum=0.9", "--global_dim=32", *chosen)
         checkout.train(
-            "fashionsearchnet_v2/train_global", name, f"{start}_representations", *common, *flags
+            "fashionsearchnet_v2/train_global", name, f"{start}_representations", *common, *changes
         )
         checkout.evaluate(name)
     first = ("--num_epochs=4", "--feature_dim=48", *NETWORK)

@@ -8,7 +8,7 @@ its response normalisation, 227 px) with 12 attributes of as many values as Shop
 --width and --image_size make it smaller.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import statistics
 import time
@@ -22,6 +22,9 @@ from absl import flags
 from fashionsearchnet import files, training
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks.backbones import Trunk
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2, regions
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
 from fashionsearchnet.training import runs
@@ -58,15 +61,15 @@ def build_model() -> FashionSearchNetV2:
     names = {f"attribute{a}": [f"{v}" for v in range(n)] for a, n in enumerate(_NUM_VALUES)}
     return FashionSearchNetV2(
         AttributeSpace.from_dict(names),
-        image_size=FLAGS.image_size,
-        width=FLAGS.width,
-        first_stride=FLAGS.first_stride,
+        image_input=ImageInput(FLAGS.image_size),
+        trunk=Trunk(width=FLAGS.width, first_stride=FLAGS.first_stride),
     )
 
 
 def gallery_encoder(model: FashionSearchNetV2) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns the graph from images to their global representations, for batches of any size."""
-    signature = tf.TensorSpec([None, model.image_size, model.image_size, 3], tf.float32)
+    size = model.image_input.size
+    signature = tf.TensorSpec([None, size, size, 3], tf.float32)
     return tf.function(model.encode_gallery, input_signature=[signature])
 
 
@@ -122,7 +125,7 @@ def measure_regions() -> dict[str, float]:
     }
 
 
-def measure_training(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> dict[str, float]:
+def measure_training(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float]:
     """(c) A step of stage 2 beside forward and backward of the bare trunk."""
     rng = np.random.default_rng(0)
     shape = (FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3)
@@ -154,7 +157,8 @@ def measure_training(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> di
         lambda: tf.reduce_mean(tf.square(model.localize(batch["image"], training=True)["conv7"])),
         trunk,
     )
-    full = step(lambda: stage.loss(batch, tf.constant([0, 1]))[0], stage.trainable_variables())
+    (update,) = stage.updates()
+    full = step(lambda: update.loss(batch, tf.constant([0, 1]))[0], list(update.variables))
     bare_seconds, full_seconds = seconds_of(lambda: bare().numpy(), lambda: full().numpy())
     return {
         "trunk_training_images_per_second": FLAGS.batch_size / bare_seconds,
@@ -163,13 +167,12 @@ def measure_training(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> di
     }
 
 
-def measure_pipeline(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> dict[str, float]:
+def measure_pipeline(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float]:
     """(d) The training pipeline alone, images per second."""
     batches = iter(
         dataset.training_examples(
             "train",
-            image_size=FLAGS.image_size,
-            channel_means=model.channel_means,
+            model.image_input,
             global_batch_size=FLAGS.batch_size,
             seed=0,
             flip=True,
@@ -179,16 +182,14 @@ def measure_pipeline(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> di
     return {"pipeline_images_per_second": 10 * FLAGS.batch_size / seconds}
 
 
-def measure_many(dataset: pipeline.Dataset, model: FashionSearchNetV2) -> dict[str, float]:
+def measure_many(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float]:
     """(e) Extraction of many images from the data set, with decoding; the paper: 60 s per 10,000.
 
     A split with fewer images is gone through repeatedly. A first batch, which traces the graph and
     starts the pipeline, is not timed.
     """
     encode = gallery_encoder(model)
-    images = dataset.images(
-        "gallery", model.image_size, channel_means=model.channel_means, batch_size=FLAGS.batch_size
-    )
+    images = dataset.images("gallery", model.image_input, batch_size=FLAGS.batch_size)
     batches = iter(images.repeat())
     encode(next(batches)).numpy()
     done, start = 0, time.perf_counter()

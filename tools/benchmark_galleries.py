@@ -9,13 +9,12 @@ search, or every attribute has an index of its own. A system whose one index ser
 (--beside) is timed in the same rounds.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import dataclasses
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from absl import flags
@@ -23,9 +22,15 @@ from absl import flags
 from fashionsearchnet import systems
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.evaluation.methods import Features, gallery_embeddings, system_embedding
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.systems.features import (
+    FeatureArrays,
+    edited_embedding,
+    extract_features,
+    gallery_embeddings,
+)
+from fashionsearchnet.systems.system import System
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -62,19 +67,19 @@ class Way:
 class Galleries:
     """The features of a system's queries and gallery, and how to search them."""
 
-    def __init__(self, system: Any, dataset: Any):
+    def __init__(self, system: System, dataset: Dataset):
         self._system = system
         self.queries, self.items = (
             _embedding_only(extract_features(system, dataset, split))
             for split in (FLAGS.query_split, FLAGS.gallery_split)
         )
-        self._embed_query = system_embedding(system.query_embedding, self.queries)
+        self._embed_query = edited_embedding(system.query_embedding, self.queries)
         self._number, self._num_attributes, dim = self.items["embedding"].shape
         self._stored_numbers = self._num_attributes * dim
 
     def stored(self) -> Way:
         """The gallery's vectors are made from its local representations for each search."""
-        embed_items = system_embedding(self._system.gallery_embedding, self.items)
+        embed_items = edited_embedding(self._system.gallery_embedding, self.items)
         everything = np.arange(self._number)
 
         def search(query: int, edit: np.ndarray) -> np.ndarray:
@@ -108,7 +113,7 @@ class Galleries:
         return index.search(self._embed_query(np.array([query]), edit), FLAGS.k)[1][0]
 
 
-def _embedding_only(features: Features) -> Features:
+def _embedding_only(features: FeatureArrays) -> FeatureArrays:
     return {"embedding": features["embedding"]}
 
 
@@ -144,7 +149,7 @@ def measure(ways: list[Way], edits: np.ndarray) -> tuple[list[float], list[np.nd
 
 def main() -> None:
     system = systems.load_complete_system(FLAGS.workdir)
-    if not getattr(system, "gallery_depends_on_edit", False):
+    if not system.gallery_depends_on_edit:
         raise ValueError(
             f"--workdir={FLAGS.workdir}: the gallery of this system does not depend on the edit, "
             "so there is nothing to choose; take a run of --variant=full_edit_weights."
@@ -155,7 +160,7 @@ def main() -> None:
     ways = [galleries.stored(), galleries.indexed()]
     if FLAGS.beside:
         other = systems.load_complete_system(FLAGS.beside)
-        if getattr(other, "gallery_depends_on_edit", False):
+        if other.gallery_depends_on_edit:
             raise ValueError(f"--beside={FLAGS.beside}: this gallery depends on the edit, too.")
         ways.append(Galleries(other, dataset).single("one index for all edits (--beside)"))
     edits = random_edits(system.space.num_values, len(galleries.queries["embedding"]))

@@ -12,7 +12,7 @@ Without --vectors, the vectors come from a mixture of clusters that differ in si
 the dimensions, like the embeddings of a trained network: pure noise has no neighbours to find.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import functools
 import gc

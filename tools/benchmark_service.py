@@ -7,7 +7,7 @@ and again. Times the bare pass of the same image in this process too. Each round
 in turn, so the ratios hold on a noisy machine. Prints a table in Markdown.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import contextlib
 import http.client

@@ -23,7 +23,7 @@ Writes <name>.json, .md, .png (curve over K) and .npz (the outcome of every ques
 both must have been asked the same questions, and that one with these --top_k or more.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -19,7 +19,7 @@ With one --query_id, all --set are one edit. With one --set, every --query_id ge
 give as many --set as --query_id: the first --set is for the first --query_id, and so on.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 from collections.abc import Sequence
 from pathlib import Path

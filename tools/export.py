@@ -13,7 +13,7 @@ Half the size, and the change in Top-20 that it costs, with validation images as
       --data_dir=data
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import dataclasses
 from typing import Any

@@ -12,7 +12,7 @@ edit, where the system looks for the edited attributes, and the results with a t
 attribute matches.
 """
 
-from fashionsearchnet import command  # isort: skip  (sets TensorFlow's environment)
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 from absl import flags
 

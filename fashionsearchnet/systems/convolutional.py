@@ -55,7 +55,7 @@ class ConvolutionalSystem(System):
         parts = [(getattr(self, name), getattr(other, name)) for name in names]
         for name, (part, source) in zip(names, parts, strict=True):
             for mine, theirs in itertools.zip_longest(part.variables, source.variables):
-                if _name_and_shape(mine) != _name_and_shape(theirs):
+                if _key(mine) != _key(theirs):
                     raise ValueError(
                         f"{name}: {_name_and_shape(theirs)} in the run to start from does not fit "
                         f"{_name_and_shape(mine)} here; use the same settings."
@@ -63,6 +63,11 @@ class ConvolutionalSystem(System):
         for part, source in parts:
             for mine, theirs in zip(part.variables, source.variables, strict=True):
                 mine.assign(theirs)
+
+
+def _key(variable: keras.Variable | None) -> tuple | None:
+    """What two instances share of a variable: Keras may number the layers of each differently."""
+    return None if variable is None else (variable.name, *variable.shape)
 
 
 def _name_and_shape(variable: keras.Variable | None) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,20 +20,18 @@ from fashionsearchnet.systems.features import attribute_logits, extract_features
 from fashionsearchnet.systems.system import TASKS, System
 
 BATCH = 5
+
+
+def _variant(name: str) -> Callable[[], System]:
+    """Returns what builds a small instance of a variant of FashionSearchNet-v2."""
+    heads: dict[str, Any] = {"hidden_dims": (10, 6), "representation_dim": 8, "global_dim": 7}
+    return lambda: FashionSearchNetV2(SPACE, variant=name, **heads, **network())
+
+
 # How a small instance of each system and variant is built.
 BUILDERS: dict[str, Callable[[], System]] = {
     "amnet": lambda: AMNet(SPACE, feature_dim=12, **network()),
-    **{
-        f"fashionsearchnet_v2/{variant}": lambda variant=variant: FashionSearchNetV2(
-            SPACE,
-            variant=variant,
-            hidden_dims=(10, 6),
-            representation_dim=8,
-            global_dim=7,
-            **network(),
-        )
-        for variant in VARIANTS
-    },
+    **{f"fashionsearchnet_v2/{variant}": _variant(variant) for variant in VARIANTS},
 }
 EVERY = pytest.mark.parametrize("name", BUILDERS)
 
@@ -79,7 +78,7 @@ def test_it_says_what_it_is(name, system):
 
 @EVERY
 def test_its_arguments_build_it_again(name, system):
-    again = systems.SYSTEMS[system.name](SPACE, **system.arguments)  # type: ignore[call-arg]
+    again = systems.SYSTEMS[system.name](SPACE, **system.arguments)
     assert again.arguments == system.arguments and again.image_input == system.image_input
     shapes = [(v.path.split("/")[-1], tuple(v.shape)) for v in system.variables]
     assert [(v.path.split("/")[-1], tuple(v.shape)) for v in again.variables] == shapes

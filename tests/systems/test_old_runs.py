@@ -1,6 +1,7 @@
 """Runs of version 0.1, whose model.json had input and trunk not grouped, still load."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 def build(name):
     if name == "amnet":
         return AMNet(SPACE, feature_dim=8, **network(mean=(1.0, 2.0, 3.0)))
-    heads = {"hidden_dims": (4,), "representation_dim": 4, "global_dim": 8}
+    heads: dict[str, Any] = {"hidden_dims": (4,), "representation_dim": 4, "global_dim": 8}
     return FashionSearchNetV2(SPACE, variant="ours", **heads, **network(mean=(1.0, 2.0, 3.0)))
 
 

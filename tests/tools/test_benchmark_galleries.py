@@ -2,6 +2,7 @@ import numpy as np
 from absl import flags
 from evaluation_fakes import script
 from fakes import SPACE, FakeDataset
+from small_networks import network
 
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 
@@ -10,12 +11,10 @@ def test_stored_representations_and_an_index_per_attribute_find_the_same():
     system = FashionSearchNetV2(
         SPACE,
         variant="full_edit_weights",
-        image_size=40,
-        first_stride=2,
-        width=0.1,
         hidden_dims=(16,),
         representation_dim=8,
         global_dim=6,
+        **network(width=0.1),
     )
     weights = system.global_representation.attribute_weights
     weights.assign(np.random.default_rng(0).uniform(0.2, 2.0, weights.shape))
