@@ -106,7 +106,8 @@ def region_triplet_loss(
       valid: bool `[batch, attributes]`, whether one does.
     """
     features = tf.cast(tf.transpose(representations, [1, 0, 2]), tf.float32)  # [A, B, D]
-    by_attribute = tf.transpose(labels)  # [A, B]
+    # [A, B]. Not tf.transpose: for int32 and bool oneDNN logs an error on CPUs without AVX-512.
+    by_attribute = tf.stack(tf.unstack(labels, axis=1))
     anchor, other = by_attribute[:, :, None], by_attribute[:, None, :]
     labelled = (anchor >= 0) & (other >= 0)
     same = labelled & (anchor == other)
@@ -123,4 +124,4 @@ def region_triplet_loss(
         euclidean_distance(features, tf.gather(features, positive, batch_dims=1)),
         euclidean_distance(features, tf.gather(features, negative, batch_dims=1)),
     )
-    return tf.transpose(tf.where(valid, losses, 0.0)), tf.transpose(valid)
+    return tf.transpose(tf.where(valid, losses, 0.0)), tf.stack(tf.unstack(valid), axis=1)
