@@ -164,6 +164,23 @@ class System(keras.Model):
         if task not in self.tasks:
             raise self._unanswered(task)
 
+    def in_float32(self) -> "System":
+        """Returns the system itself, or a copy that computes in float32 if it does not.
+
+        What is stored for later stages comes from it: evaluation computes in float32, too.
+        """
+        policy = keras.mixed_precision.dtype_policy()
+        if policy.compute_dtype == "float32":
+            return self
+        keras.mixed_precision.set_dtype_policy("float32")
+        try:
+            build: Any = type(self)
+            copy: System = build(self.space, **self.arguments)
+        finally:
+            keras.mixed_precision.set_dtype_policy(policy)
+        copy.set_weights(self.get_weights())
+        return copy
+
     def _unanswered(self, task: str) -> ValueError:
         return ValueError(
             f"{self.title} does not answer the task {task!r} ({TASKS[task]}); it answers "

@@ -10,8 +10,8 @@ from small_networks import network
 from fashionsearchnet import evaluation, systems
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.extraction import fill_memory, load_convolved
-from fashionsearchnet.systems.amnet.memory import AttributeMemory, class_means
 from fashionsearchnet.systems.amnet.stages import ManipulationStage
+from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.training import distribution
 
 SIZE, DIM = 39, 12
@@ -83,28 +83,6 @@ def test_a_new_fusion_leaves_the_feature_as_it_is(images):
     model.memory.memory.assign(np.random.default_rng(0).normal(size=(9, DIM)))
     query = model.encode_query(images, tf.constant([[0, -1, -1]] * 5))
     np.testing.assert_allclose(query, model.encode_gallery(images), rtol=1e-5)
-
-
-def test_gradients_reach_the_rows_of_the_edit_only():
-    memory = AttributeMemory(SPACE, DIM)
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(memory(tf.constant([[1, -1, -1], [-1, -1, 3], [-1, -1, -1]])))
-    rows = tape.gradient(total, memory.memory.value).numpy()
-    assert set(np.flatnonzero(rows.any(axis=1))) == {1, 8}
-
-
-def test_class_means_equal_a_loop(rng):
-    features = rng.normal(size=(60, DIM)).astype(np.float32)
-    values = rng.integers(0, SPACE.num_values, (60, 3)).astype(np.int32)
-    values[rng.random(values.shape) < 0.3] = -1
-    values[values[:, 2] == 1, 2] = 0  # nobody has value 1 of attribute 2
-    means, mean = class_means(SPACE, np.split(features, [7, 50]), values)
-    assert means.dtype == mean.dtype == np.float32
-    np.testing.assert_allclose(mean, features.mean(axis=0), atol=1e-6)
-    for a, (offset, size) in enumerate(zip(SPACE.offsets, SPACE.num_values, strict=True)):
-        for v in range(size):
-            own = features if (a, v) == (2, 1) else features[values[:, a] == v]
-            np.testing.assert_allclose(means[offset + v], own.mean(axis=0), atol=1e-5)
 
 
 def test_moving_the_origin_changes_no_distance_and_no_logit(images, rng):

@@ -190,7 +190,7 @@ def test_the_contract_has_no_other_members():
         *("image_features", "query_embedding", "gallery_embedding", "attribute_embedding"),
         *("instance_embedding", "attribute_logits", "attention", "features_and_attention"),
         *("encode_query", "encode_gallery", "encode_attribute", "encode_instance"),
-        *("call", "check_answers"),
+        *("call", "check_answers", "in_float32"),
     }
     assert own == tested
     assert all(inspect.getdoc(vars(System)[name]) for name in own - {"has_attention", "call"})

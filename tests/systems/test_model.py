@@ -372,7 +372,9 @@ def test_an_attribute_space_of_another_run(saved):
 
 def test_a_folder_that_holds_no_system(saved):
     _, workdir = saved
-    with pytest.raises(FileNotFoundError, match=r"model\.json does not exist.*tools/train"):
+    with pytest.raises(
+        FileNotFoundError, match=r"model\.json does not exist.*<system>/train"
+    ):
         systems.load_system(workdir / "elsewhere")
     path = workdir / "model.json"
     content = json.loads(path.read_text())

@@ -17,13 +17,13 @@ from fashionsearchnet.networks.losses import region_triplet_loss
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.stages import ClassificationStage, ManipulationStage
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
-from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
     GlobalStage,
     LocalizationStage,
     RepresentationStage,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS
+from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.training import distribution
 
 BATCH = 16
@@ -66,7 +66,7 @@ def global_ranking(variant="full", memory_rate_multiplier=1.0, **model_arguments
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(*values.shape, 8)).astype(np.float32)
     stored = noise + 2 * (values[..., None] == np.arange(8))
-    model.memory.memory.assign(class_means(SPACE, stored, values))
+    model.memory.memory.assign(class_means(SPACE, [stored], values)[0])
     return GlobalStage(
         model,
         stored,

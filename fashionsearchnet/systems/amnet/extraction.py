@@ -2,14 +2,15 @@
 
 import os
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.amnet.memory import class_means
 from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.features import feature_batches, load_stored, store
+from fashionsearchnet.systems.memory import class_means
 
 _FILE = "convolutional_features.npy"
 _BATCH_SIZE = 256
@@ -24,13 +25,14 @@ def fill_memory(
     would otherwise drown what tells them apart. Convolutional features go to the disk batch by
     batch: those of all images can be larger than memory.
     """
+    exact = cast(AMNet, model.in_float32())
     batches = feature_batches(
-        lambda images: {"convolved": model.convolve(images)}, model.image_input, dataset, split
+        lambda images: {"convolved": exact.convolve(images)}, model.image_input, dataset, split
     )
     store(Path(workdir) / _FILE, (batch["convolved"] for batch in batches), dataset, split)
     convolved = load_convolved(workdir, dataset, split)
     signature = [tf.TensorSpec([None, model.convolved_dim], tf.float32)]
-    represent = tf.function(model.represent, input_signature=signature)
+    represent = tf.function(exact.represent, input_signature=signature)
     embeddings = (
         represent(convolved[start : start + _BATCH_SIZE])["embedding"].numpy()
         for start in range(0, len(convolved), _BATCH_SIZE)

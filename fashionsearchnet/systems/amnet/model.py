@@ -12,8 +12,8 @@ from fashionsearchnet.checks import check_range
 from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock, dropout
-from fashionsearchnet.systems.amnet.memory import AttributeMemory
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
+from fashionsearchnet.systems.memory import AttributeMemory
 from fashionsearchnet.systems.system import Features
 
 _CONV5_FILTERS = 384  # as FashionSearchNet-v2's, so that a comparison changes the method only
@@ -121,7 +121,7 @@ class AMNet(ConvolutionalSystem):
           manipulation: int32 `[batch, A]`, the wanted value of each attribute, -1 to keep.
         """
         feature = features["embedding"]
-        fused = self.fusion(tf.concat([feature, self.memory(manipulation)], axis=-1))
+        fused = self.fusion(tf.concat([feature, self.memory.sum_of_wanted(manipulation)], axis=-1))
         edited = tf.reduce_any(manipulation != KEEP, axis=1, keepdims=True)  # [B, 1]
         return tf.where(edited, fused, feature)
 

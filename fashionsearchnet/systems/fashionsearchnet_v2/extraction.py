@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import class_means
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.features import extract_features, load_stored, store
+from fashionsearchnet.systems.memory import class_means
 
 _FILE = "local_representations.npy"
+_BATCH_SIZE = 1024
 
 
 def fill_memory(
@@ -21,8 +22,10 @@ def fill_memory(
     [Ak21] Sec. 3.3 and 3.4: the memory is built after the second stage, and the third one works
     on fixed features.
     """
-    representations = extract_features(model, dataset, split)["embedding"]
-    model.memory.memory.assign(class_means(model.space, representations, dataset.labels(split)))
+    representations = extract_features(model.in_float32(), dataset, split)["embedding"]
+    parts = np.array_split(representations, -(-len(representations) // _BATCH_SIZE))
+    means, _ = class_means(model.space, parts, dataset.labels(split))
+    model.memory.memory.assign(means)
     store(Path(workdir) / _FILE, [representations], dataset, split)
 
 

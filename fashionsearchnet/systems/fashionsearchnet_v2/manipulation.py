@@ -1,63 +1,11 @@
-"""Attribute memory and global representation: how an edit becomes a query vector."""
+"""The global representation of [Ak21]: how edited representations become one vector."""
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.attributes import KEEP, AttributeSpace
+from fashionsearchnet.attributes import KEEP
 
 _BLOCK_LENGTH = 6.0  # of a normalised representation: about that of fc10 without it
-
-
-class AttributeMemory(keras.layers.Layer):
-    """M of [Ak21] Sec. 3.3: one prototype representation per attribute value.
-
-    float32 `[total values, representation_dim]`. Zero until it is set to `class_means`.
-    """
-
-    def __init__(self, space: AttributeSpace, representation_dim: int, **kwargs):
-        super().__init__(dtype="float32", **kwargs)
-        self.offsets = np.array(space.offsets, np.int32)
-        self.memory = self.add_weight(
-            shape=(space.total_values, representation_dim), initializer="zeros", name="memory"
-        )
-
-    def call(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
-        """Returns the representations with the manipulated attributes overwritten, g = t M.
-
-        Args:
-          representations: float32 `[batch, attributes, dim]`.
-          manipulation: int32 `[batch, attributes]`, the wanted value or -1 to keep.
-        """
-        rows = tf.maximum(manipulation, 0) + self.offsets
-        prototypes = tf.gather(self.memory.value, rows)  # [B, A, D]
-        return tf.where((manipulation == KEEP)[..., None], representations, prototypes)
-
-
-def class_means(
-    space: AttributeSpace, representations: np.ndarray, values: np.ndarray
-) -> np.ndarray:
-    """Returns the mean representation of every attribute value, float32 `[total values, dim]`.
-
-    [Ak21] Sec. 3.3: "features with the same attribute value are extracted from the training
-    images and stored". A value that no image has gets its attribute's overall mean.
-
-    Args:
-      space: the attribute space.
-      representations: float32 `[num, attributes, dim]`.
-      values: int32 `[num, attributes]`, -1 for missing.
-    """
-    memory = np.zeros((space.total_values, representations.shape[-1]), np.float32)
-    for a, (offset, size) in enumerate(zip(space.offsets, space.num_values, strict=True)):
-        labelled = values[:, a] >= 0
-        features, labels = representations[labelled, a], values[labelled, a]
-        counts = np.bincount(labels, minlength=size)
-        one_hot = (labels[None, :] == np.arange(size)[:, None]).astype(np.float32)
-        sums = one_hot @ features
-        fallback = features.mean(axis=0) if len(features) else np.zeros(features.shape[1:])
-        means = sums / np.maximum(counts, 1)[:, None]
-        memory[offset : offset + size] = np.where(counts[:, None] > 0, means, fallback)
-    return memory
 
 
 class GlobalRepresentation(keras.layers.Layer):

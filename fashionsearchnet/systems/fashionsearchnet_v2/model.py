@@ -15,7 +15,6 @@ from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
 from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
-    AttributeMemory,
     Concatenation,
     GlobalRepresentation,
 )
@@ -25,6 +24,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     pool_whole,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
+from fashionsearchnet.systems.memory import AttributeMemory
 from fashionsearchnet.systems.system import Features
 
 MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
@@ -221,7 +221,9 @@ class FashionSearchNetV2(ConvolutionalSystem):
           features: what `image_features` returned.
           manipulation: int32 `[batch, A]`, the wanted value of each attribute, -1 to keep.
         """
-        return self._merge.query(self.memory(features["embedding"], manipulation), manipulation)
+        return self._merge.query(
+            self.memory.overwrite(features["embedding"], manipulation), manipulation
+        )
 
     def gallery_embedding(
         self, features: Features, manipulation: tf.Tensor | None = None
