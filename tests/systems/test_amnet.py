@@ -150,7 +150,7 @@ def test_stored_features_of_another_split_or_run(finished, tmp_path):
     _, dataset, workdir = finished
     with pytest.raises(ValueError, match=r"holds 64 images, but split 'gallery'.* has 48; use the"):
         load_convolved(workdir, dataset, "gallery")
-    with pytest.raises(FileNotFoundError, match=r"finished run of tools/train_amnet_classif"):
+    with pytest.raises(FileNotFoundError, match=r"finished run of tools/amnet/train_classif"):
         load_convolved(tmp_path, dataset, "train")
 
 

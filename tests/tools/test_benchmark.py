@@ -42,13 +42,14 @@ def test_what_it_writes(tool, tmp_path, monkeypatch):
 
 
 def test_the_network_is_that_of_the_papers_flagfile(tool):
-    paper = parse_flags([f"--flagfile={ROOT / 'flags/shopping100k/localization.flags'}"])
+    flagfile = ROOT / "flags/shopping100k/fashionsearchnet_v2/localization.flags"
+    paper = read_flagfile(flagfile)
     flags.FLAGS.unparse_flags()
     flags.FLAGS(["benchmark"])
     for name in ("image_size", "width", "first_stride"):
         assert flags.FLAGS[name].value == float(paper[name])
     flags.FLAGS(["benchmark", *TINY])
-    assert tool.build_model().arguments["normalization"] == paper["normalization"]
+    assert tool.build_model().arguments["trunk"]["normalization"] == paper["normalization"]
 
 
 def test_the_first_batch_of_many_is_not_timed(tool, monkeypatch):

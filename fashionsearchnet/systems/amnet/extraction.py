@@ -50,4 +50,4 @@ def load_convolved(workdir: str | os.PathLike[str], dataset: Dataset, split: str
       ValueError: if they are of another data set or split.
     """
     path = Path(workdir) / _FILE
-    return load_stored(path, dataset, split, "train_amnet_classification", mapped=True)
+    return load_stored(path, dataset, split, "amnet/train_classification", mapped=True)

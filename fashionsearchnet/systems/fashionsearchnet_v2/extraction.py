@@ -38,4 +38,6 @@ def load_representations(
       FileNotFoundError: if the run has not finished its second stage.
       ValueError: if they are of another data set or split.
     """
-    return load_stored(Path(workdir) / _FILE, dataset, split, "train_representations")
+    return load_stored(
+        Path(workdir) / _FILE, dataset, split, "fashionsearchnet_v2/train_representations"
+    )
