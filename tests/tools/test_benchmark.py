@@ -8,7 +8,7 @@ from absl import flags
 from evaluation_fakes import script
 from fakes import FakeDataset
 
-from fashionsearchnet.flagfiles import parse_flags
+from fashionsearchnet.flagfiles import read_flagfile
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--image_size=40", "--first_stride=2", "--width=0.05", "--batch_size=4", "--rounds=1")
