@@ -18,6 +18,7 @@ class AttributeMemory(keras.layers.Layer):
     def __init__(self, space: AttributeSpace, dim: int, **kwargs):
         super().__init__(dtype="float32", **kwargs)
         self.offsets = np.array(space.offsets, np.int32)
+        self._num_values = np.array(space.num_values, np.int32)
         self.memory = self.add_weight(
             shape=(space.total_values, dim), initializer="zeros", name="memory"
         )
@@ -32,6 +33,19 @@ class AttributeMemory(keras.layers.Layer):
         rows = tf.maximum(manipulation, 0) + self.offsets
         prototypes = tf.gather(self.memory.value, rows)  # [B, A, dim]
         return tf.where((manipulation == KEEP)[..., None], representations, prototypes)
+
+    def padded(self) -> tf.Tensor:
+        """Returns the rows of each attribute beside each other, float32 `[most values, A, dim]`.
+
+        An attribute with fewer values repeats its last row.
+        """
+        rows = np.minimum(np.arange(max(self._num_values))[:, None], self._num_values - 1)
+        return tf.gather(self.memory.value, rows + self.offsets)
+
+    def rows_of(self, padded: tf.Tensor) -> tf.Tensor:
+        """Returns `[C, ...]`, the rows of what was computed from `padded`."""
+        places = [(v, a) for a, number in enumerate(self._num_values) for v in range(number)]
+        return tf.gather_nd(padded, np.array(places, np.int32))
 
     def sum_of_wanted(self, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the sum of the wanted values' prototypes, float32 `[batch, dim]` [Zhao17].

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
+from fashionsearchnet.systems.gallery_labels import blend_blocks
 
 TASKS = {
     "manipulation": 'find "this one, but with a v-neck"',
@@ -32,13 +33,16 @@ class System(keras.Model):
       name: its key in `systems.SYSTEMS`.
       tasks: which of TASKS it answers.
       has_attention: whether it says where it looks.
+      has_blocks: whether its gallery vectors are made of one block per attribute, so that a gallery
+        can use labels.
       space: the attributes.
       image_input: what the network wants to see.
       arguments: with `space`, all that rebuilds the system; JSON can hold it.
     """
 
     tasks: ClassVar[tuple[str, ...]]
-    has_attention: ClassVar[bool] = False
+    has_attention: bool = False
+    has_blocks: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -107,6 +111,52 @@ class System(keras.Model):
         The manipulation matters only where `gallery_depends_on_edit`.
         """
         raise self._unanswered("manipulation")
+
+    def gallery_blocks(self, features: Features) -> tf.Tensor:
+        """Returns what images show of each attribute, float32 `[B, A, block_dim]`.
+
+        All that `gallery_embedding` needs of an image, and the part that labels can change. Only
+        where `has_blocks`.
+        """
+        raise self._without_blocks()
+
+    def prototypes(self) -> tf.Tensor:
+        """Returns the block of each attribute value, float32 `[C, block_dim]`.
+
+        The block that an edit to that value puts into a query, before the weights of the edit. Only
+        where `has_blocks`.
+        """
+        raise self._without_blocks()
+
+    def merge_blocks(self, blocks: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the gallery vectors of blocks, float32 `[B, dim]`. Only where `has_blocks`.
+
+        `gallery_embedding` is this of `gallery_blocks`.
+        """
+        raise self._without_blocks()
+
+    def labelled_embedding(
+        self,
+        blocks: tf.Tensor,
+        values: tf.Tensor,
+        blend: tf.Tensor,
+        manipulation: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns gallery vectors that use labels, float32 `[B, dim]`; see `gallery_labels`.
+
+        Args:
+          blocks: of `gallery_blocks`.
+          values: int32 `[B, A]`, the labels; a block without one (-1) is the image's.
+          blend: float32 `[A]` in 0..1, the share of the label's prototype.
+          manipulation: see `gallery_embedding`.
+
+        Raises:
+          ValueError: unless `has_blocks`.
+        """
+        rows = tf.maximum(values, 0) + tf.constant(self.space.offsets, tf.int32)
+        of_labels = tf.gather(self.prototypes(), rows)  # [B, A, block_dim]
+        blended = blend_blocks(blocks, of_labels, values, tf.convert_to_tensor(blend, tf.float32))
+        return self.merge_blocks(blended, manipulation)
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns what images show of one attribute, float32 `[B, dim]`. Task: attribute."""
@@ -180,6 +230,12 @@ class System(keras.Model):
             keras.mixed_precision.set_dtype_policy(policy)
         copy.set_weights(self.get_weights())
         return copy
+
+    def _without_blocks(self) -> ValueError:
+        return ValueError(
+            f"{self.title} cannot use the labels of a gallery: its vectors are not made of one "
+            "block per attribute. Use a system such as fashionsearchnet_v2, or filter by label."
+        )
 
     def _unanswered(self, task: str) -> ValueError:
         return ValueError(

@@ -154,6 +154,39 @@ def test_the_gallery_depends_on_the_edit_only_where_it_says_so(name, system, ima
 
 
 @EVERY
+def test_labels_of_the_gallery(name, system, images, edits):
+    """A system has blocks that its gallery vectors are made of, or says that it has none."""
+    features = system.image_features(images)
+    values, blend = tf.maximum(edits, 0), tf.fill([SPACE.num_attributes], 0.5)
+    if not system.has_blocks:
+        for member in (
+            lambda: system.gallery_blocks(features),
+            system.prototypes,
+            lambda: system.merge_blocks(features["embedding"]),
+            lambda: system.labelled_embedding(features["embedding"], values, blend),
+        ):
+            with pytest.raises(ValueError, match="cannot use the labels of a gallery"):
+                member()
+        return
+    blocks, prototypes = system.gallery_blocks(features), system.prototypes()
+    assert blocks.shape[:2] == (BATCH, SPACE.num_attributes) and blocks.dtype == tf.float32
+    assert prototypes.shape == (SPACE.total_values, blocks.shape[2])
+    plain = system.gallery_embedding(features, edits)
+    np.testing.assert_array_equal(system.merge_blocks(blocks, edits), plain)
+    np.testing.assert_array_equal(system.merge_blocks(blocks), system.gallery_embedding(features))
+    for unused in ((tf.fill(values.shape, KEEP), blend), (values, tf.zeros_like(blend))):
+        found = system.labelled_embedding(blocks, *unused, edits)
+        np.testing.assert_array_equal(found, plain)
+    # The label alone: what the prototypes of the values give, and what an edit puts into a query.
+    flat = values.numpy() + np.array(SPACE.offsets)
+    alone = system.labelled_embedding(blocks, values, tf.ones_like(blend))
+    np.testing.assert_allclose(
+        alone, system.merge_blocks(tf.gather(prototypes, flat)), rtol=1e-4, atol=1e-4
+    )
+    assert system.labelled_embedding(blocks, values, blend).shape == plain.shape
+
+
+@EVERY
 def test_what_it_reads(name, system, images):
     logits = system.attribute_logits(system.image_features(images))
     if logits is not None:
@@ -190,7 +223,10 @@ def test_the_contract_has_no_other_members():
         *("image_features", "query_embedding", "gallery_embedding", "attribute_embedding"),
         *("instance_embedding", "attribute_logits", "attention", "features_and_attention"),
         *("encode_query", "encode_gallery", "encode_attribute", "encode_instance"),
+        *("has_blocks", "gallery_blocks", "prototypes", "merge_blocks", "labelled_embedding"),
         *("call", "check_answers", "in_float32"),
     }
     assert own == tested
-    assert all(inspect.getdoc(vars(System)[name]) for name in own - {"has_attention", "call"})
+    assert all(
+        inspect.getdoc(vars(System)[name]) for name in own - {"has_attention", "has_blocks", "call"}
+    )

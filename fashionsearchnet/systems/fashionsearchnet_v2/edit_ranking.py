@@ -52,7 +52,7 @@ class EditRanking(keras.layers.Layer):
 
     def gallery(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the vectors of images as they are, whatever the edit."""
-        return flatten(self._blocks(representations))
+        return self.merge(self.blocks(representations), manipulation)
 
     def query(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the vectors of edited images.
@@ -63,9 +63,13 @@ class EditRanking(keras.layers.Layer):
             attributes are averaged, as are those of all attributes where none is edited.
         """
         weights = edit_shares(manipulation) @ tf.square(self.attribute_weights)  # [B, A]
-        return flatten(self._blocks(representations) * weights[..., None])
+        return flatten(self.blocks(representations) * weights[..., None])
 
-    def _blocks(self, representations: tf.Tensor) -> tf.Tensor:
+    def merge(self, blocks: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns the gallery vectors of blocks, whatever the edit."""
+        return flatten(blocks)
+
+    def blocks(self, representations: tf.Tensor) -> tf.Tensor:
         """Returns float32 `[batch, attributes, dim]`, each block of the same length."""
         projected = tf.einsum("bad,ade->bae", representations, self.projection)
         return equal_length(projected, _LENGTH / projected.shape[1] ** 0.5)

@@ -45,12 +45,18 @@ class GlobalRepresentation(keras.layers.Layer):
 
     def query(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns F_{I,t} of edited representations; manipulation int32 `[batch, attributes]`."""
+        return self.merge(self.blocks(representations), manipulation)
+
+    def blocks(self, representations: tf.Tensor) -> tf.Tensor:
+        """Returns the representations that lambda weighs, float32 `[batch, attributes, dim]`."""
+        return equal_length(representations) if self._normalized else representations
+
+    def merge(self, blocks: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns Eq. 7 of blocks; manipulation int32 `[batch, attributes]`."""
         weights = self.attribute_weights
         if self.depends_on_edit:
             weights = edit_shares(manipulation) @ weights  # [B, A]
-        if self._normalized:
-            representations = equal_length(representations)
-        return tf.matmul(flatten(representations * weights[..., None]), self.projection)
+        return tf.matmul(flatten(blocks * weights[..., None]), self.projection)
 
     def gallery(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns F_I; the manipulation matters only if the weights depend on it."""
@@ -66,7 +72,11 @@ class Concatenation:
         """Returns float32 `[batch, attributes * dim]`."""
         return flatten(representations)
 
-    gallery = query
+    gallery = merge = query
+
+    def blocks(self, representations: tf.Tensor) -> tf.Tensor:
+        """Returns the representations as they are."""
+        return representations
 
 
 def edit_shares(manipulation: tf.Tensor) -> tf.Tensor:

@@ -20,6 +20,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     AttributeHeads,
+    Standardization,
     pool_regions,
     pool_whole,
 )
@@ -30,13 +31,14 @@ from fashionsearchnet.systems.system import Features
 MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
 _CONV5_FILTERS = 384  # [Ak21] Sec. 4.1
 _CONV6_FILTERS = 512  # and conv7
+_LARGEST_STRIDE = 16.0  # pixels between the cells of conv4
 
 
 class FashionSearchNetV2(ConvolutionalSystem):
     """The network of [Ak21] (Figure 2) in any of the variants of its ablation."""
 
     tasks = ("manipulation", "attribute")
-    has_attention = True
+    has_blocks = True
 
     def __init__(
         self,
@@ -51,6 +53,7 @@ class FashionSearchNetV2(ConvolutionalSystem):
         hidden_dims: Sequence[int] = (512, 512),
         representation_dim: int = 256,
         dropout_rate: float = 0.5,
+        input_dropout_rate: float = 0.0,
         global_dim: int = 512,
     ):
         """Builds the network with all its variables.
@@ -59,13 +62,15 @@ class FashionSearchNetV2(ConvolutionalSystem):
           space: the attributes.
           variant: a key of `variants.VARIANTS`.
           image_input: what the network wants to see.
-          trunk: see `networks.backbones`; its width also scales conv5-conv7.
+          trunk: see `networks.backbones`; its width also scales conv5-conv7. A trunk that names no
+            tap gives the last map whose cells are at most 16 pixels apart, as those of conv4 are.
           map_threshold: share of an activation map's maximum that counts as attention.
           map_scaling: 'max' (the paper's) or 'min_max', see `regions.threshold_maps`.
           region_size: cells per side of a pooled region.
           hidden_dims: widths of fc8 and fc9.
           representation_dim: width D of fc10.
           dropout_rate: on the fully connected layers while they train.
+          input_dropout_rate: on what fc8 reads, while it trains.
           global_dim: width r of the global representation.
 
         Raises:
@@ -74,6 +79,7 @@ class FashionSearchNetV2(ConvolutionalSystem):
         check_choice("map_scaling", map_scaling, regions.MAP_SCALINGS)
         check_range("map_threshold", map_threshold, 0.0, MAX_MAP_THRESHOLD)
         check_range("dropout_rate", dropout_rate, 0.0, 0.95)
+        check_range("input_dropout_rate", input_dropout_rate, 0.0, 0.95)
         image_input, trunk = ImageInput.of(image_input), Trunk.of(trunk)
         arguments = {
             "variant": variant,
@@ -83,22 +89,31 @@ class FashionSearchNetV2(ConvolutionalSystem):
             "hidden_dims": list(hidden_dims),
             "representation_dim": representation_dim,
             "dropout_rate": dropout_rate,
+            "input_dropout_rate": input_dropout_rate,
             "global_dim": global_dim,
         }
-        super().__init__("fashionsearchnet_v2", space, image_input, trunk, arguments)
-        self.variant = get_variant(variant)
+        chosen = get_variant(variant)
+        super().__init__(
+            "fashionsearchnet_v2",
+            space,
+            image_input,
+            trunk,
+            arguments,
+            pooled=chosen.pooled,
+            largest_stride=_LARGEST_STRIDE,
+        )
+        self.variant = chosen
+        self.has_attention = not chosen.pooled
         self.map_threshold, self.map_scaling = map_threshold, map_scaling
         self.region_size = region_size
-        self._check_maps(trunk.first_stride)
-        width, normalization = trunk.width, trunk.normalization
-        self.conv5 = ConvolutionBlock(
-            round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
-        )
-        self.attention_maps = AttributeActivationMap(
-            space.num_values, round(_CONV6_FILTERS * width), normalization, name="attention_maps"
-        )
+        self._build_input(trunk)
         self.heads = AttributeHeads(
-            space.num_values, hidden_dims, representation_dim, dropout_rate, name="heads"
+            space.num_values,
+            hidden_dims,
+            representation_dim,
+            dropout_rate,
+            input_dropout_rate,
+            name="heads",
         )
         self.memory = AttributeMemory(space, representation_dim, name="attribute_memory")
         # Built in every variant, so that its stages can take over each other's weights.
@@ -115,6 +130,23 @@ class FashionSearchNetV2(ConvolutionalSystem):
         self._merge = merge if self.variant.global_ranking else Concatenation()
         self._build_parts(representation_dim)
 
+    def _build_input(self, trunk: Trunk) -> None:
+        """Makes what stands between the trunk and the heads."""
+        if self.variant.pooled:
+            self.standardization = Standardization(name="standardization")
+            return
+        self._check_maps(trunk.first_stride)
+        width, normalization = trunk.width, trunk.normalization
+        self.conv5 = ConvolutionBlock(
+            round(_CONV5_FILTERS * width), 3, normalization=normalization, name="conv5"
+        )
+        self.attention_maps = AttributeActivationMap(
+            self.space.num_values,
+            round(_CONV6_FILTERS * width),
+            normalization,
+            name="attention_maps",
+        )
+
     def _check_maps(self, first_stride: int) -> None:
         """Raises a ValueError if regions cannot be found on maps as wide as the trunk's."""
         cells = self.trunk.output_shape[2]
@@ -122,17 +154,21 @@ class FashionSearchNetV2(ConvolutionalSystem):
             raise ValueError(
                 f"--image_size={self.image_input.size} and --first_stride={first_stride} give maps "
                 f"of {cells} cells a side; regions are found on at most {regions.MAX_WIDTH}. Use a "
-                "smaller image or a larger stride."
+                "smaller image, a larger stride or a later --trunk_tap."
             )
 
     def _build_parts(self, representation_dim: int) -> None:
         """Creates every variable now, so that weights load into any fresh instance."""
-        self.conv5.build(self.trunk.output_shape)
-        conv5_shape = self.conv5.compute_output_shape(self.trunk.output_shape)
-        self.attention_maps.build(conv5_shape)
-        region_dim = self.region_size**2 * conv5_shape[-1] * len(self.variant.pooling)
-        num_attributes = self.space.num_attributes
-        self.heads.build((None, num_attributes, region_dim))
+        num_attributes, trunk_shape = self.space.num_attributes, self.trunk.output_shape
+        if self.variant.pooled:
+            self.standardization.build(trunk_shape)
+            input_dim = trunk_shape[-1]
+        else:
+            self.conv5.build(trunk_shape)
+            conv5_shape = self.conv5.compute_output_shape(trunk_shape)
+            self.attention_maps.build(conv5_shape)
+            input_dim = self.region_size**2 * conv5_shape[-1] * len(self.variant.pooling)
+        self.heads.build((None, num_attributes, input_dim))
         self.global_representation.build((None, num_attributes, representation_dim))
         self.built = True
 
@@ -143,9 +179,18 @@ class FashionSearchNetV2(ConvolutionalSystem):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """All but the variants without a global representation have three."""
-        stages = ("localization", "representations", "global")
-        return stages if self.variant.global_ranking else stages[:2]
+        """Variants on pooled features have no localisation; not all have a global stage."""
+        stages: tuple[str, ...] = ("representations",)
+        if not self.variant.pooled:
+            stages = ("localization", *stages)
+        return (*stages, "global") if self.variant.global_ranking else stages
+
+    @property
+    def input_parts(self) -> tuple[str, ...]:
+        """The names of the parts below the heads."""
+        if self.variant.pooled:
+            return ("trunk", "standardization")
+        return ("trunk", "conv5", "attention_maps")
 
     @property
     def gallery_depends_on_edit(self) -> bool:
@@ -153,14 +198,27 @@ class FashionSearchNetV2(ConvolutionalSystem):
         return self._merge.depends_on_edit
 
     def localize(self, images: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
-        """Runs the first stage's part of the network.
+        """Runs the network up to the heads: the trunk and `locate`."""
+        return self.locate(self.trunk(images, training=training), training=training)
+
+    def locate(self, outputs: tf.Tensor, training: bool = False) -> dict[str, tf.Tensor]:
+        """Runs what stands between the trunk and the heads.
+
+        Args:
+          outputs: of the trunk: float `[batch, h, w, channels]`, or `[batch, numbers]` of a
+            variant on pooled features.
+          training: whether a stage trains on the result.
 
         Returns:
           conv5: float `[batch, h, w, channels]`.
           conv7: float `[batch, h, w, channels]`.
           logits: float32 `[batch, total values]`, Eq. 2's x_I w_a.
+          pooled: float32 `[batch, numbers]`, standardised: all there is of a variant on pooled
+            features, and of no other.
         """
-        conv5 = self.conv5(self.trunk(images, training=training), training=training)
+        if self.variant.pooled:
+            return {"pooled": self.standardization(outputs)}
+        conv5 = self.conv5(outputs, training=training)
         logits, conv7 = self.attention_maps(conv5, training=training)
         return {"conv5": conv5, "conv7": conv7, "logits": logits}
 
@@ -175,10 +233,10 @@ class FashionSearchNetV2(ConvolutionalSystem):
     def represent(
         self, located: Mapping[str, tf.Tensor], seed: tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """Runs the second stage's part: regions of conv5 to local representations.
+        """Runs the second stage's part: regions of conv5, or pooled features, to representations.
 
         Args:
-          located: what `localize` returned.
+          located: what `locate` returned.
           seed: int32 `[2]` switches dropout on.
 
         Returns:
@@ -186,14 +244,18 @@ class FashionSearchNetV2(ConvolutionalSystem):
           logits: float32 `[batch, total values]`, of the classifiers on fc10.
           boxes: int32 `[batch, A, 4]`, inclusive cells; only where the variant localises.
         """
-        conv5, outputs, pooled = located["conv5"], {}, []
-        for by_region in self.variant.pooling:
-            if by_region:
-                _, outputs["boxes"] = self.attend(located)
-                pooled.append(pool_regions(conv5, outputs["boxes"], self.region_size))
-            else:
-                num_attributes = self.space.num_attributes
-                pooled.append(pool_whole(conv5, num_attributes, self.region_size))
+        outputs: dict[str, tf.Tensor] = {}
+        pooled, num_attributes = [], self.space.num_attributes
+        if self.variant.pooled:
+            pooled.append(tf.repeat(located["pooled"][:, None], num_attributes, axis=1))
+        else:
+            conv5 = located["conv5"]
+            for by_region in self.variant.pooling:
+                if by_region:
+                    _, outputs["boxes"] = self.attend(located)
+                    pooled.append(pool_regions(conv5, outputs["boxes"], self.region_size))
+                else:
+                    pooled.append(pool_whole(conv5, num_attributes, self.region_size))
         embedding, logits = self.heads(tf.concat(pooled, axis=-1), seed=seed)
         return {"embedding": embedding, "logits": logits, **outputs}
 
@@ -206,13 +268,13 @@ class FashionSearchNetV2(ConvolutionalSystem):
 
     def features_and_attention(
         self, images: tf.Tensor
-    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor] | None]:
         """Returns `image_features` and what explains the model, of one pass through the trunk.
 
         The logits of the attention are those of its own classifier, which chose the maps' values.
         """
         located = self.localize(images)
-        return self._features(located), self._attention(located)
+        return self._features(located), None if self.variant.pooled else self._attention(located)
 
     def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns F_{I,t}, float32 `[batch, dim]`: the edited images' embeddings.
@@ -232,10 +294,21 @@ class FashionSearchNetV2(ConvolutionalSystem):
 
         The manipulation, int32 `[batch, A]`, is needed only where `gallery_depends_on_edit`.
         """
-        embedding = features["embedding"]
+        return self.merge_blocks(self.gallery_blocks(features), manipulation)
+
+    def gallery_blocks(self, features: Features) -> tf.Tensor:
+        """Returns the representations as they are merged, float32 `[batch, A, block_dim]`."""
+        return self._merge.blocks(features["embedding"])
+
+    def prototypes(self) -> tf.Tensor:
+        """Returns the rows of the memory as they are merged, float32 `[C, block_dim]`."""
+        return self.memory.rows_of(self._merge.blocks(self.memory.padded()))
+
+    def merge_blocks(self, blocks: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns F_I of blocks, float32 `[batch, dim]`; see `gallery_embedding`."""
         if manipulation is None:
-            manipulation = tf.fill(tf.shape(embedding)[:2], KEEP)
-        return self._merge.gallery(embedding, manipulation)
+            manipulation = tf.fill(tf.shape(blocks)[:2], KEEP)
+        return self._merge.merge(blocks, manipulation)
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns fc10 of an attribute, float32 `[batch, representation_dim]`."""

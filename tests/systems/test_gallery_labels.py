@@ -1,0 +1,116 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import SPACE
+from small_networks import network
+
+from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.gallery_labels import ChosenBlend, blend_blocks, check_blend
+
+NUM = SPACE.num_attributes
+
+
+def blended(blocks, prototypes, values, blend):
+    tensors = (tf.constant(np.asarray(x), tf.float32) for x in (blocks, prototypes))
+    return blend_blocks(*tensors, tf.constant(values), tf.constant(blend, tf.float32)).numpy()
+
+
+def test_blends_worked_by_hand():
+    """[3, 0] and [0, 4]: halfway lies [1.5, 2] of length 2.5, and the length wanted is 3.5."""
+    found = blended(
+        [[[3, 0], [3, 0], [3, 0], [3, 0]]], [[[0, 4]] * 4], [[1, 1, 1, -1]], [0.5, 0, 1, 0.5]
+    )
+    np.testing.assert_allclose(found, [[[2.1, 2.8], [3, 0], [0, 4], [3, 0]]], rtol=1e-6)
+
+
+def test_blocks_of_equal_length_keep_it(rng):
+    blocks, prototypes = (rng.normal(size=(20, 3, 8)) for _ in range(2))
+    for each in (blocks, prototypes):
+        each *= 2.0 / np.linalg.norm(each, axis=-1, keepdims=True)
+    for blend in (0.1, 0.5, 0.9):
+        found = blended(blocks, prototypes, np.zeros((20, 3), np.int32), [blend] * 3)
+        np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 2.0, rtol=1e-5)
+
+
+def test_a_blend_without_a_direction_is_the_images():
+    found = blended([[[1.0, 0.0]]], [[[-1.0, 0.0]]], [[0]], [0.5])
+    np.testing.assert_array_equal(found, [[[1.0, 0.0]]])
+
+
+def test_a_blend_comes_nearer_to_its_prototype_as_it_grows(rng):
+    blocks, prototypes = (rng.normal(size=(50, 3, 6)) for _ in range(2))
+    values = np.zeros((50, 3), np.int32)
+    cosines = []
+    for blend in np.linspace(0.0, 1.0, 11):
+        found = blended(blocks, prototypes, values, [blend] * 3)
+        lengths = np.linalg.norm(found, axis=-1) * np.linalg.norm(prototypes, axis=-1)
+        cosines.append((found * prototypes).sum(axis=-1) / lengths)
+    assert (np.diff(cosines, axis=0) > -1e-6).all()
+
+
+@pytest.mark.parametrize("variant", ["ours", "full", "rank"])
+def test_labels_find_more_at_every_share(variant, rng):
+    """Photos that show their values through noise: Top-5 with labels used, and without them."""
+    keras.utils.set_random_seed(0)
+    system = FashionSearchNetV2(
+        SPACE, variant=variant, hidden_dims=(8,), representation_dim=16, global_dim=32, **network()
+    )
+    means = rng.normal(size=system.memory.memory.shape).astype(np.float32)
+    system.memory.memory.assign(means)
+    offsets = np.array(SPACE.offsets)
+
+    def photos(number):
+        values = rng.integers(0, SPACE.num_values, (number, NUM)).astype(np.int32)
+        noise = rng.normal(0.0, 2.0, (number, NUM, means.shape[1]))
+        return values, (means[values + offsets] + noise).astype(np.float32)
+
+    gallery_values, gallery = photos(400)
+    values, queries = photos(150)
+    edits = np.full_like(values, -1)
+    edited = np.arange(150) % NUM
+    wanted = (values[np.arange(150), edited] + 1) % np.array(SPACE.num_values)[edited]
+    edits[np.arange(150), edited] = wanted
+    targets = np.where(edits >= 0, edits, values)
+    vectors = system.query_embedding({"embedding": tf.constant(queries)}, tf.constant(edits))
+    blocks = system.gallery_blocks({"embedding": tf.constant(gallery)})
+
+    def top_5(told, blend=0.5):
+        index = ExactIndex(
+            system.labelled_embedding(blocks, tf.constant(told, tf.int32), [blend] * NUM).numpy()
+        )
+        found = gallery_values[index.search(vectors.numpy(), 5)[1]]
+        return (found == targets[:, None]).all(axis=2).any(axis=1).mean()
+
+    alone = top_5(np.full_like(gallery_values, -1))
+    draw, other = (
+        rng.random(gallery_values.shape),
+        rng.integers(1, SPACE.num_values, gallery_values.shape),
+    )
+    found = [top_5(np.where(draw < share, gallery_values, -1)) for share in (0.25, 0.5, 0.75, 1.0)]
+    wrong = (gallery_values + other) % np.array(SPACE.num_values)
+    found += [top_5(np.where(draw < share, wrong, gallery_values)) for share in (0.05, 0.1, 0.2)]
+    assert min(found) >= alone and found[3] > alone + 0.05
+
+
+def test_which_blends_are_refused():
+    assert check_blend(SPACE, 0.3) == (0.3,) * 3 and check_blend(SPACE, [0, 1, 0.5]) == (0, 1, 0.5)
+    with pytest.raises(ValueError, match="one for each of colour, sleeve, neckline; got 2"):
+        check_blend(SPACE, [0.1, 0.2])
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="label_blend must be"):
+            check_blend(SPACE, wrong)
+
+
+def test_a_blend_is_stored_with_its_run(tmp_path):
+    assert ChosenBlend.load(tmp_path, SPACE, "ab") == ChosenBlend((0.5,) * 3)
+    chosen = ChosenBlend((0.25, 0.5, 1.0), "ab", {"query_split": "validation[:30%]"})
+    path = chosen.save(tmp_path)
+    assert ChosenBlend.load(tmp_path, SPACE, "ab") == chosen
+    with pytest.raises(ValueError, match=r"other weights.*tools/choose_blend\.py"):
+        ChosenBlend.load(tmp_path, SPACE, "cd")
+    for damaged in ('{"blend": [2]}', '{"weights": "ab"}', '{"blend": 0.5, "x": 1}', "[1]"):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match="does not hold a blend of labels"):
+            ChosenBlend.load(tmp_path, SPACE, "ab")
