@@ -24,6 +24,7 @@ from fashionsearchnet import evaluation, files, systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.export import precision
 from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
 from fashionsearchnet.systems.system import System
 
 FLAGS = flags.FLAGS
@@ -77,11 +78,18 @@ def measure_change(system: System) -> dict[str, Any]:
 
 def main() -> None:
     system = systems.load_complete_system(FLAGS.workdir)
+    weights = systems.weights_digest(FLAGS.workdir)
+    blend = ChosenBlend.load(FLAGS.workdir, system.space, weights).blend
     details = {}
     if FLAGS.data_dir and FLAGS.precision != "float32":
         details = measure_change(system)
     folder = export.export_system(
-        system, FLAGS.output, version=FLAGS.version, precision=FLAGS.precision, **details
+        system,
+        FLAGS.output,
+        version=FLAGS.version,
+        precision=FLAGS.precision,
+        label_blend=blend,
+        **details,
     )
     cure = "Point to a version of an export."
     made = files.read_json(folder / "assets" / "export.json", "its description", cure)

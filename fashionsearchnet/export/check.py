@@ -2,7 +2,7 @@
 
 A script of its own, `python export_check.py EXPORT CASES`, that imports TensorFlow and NumPy only:
 what it can run, a server can run that has never heard of this package. CASES is a JSON list of
-`{"signature", "images": [base64], "manipulation": [[...]] or null, "outputs": {name: [...]}}`.
+`{"signature", "images": [base64], "arrays": {name: [dtype, values]}, "outputs": {name: values}}`.
 Prints JSON, `{"<signature>/<output>": largest difference}`, where a difference is relative to the
 largest magnitude of that output, and infinite if the shapes differ.
 """
@@ -18,13 +18,11 @@ import tensorflow as tf
 
 def inputs_of(case: dict[str, Any]) -> dict[str, tf.Tensor]:
     """Returns the tensors to call a signature with."""
-    images = tf.constant([base64.b64decode(image) for image in case["images"]])
-    if case["manipulation"] is None:
-        return {"image_bytes": images}
-    return {
-        "image_bytes": images,
-        "manipulation": tf.constant(case["manipulation"], tf.int32),
-    }
+    arrays = case["arrays"].items()
+    inputs = {name: tf.constant(values, dtype) for name, (dtype, values) in arrays}
+    if case["images"]:
+        inputs["image_bytes"] = tf.constant([base64.b64decode(image) for image in case["images"]])
+    return inputs
 
 
 def difference(found: np.ndarray, expected: np.ndarray) -> float:

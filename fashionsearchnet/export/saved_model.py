@@ -28,6 +28,7 @@ from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import check
 from fashionsearchnet.export.precision import PRECISIONS
 from fashionsearchnet.export.signatures import ServedSystem
+from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, check_blend
 from fashionsearchnet.systems.system import System
 
 TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
@@ -43,6 +44,7 @@ def export_system(
     version: int | None = None,
     precision: str = "float32",
     warmup_images: Sequence[bytes] = (),
+    label_blend: float | Sequence[float] = DEFAULT_BLEND,
     **details: Any,
 ) -> Path:
     """Writes a system as a new version of an export, checked, and returns the version's folder.
@@ -58,6 +60,8 @@ def export_system(
       precision: of the stored weights, see `precision.PRECISIONS`. Inputs, outputs and what is
         computed stay float32.
       warmup_images: encoded images for the check and the warm-up requests; by default generated.
+      label_blend: for a gallery that uses labels, see `gallery_labels`: for all attributes, or for
+        each. Indexes of the export take it unless told otherwise.
       **details: further entries of export.json.
 
     Returns:
@@ -72,11 +76,13 @@ def export_system(
     _check_exportable(system)
     check_choice("precision", precision, PRECISIONS)
     directory = Path(directory).expanduser()
+    blend = check_blend(system.space, label_blend) if system.has_blocks else None
     target = directory / str(_choose_version(directory, version))
     served = ServedSystem(system, precision)
     cases = live_cases(served, list(warmup_images) or sample_images(system.image_input.size))
     with _unfinished_folder(directory) as folder:
-        _write_saved_model(served, folder, _describe(served, cases) | details)
+        described = _describe(served, cases) | {"label_blend": blend and list(blend)}
+        _write_saved_model(served, folder, described | details)
         _write_warmup_requests(folder, cases)
         files.write_json(folder / CHECK_FILE, check_export(folder, cases))
         _move_into_place(folder, target)
@@ -93,12 +99,19 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
     last = np.array(space.num_values, np.int32) - 1
     edits = np.where(np.arange(space.num_attributes) < edited, last, KEEP).astype(np.int32)
 
+    blend = np.linspace(0.0, 1.0, space.num_attributes, dtype=np.float32)
+
+    def labelled(features: dict[str, tf.Tensor], values: tf.Tensor) -> dict[str, tf.Tensor]:
+        blocks = system.gallery_blocks(features)
+        return {"blocks": blocks, "labelled": system.labelled_embedding(blocks, values, blend)}
+
     # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
     @tf.function
     def run(pictures: tf.Tensor, manipulation: tf.Tensor) -> dict[str, Any]:
         with tf.device("CPU:0"), served.stored_weights():
             features = system.image_features(pictures)
             return {
+                **(labelled(features, manipulation) if system.has_blocks else {}),
                 "logits": system.attribute_logits(features),
                 "gallery": system.gallery_embedding(features),
                 "query": system.query_embedding(features, manipulation),
@@ -115,22 +128,36 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
     predicted = {"probabilities": probabilities, "values": predicted_values(space, logits)}
     query = {"embedding": live["query"], "probabilities": probabilities}
     gallery = {"embedding": live["gallery"], "probabilities": probabilities}
+    cases = [
+        _case("encode_gallery", images, {}, gallery),
+        _case("encode_query", images, {"manipulation": edits}, query),
+        _case(
+            "encode_query",
+            images[-1:],
+            {"manipulation": edits[-1:]},
+            {k: v[-1:] for k, v in query.items()},
+        ),
+        _case("predict", images, {}, predicted | attention),
+    ]
+    if not system.has_blocks:
+        return cases
+    blocks = live["blocks"].numpy()
+    inputs = {"blocks": blocks, "values": edits, "blend": blend}
     return [
-        _case("encode_gallery", images, None, gallery),
-        _case("encode_query", images, edits, query),
-        _case("encode_query", images[-1:], edits[-1:], {k: v[-1:] for k, v in query.items()}),
-        _case("predict", images, None, predicted | attention),
+        *cases,
+        _case("encode_blocks", images, {}, {"blocks": blocks, "probabilities": probabilities}),
+        _case("embed_blocks", [], inputs, {"embedding": live["labelled"]}),
     ]
 
 
 def _case(
-    signature: str, images: Sequence[bytes], manipulation: np.ndarray | None, outputs: dict
+    signature: str, images: Sequence[bytes], arrays: dict[str, np.ndarray], outputs: dict
 ) -> dict[str, Any]:
     """Returns a call as JSON has it; see `export_check`."""
     return {
         "signature": signature,
         "images": [base64.b64encode(data).decode() for data in images],
-        "manipulation": None if manipulation is None else manipulation.tolist(),
+        "arrays": {name: [array.dtype.name, array.tolist()] for name, array in arrays.items()},
         "outputs": {name: np.asarray(value).tolist() for name, value in outputs.items()},
     }
 

@@ -10,6 +10,12 @@ For B images and A attributes with C values in all:
 * `predict`: `image_bytes` -> `probabilities`, `values` int32 `[B, A]`, and from a system with
   `attention` also `maps` float32 `[B, A, h, w]` and `boxes` float32 `[B, A, 4]` (ymin, xmin, ymax,
   xmax in 0..1 of the network's input).
+
+From a system with `has_blocks` also what a labelled gallery needs (`systems/gallery_labels.py`):
+
+* `encode_blocks`: `image_bytes` -> `blocks` float32 `[B, A, block_dim]`, `probabilities`;
+* `embed_blocks`: `blocks`, `values` int32 `[B, A]` (the labels, -1 for missing) and `blend` float32
+  `[A]` -> `embedding` float32 `[B, dim]`. No image: a changed label needs this one only.
 """
 
 from typing import Any
@@ -71,6 +77,28 @@ class ServedSystem:
             probabilities = self._probabilities(features)
         return {"embedding": embedding, "probabilities": probabilities}
 
+    def encode_blocks(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        images = self._load(image_bytes)
+        with self.stored_weights():
+            features = self.system.image_features(images)
+            blocks = self.system.gallery_blocks(features)
+            probabilities = self._probabilities(features)
+        return {"blocks": blocks, "probabilities": probabilities}
+
+    def embed_blocks(
+        self, blocks: tf.Tensor, values: tf.Tensor, blend: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        same_number = tf.debugging.assert_equal(
+            tf.shape(values)[0], tf.shape(blocks)[0], "values must have one row per image's blocks."
+        )
+        with tf.control_dependencies([same_number, self._check_values("values", values)]):
+            blocks = tf.identity(blocks)
+        with self.stored_weights():
+            embedding = self.system.labelled_embedding(blocks, values, blend)
+        return {"embedding": embedding}
+
     def predict(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
         images = self._load(image_bytes)
@@ -91,10 +119,24 @@ class ServedSystem:
         manipulation = tf.TensorSpec([None, number], tf.int32, "manipulation")
         encode_query = tf.function(self.encode_query, input_signature=[images, manipulation])
         return {
+            **(self._label_signatures(images) if self.system.has_blocks else {}),
             "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
             "encode_query": encode_query,
             "predict": tf.function(self.predict, input_signature=[images]),
             "serving_default": encode_query,
+        }
+
+    def _label_signatures(self, images: tf.TensorSpec) -> dict[str, Any]:
+        """Returns the signatures for a labelled gallery."""
+        number, block_dim = self.system.space.num_attributes, self.system.prototypes().shape[1]
+        inputs = [
+            tf.TensorSpec([None, number, block_dim], tf.float32, "blocks"),
+            tf.TensorSpec([None, number], tf.int32, "values"),
+            tf.TensorSpec([number], tf.float32, "blend"),
+        ]
+        return {
+            "encode_blocks": tf.function(self.encode_blocks, input_signature=[images]),
+            "embed_blocks": tf.function(self.embed_blocks, input_signature=inputs),
         }
 
     def _load(self, image_bytes: tf.Tensor) -> tf.Tensor:
@@ -109,18 +151,22 @@ class ServedSystem:
 
     def _checks(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> list[tf.Operation]:
         """Assertions on the arguments, for callers that send whatever they like."""
-        sizes = tf.constant(self.system.space.num_values, tf.int32)
         return [
             tf.debugging.assert_equal(
                 tf.shape(manipulation)[0],
                 tf.shape(image_bytes)[0],
                 "manipulation must have one row per image.",
             ),
-            tf.debugging.Assert(
-                tf.reduce_all((manipulation >= KEEP) & (manipulation < sizes)),
-                ["manipulation must be -1 or below the number of values", sizes, manipulation],
-            ),
+            self._check_values("manipulation", manipulation),
         ]
+
+    def _check_values(self, name: str, values: tf.Tensor) -> tf.Operation:
+        """An assertion that values int32 `[B, A]` are -1 or exist."""
+        sizes = tf.constant(self.system.space.num_values, tf.int32)
+        return tf.debugging.Assert(
+            tf.reduce_all((values >= KEEP) & (values < sizes)),
+            [f"{name} must be -1 or below the number of values", sizes, values],
+        )
 
     def _logits(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
         logits = self.system.attribute_logits(features)

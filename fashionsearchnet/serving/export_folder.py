@@ -22,6 +22,8 @@ class ExportDescription:
       dim: the length of an embedding.
       image_input: what the network wants to see.
       geometry: where the maps' cells lie; None for a system without attention.
+      label_blend: the share of the label's prototype in the blocks of a labelled gallery, for each
+        attribute; None for a system without blocks, and in exports of version 0.1.
     """
 
     system: str
@@ -30,6 +32,7 @@ class ExportDescription:
     dim: int
     image_input: ImageInput
     geometry: MapGeometry | None
+    label_blend: tuple[float, ...] | None = None
 
     @classmethod
     def read(cls, path: Path) -> "ExportDescription":
@@ -42,7 +45,7 @@ class ExportDescription:
         content: dict[str, Any] = files.read_json(path, "the description of an export", CURE)
         try:
             image_input = _image_input(content)
-            geometry = content["geometry"]
+            geometry, blend = content["geometry"], content.get("label_blend")
             return cls(
                 system=content["system"],
                 variant=content["variant"],
@@ -50,6 +53,7 @@ class ExportDescription:
                 dim=content["dim"],
                 image_input=image_input,
                 geometry=geometry and MapGeometry(**geometry, image_size=image_input.size),
+                label_blend=None if blend is None else tuple(map(float, blend)),
             )
         except KeyError as error:
             raise ValueError(f"{path} lacks the entry {error}. {CURE}") from error

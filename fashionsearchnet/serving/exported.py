@@ -49,6 +49,49 @@ class ExportedModel(ModelCalls):
             ) from error
         self._signatures = self._loaded.signatures
 
+    def check_uses_labels(self) -> None:
+        """Raises a ValueError, with the cure, if an index of this export cannot use labels."""
+        if "embed_blocks" not in self._signatures or self.description.label_blend is None:
+            raise ValueError(
+                f"{self.directory} cannot make a gallery that uses labels: its system has no "
+                "blocks, or an earlier version wrote it. Export a run of fashionsearchnet_v2 by "
+                "this version of tools/export.py."
+            )
+
+    def encode_blocks(self, images: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what images show of each attribute, and what the system reads off them.
+
+        Args:
+          images: encoded JPEG or PNG, at least one.
+
+        Returns:
+          blocks float32 `[B, A, block_dim]` and probabilities float32 `[B, C]`.
+
+        Raises:
+          ValueError: naming the first image that cannot be decoded; see `check_uses_labels`.
+        """
+        self.check_uses_labels()
+        outputs = self._call("encode_blocks", images)
+        return outputs["blocks"], outputs["probabilities"]
+
+    def embed_blocks(
+        self, blocks: np.ndarray, values: np.ndarray, blend: Sequence[float]
+    ) -> np.ndarray:
+        """Returns gallery vectors that use labels, float32 `[B, dim]`.
+
+        Args:
+          blocks: of `encode_blocks`.
+          values: int32 `[B, A]`, the labels, -1 for missing.
+          blend: the share of the label's prototype in 0..1, for each attribute.
+        """
+        self.check_uses_labels()
+        outputs = self._signatures["embed_blocks"](
+            blocks=tf.constant(blocks, tf.float32),
+            values=tf.constant(values, tf.int32),
+            blend=tf.constant(blend, tf.float32),
+        )
+        return outputs["embedding"].numpy()
+
     def _call(
         self, signature: str, images: Sequence[bytes], **others: np.ndarray
     ) -> dict[str, np.ndarray]:

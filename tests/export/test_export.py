@@ -83,8 +83,33 @@ def test_every_signature_gives_what_the_system_gives(system, signatures, rows):
         np.testing.assert_allclose(found, wanted, atol=1e-5 * largest, rtol=0)
 
 
+def test_the_signatures_of_a_labelled_gallery(system, signatures):
+    images, values = export.sample_images(40), tf.constant(EDITS)
+    pictures, blend = load_images(system, images), tf.constant([0.5, 0.0, 1.0])
+    found = signatures["encode_blocks"](image_bytes=tf.constant(images))
+    features = system.image_features(pictures)
+    np.testing.assert_allclose(found["blocks"], system.gallery_blocks(features), rtol=0, atol=1e-4)
+    made = signatures["embed_blocks"](blocks=found["blocks"], values=values, blend=blend)
+    wanted = system.labelled_embedding(found["blocks"], values, blend)
+    np.testing.assert_allclose(made["embedding"], wanted, rtol=0, atol=1e-4)
+    for wrong, rule in ((EDITS[:2], "one row per image"), ([[3, 0, 0]] * 4, "below the number")):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
+            signatures["embed_blocks"](
+                blocks=found["blocks"], values=tf.constant(wrong, tf.int32), blend=blend
+            )
+
+
+def test_a_system_without_blocks_has_no_such_signatures(unchecked, tmp_path):
+    made = export.export_system(PlainSystem(), tmp_path)
+    assert json.loads((made / "assets/export.json").read_text())["label_blend"] is None
+    assert "embed_blocks" not in tf.saved_model.load(str(made)).signatures
+
+
 def test_names_and_shapes_of_the_signatures(signatures):
-    assert set(signatures) == {"encode_gallery", "encode_query", "predict", "serving_default"}
+    assert set(signatures) == {
+        *("encode_gallery", "encode_query", "predict", "serving_default"),
+        *("encode_blocks", "embed_blocks"),
+    }
     for name in ("encode_query", "serving_default"):
         _, inputs = signatures[name].structured_input_signature
         assert inputs["image_bytes"] == tf.TensorSpec([None], tf.string, "image_bytes")
@@ -110,6 +135,7 @@ def test_assets_say_what_the_numbers_mean(folder):
         "dim": 5,
         "precision": "float32",
         "geometry": {"first_centre": 11.5, "cell_stride": 8.0},
+        "label_blend": [0.5, 0.5, 0.5],
     }
 
 
@@ -132,7 +158,7 @@ def test_warm_up_requests_are_calls_of_every_signature(folder, signatures):
         _, inputs = signatures[request.model_spec.signature_name].structured_input_signature
         for name, spec in inputs.items():
             assert spec.is_compatible_with(tf.constant(tf.make_ndarray(request.inputs[name])))
-    assert called == {"encode_gallery", "encode_query", "predict"}
+    assert called == {*signatures} - {"serving_default"}
 
 
 def test_without_the_serving_package_there_is_no_warm_up(tmp_path, unchecked):

@@ -13,8 +13,8 @@ NUM = SPACE.num_attributes
 
 
 def blended(blocks, prototypes, values, blend):
-    tensors = (tf.constant(np.asarray(x), tf.float32) for x in (blocks, prototypes))
-    return blend_blocks(*tensors, tf.constant(values), tf.constant(blend, tf.float32)).numpy()
+    shown, wanted, share = (tf.constant(x, tf.float32) for x in (blocks, prototypes, blend))
+    return blend_blocks(shown, wanted, tf.constant(values), share).numpy()
 
 
 def test_blends_worked_by_hand():
@@ -22,7 +22,8 @@ def test_blends_worked_by_hand():
     found = blended(
         [[[3, 0], [3, 0], [3, 0], [3, 0]]], [[[0, 4]] * 4], [[1, 1, 1, -1]], [0.5, 0, 1, 0.5]
     )
-    np.testing.assert_allclose(found, [[[2.1, 2.8], [3, 0], [0, 4], [3, 0]]], rtol=1e-6)
+    wanted = np.array([[[2.1, 2.8], [3, 0], [0, 4], [3, 0]]])
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 def test_blocks_of_equal_length_keep_it(rng):
