@@ -48,6 +48,8 @@ def chosen_figure(reports: list[dict[str, Any]]) -> scores.Figure:
     """Returns what is compared: the figure of the main table, at --k where it has a K."""
     figure = reporting.headline(reports[0])
     if figure.k is None:
+        if FLAGS.k:
+            raise ValueError(f"--k is for figures at a K; the reports are of {figure.title}.")
         return figure
     figure = scores.Figure(figure.metric, FLAGS.k or figure.k)
     for report in reports:

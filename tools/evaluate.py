@@ -110,6 +110,11 @@ flags.DEFINE_multi_string(
     "beside", [], "Report (.json, .md or .npz) of another run to show beside; repeatable."
 )
 
+_MANIPULATION_FLAGS = (
+    *("plan", "keep_query_image", "hit_rule", "add_missing", "num_changes"),
+    "max_manipulations_per_attribute",
+)
+
 
 def protocols(answered: Sequence[str]) -> list[evaluation.TaskProtocol]:
     """Returns how the flags ask to measure.
@@ -118,6 +123,12 @@ def protocols(answered: Sequence[str]) -> list[evaluation.TaskProtocol]:
       answered: the tasks that the system answers.
     """
     task = FLAGS.task or answered[0]
+    alien = [f"--{name}" for name in _MANIPULATION_FLAGS if FLAGS[name].present]
+    if alien and task != "manipulation":
+        raise ValueError(
+            f"{', '.join(alien)} is for task manipulation; got task {task}. Leave it out, or add "
+            "--task=manipulation."
+        )
     shared = {
         "query_split": FLAGS.query_split,
         "gallery_split": FLAGS.gallery_split,
@@ -153,7 +164,7 @@ def report_name(protocol: evaluation.TaskProtocol) -> str:
 
 
 def main() -> None:
-    if len(FLAGS.num_changes) > 1 and (FLAGS.name or FLAGS.beside):
+    if len(set(FLAGS.num_changes)) > 1 and (FLAGS.name or FLAGS.beside):
         raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)

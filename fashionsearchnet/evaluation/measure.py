@@ -90,10 +90,10 @@ def evaluate_each(
     others = [_scores_beside(plan, beside, name) for plan in plans]
     features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
     # Where the queries are gallery images, none counts twice.
-    measured = dict(zip(splits.names, features, strict=True))
-    if splits.own is not None:
-        del measured[splits.names[0]]
-    fit = localization(system, dataset, measured)
+    counted = slice(0 if splits.own is None else 1, 2)
+    fit = localization(
+        system, dataset, dict(zip(splits.names[counted], features[counted], strict=True))
+    )
     description = {"name": name, "class": type(system).__name__, "arguments": system.arguments}
     representations = Representations(system, *features)
     for plan, rows in zip(plans, others, strict=True):
@@ -129,11 +129,20 @@ def measure(method: Method, plan: Plan) -> scores.MeasuredScores:
 
 
 def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.ndarray) -> Candidates:
-    """Returns the candidates of questions of one group."""
+    """Returns the candidates of questions of one group.
+
+    Raises:
+      ValueError: if a distance is infinite or NaN, which would count as any rank.
+    """
     embeddings = method.embed(questions)
     # The unedited query is the same for all edits of an image, which come one after the other.
     is_new = metrics.differs_from_previous(embeddings)
     distances = index.squared_distances(embeddings[is_new])[np.cumsum(is_new) - 1]
+    if not np.isfinite(distances.max()):
+        raise ValueError(
+            f"the vectors of {method.name!r} are so long that their distances are infinite or NaN: "
+            "the training of this system went wrong; take an earlier checkpoint."
+        )
     relevant = plan.relevant(questions)
     if plan.own is not None:
         rows = np.flatnonzero(plan.own[questions] >= 0)

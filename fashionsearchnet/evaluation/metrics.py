@@ -16,15 +16,12 @@ def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     equally close that stand earlier in the gallery. Top-K for any K is then `ranks <= K`.
 
     Args:
-      distances: float `[queries, gallery]`, lower is better, all finite.
+      distances: float `[queries, gallery]`, lower is better, without NaN.
       relevant: bool `[queries, gallery]`.
 
     Raises:
-      ValueError: if a query has no relevant item, or a distance is NaN (which would compare as
-        "nothing is closer" and so count as a perfect answer).
+      ValueError: if a query has no relevant item.
     """
-    if np.isnan(distances.min(initial=0.0)):  # a minimum with NaN among it is NaN
-        raise ValueError("distances hold NaN; the embeddings are broken, so ranks mean nothing.")
     rows, positions, first = cells_by_row(relevant)
     num_relevant = np.diff(first, append=len(rows))
     if not num_relevant.all():

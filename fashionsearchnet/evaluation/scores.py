@@ -200,7 +200,8 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
       grouping: of the same questions.
 
     Returns:
-      `per_group` (None for a group without questions), `mean` (the plain mean over groups; where
+      `per_group` (None for a group without questions; its interval is None too where no resample
+      has one), `mean` (the plain mean over groups; where
       these are attributes it is the "Avg." of [Ak21]), `queries` (the mean over all questions), and
       for each the interval `[low, high]` under `<key>_interval`.
     """
@@ -213,9 +214,7 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
     sampled_mean = np.nanmean(sampled[:, present], axis=1)
     return {
         "per_group": [_number(value) for value in per_group],
-        "per_group_interval": [
-            _interval(sampled[:, g]) if present[g] else None for g in range(size)
-        ],
+        "per_group_interval": [_interval(values) for values in sampled.T],
         "mean": float(per_group[present].mean()),
         "mean_interval": _interval(sampled_mean),
         "queries": float(np.mean(values)),
@@ -337,6 +336,11 @@ class Outcomes:
 
     def check_comparable(self, other: "Outcomes", this: str, that: str) -> None:
         """Raises a ValueError if two evaluations (described by two texts) cannot be paired."""
+        if self.task != other.task:
+            raise ValueError(
+                f"{this} is of task {self.task!r}, {that} of task {other.task!r}: they have no "
+                "figure in common. Take reports of the same task."
+            )
         if self.protocol != other.protocol:
             raise ValueError(
                 f"{this} and {that} were measured by different protocols:\n  {self.protocol}\n"
@@ -365,6 +369,8 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _interval(sampled: np.ndarray) -> list[float]:
-    """Returns the 2.5 % and 97.5 % points of resampled means."""
+def _interval(sampled: np.ndarray) -> list[float] | None:
+    """Returns the 2.5 % and 97.5 % points of resampled means; None where all are NaN."""
+    if np.isnan(sampled).all():
+        return None
     return [float(value) for value in np.nanpercentile(sampled, [2.5, 97.5])]

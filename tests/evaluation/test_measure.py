@@ -162,5 +162,24 @@ def test_a_task_that_the_system_does_not_answer_is_refused():
 
 def test_a_run_of_another_task_beside_is_refused():
     first = evaluate(FakeSystem(), FakeDataset(), AttributeProtocol(num_resamples=20))
-    with pytest.raises(ValueError, match="different protocols"):
+    with pytest.raises(ValueError, match="task 'manipulation', first.json of task 'attribute'"):
         evaluate(FakeSystem(), FakeDataset(), SMALL, [("first.json", first.outcomes)])
+
+
+@pytest.mark.parametrize("protocol", [AttributeProtocol(num_resamples=20), SMALL])
+def test_a_split_can_be_queries_and_gallery_at_once(protocol):
+    how = dataclasses.replace(protocol, query_split="gallery")
+    measured = evaluate(FakeSystem(noise=0.5), QueriesInGallery(), how)
+    assert measured.plan.own.tolist() != [] and set(measured.plan.query) <= set(range(60))
+    assert measured.localization["size"]["images"] == 60  # each image counts once
+
+
+@pytest.mark.parametrize("protocol", [AttributeProtocol(num_resamples=20), SMALL])
+def test_vectors_whose_distances_overflow_are_refused(protocol):
+    class Long(FakeSystem):
+        def image_features(self, images):
+            found = super().image_features(images)
+            return found | {"embedding": found["embedding"] * 1e25}
+
+    with pytest.raises(ValueError, match="the vectors of '.*' are so long that their distances"):
+        evaluate(Long(), FakeDataset(), protocol)

@@ -224,6 +224,20 @@ def test_runs_are_compared_by_sets_of_attributes(
         assert len({line.count("|") for line in block if line}) <= 1
 
 
+def test_a_single_group_has_a_mean_over_its_manipulations():
+    how = ManipulationProtocol(num_changes=3, num_resamples=20)
+    measured = evaluate(FakeSystem(), FakeDataset(), how)
+    text = reporting.markdown(reporting.summarize(measured), "x.png")
+    assert f"## Top-K accuracy, mean over {len(measured.plan)} manipulations" in text
+
+
+def test_a_k_is_refused_where_the_figure_has_none(tmp_path):
+    measured = evaluate(FakeSystem(), FakeDataset(), AttributeProtocol(num_resamples=20))
+    reporting.write_report(reporting.summarize(measured), measured.outcomes, tmp_path, "a")
+    with pytest.raises(ValueError, match="--k is for figures at a K; the reports are of MAP"):
+        compare("--k=5", f"--report={tmp_path / 'a.json'}")
+
+
 def compare(*arguments):
     """Runs tools/compare.py."""
     with script("compare") as tool:

@@ -40,6 +40,14 @@ def test_summary_by_hand():
     assert summary == scores.summarize(stored.row().values(TOP_5), stored.grouping(200))
 
 
+def test_a_group_that_no_resample_holds_has_no_interval():
+    stored = outcomes([1, 9, 2])  # a resample of one query image in three may lack the second group
+    for seed in range(20):
+        grouping = stored.grouping(1, seed)
+        interval = scores.summarize(stored.row().values(TOP_5), grouping)["per_group_interval"][1]
+        assert interval == (None if grouping.weights[0, 1] == 0 else [1.0, 1.0])
+
+
 def test_intervals_are_the_middle_95_percent_of_a_bootstrap_over_queries():
     generator = np.random.default_rng(1)
     query = np.repeat(np.arange(0, 60, 2), 4)  # 30 images, numbered with gaps

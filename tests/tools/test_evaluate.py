@@ -17,6 +17,13 @@ def test_one_name_is_not_given_to_two_reports():
             tool.main()
 
 
+def test_flags_of_manipulation_are_refused_for_another_task():
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", "--workdir=run", "--task=attribute", "--num_changes=2"])
+        with pytest.raises(ValueError, match="--num_changes is for task manipulation; got task"):
+            tool.protocols(["manipulation", "attribute"])
+
+
 def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())

@@ -8,6 +8,7 @@ from fashionsearchnet.evaluation.reporting.summary import (
     figures_of,
     headline,
     mean_names,
+    task_of,
 )
 from fashionsearchnet.evaluation.reporting.tables import (
     Table,
@@ -84,11 +85,11 @@ def _is_one_group(report: dict[str, Any]) -> bool:
 
 def _mean_words(report: dict[str, Any]) -> str:
     """Returns what a mean is over."""
-    groups = report["words"]["groups"]
     if _is_one_group(report):
-        return f"mean over {counts(report)['number']:,} {groups}"
+        questions = "manipulations" if task_of(report) == "manipulation" else "queries"
+        return f"mean over {counts(report)['number']:,} {questions}"
     present = sum(number > 0 for number in counts(report)["per_group"].values())
-    return f"{' / '.join(mean_names(report).values())} over {present:,} {groups}"
+    return f"{' / '.join(mean_names(report).values())} over {present:,} {report['words']['groups']}"
 
 
 def _means(report: dict[str, Any]) -> str:

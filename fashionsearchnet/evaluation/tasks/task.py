@@ -40,6 +40,7 @@ class TaskProtocol(abc.ABC):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_range("the number of top_k", len(self.top_k), 1)
         for k in self.top_k:
             check_range("top_k", k, 1)
         check_range("num_resamples", self.num_resamples, 1)

@@ -139,6 +139,20 @@ def test_a_random_ranking_of_skewed_labels_equals_the_formulas():
             assert row.values(figure).mean() == pytest.approx(expected, abs=0.02)
 
 
+def test_an_attribute_that_no_candidate_has_gets_no_figure():
+    dataset = FakeDataset()
+    dataset.labels("gallery")[:, 1] = -1
+    report = reporting.summarize(evaluate(FakeSystem(noise=0.5), dataset, SMALL))
+    assert report["questions"]["per_group"]["size"] == 0
+    assert report["rows"][-1]["average_precision"]["per_group"][1] is None
+    assert "over 2 attributes" in reporting.markdown(report, "x.png")
+
+
+def test_the_number_of_top_k_is_at_least_one():
+    with pytest.raises(ValueError, match="the number of top_k must be at least 1; got 0"):
+        AttributeProtocol(top_k=())
+
+
 def test_nothing_to_ask_is_refused():
     dataset = FakeDataset(num_queries=2, num_gallery=3)
     dataset.labels("query")[:] = 0
