@@ -1,4 +1,4 @@
-"""The attribute space: which attributes there are, which values each has, and edits of them.
+"""The attribute space: the attributes of a data set, their values, and edits of them.
 
 Two encodings are used everywhere:
 
@@ -31,7 +31,7 @@ _LONGEST_PAIR = 500  # characters of attribute=value
 
 
 class NameProblem(ValueError):
-    """A text that should name an attribute, a value or an edit, and does not.
+    """A text does not name an attribute, a value or an edit.
 
     Attributes:
       kind: "malformed_pair", "unknown_attribute", "unknown_value" or "duplicate_edit".
@@ -119,7 +119,7 @@ class AttributeSpace:
         """Returns the index of an attribute.
 
         Raises:
-          NameProblem: listing the attributes that exist.
+          NameProblem: for an unknown name; lists the attributes.
         """
         if name not in self.names:
             raise NameProblem(
@@ -133,7 +133,7 @@ class AttributeSpace:
         """Returns the index of a value within its attribute.
 
         Raises:
-          NameProblem: listing the attributes, or the values of the attribute, that exist.
+          NameProblem: for an unknown name; lists the attributes, or the values of the attribute.
         """
         values = self.values[self.attribute_index(name)]
         if value not in values:
@@ -170,11 +170,11 @@ def parse_pair(space: AttributeSpace, text: str, what: str = "an edit") -> tuple
     Args:
       space: the attributes.
       text: of at most 500 characters.
-      what: what the message calls the text.
+      what: the name of the text in messages.
 
     Raises:
-      NameProblem: for a text without '=', or an unknown attribute or value, listing those there
-        are.
+      NameProblem: for a text without '=', or an unknown attribute or value; lists the valid
+        ones.
     """
     name, equals, value = (part.strip() for part in text[:_LONGEST_PAIR].partition("="))
     if not equals or len(text) > _LONGEST_PAIR:
@@ -217,7 +217,7 @@ def apply_manipulation(values: np.ndarray, manipulation: np.ndarray) -> np.ndarr
 
 
 def differs(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns bool `[...]`: which labels keep an image from being a hit of the target.
+    """Returns bool `[...]`: where the labels of an image differ from the target, by the hit rule.
 
     Args:
       targets: int `[...]`, the wanted values, -1 for none.

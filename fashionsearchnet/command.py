@@ -1,4 +1,4 @@
-"""How every script in tools/ starts, and how it answers a user's mistake.
+"""Starts every script in tools/, and answers a user's mistakes.
 
 A script imports this module first. TensorFlow then starts quietly: its C++ code writes several
 lines to standard error when it is imported and when it lists its devices, and a newcomer takes
@@ -63,10 +63,10 @@ def _fail(error: Exception) -> None:
 
 
 class _HeldBack:
-    """A context in which file descriptor 2 is kept back; Python's `sys.stderr` stays open.
+    """A context that holds back file descriptor 2; Python's `sys.stderr` stays open.
 
-    What was kept back is printed if the context ends by an exception, and also if the process dies
-    in it, such as by an abort in C++: a child process waits for that.
+    It prints the held-back text if the context ends with an exception. If the process dies in it,
+    such as by an abort in C++, a child process prints the text.
     """
 
     def __enter__(self) -> None:
@@ -96,7 +96,7 @@ class _HeldBack:
         os.close(self._kept)
 
     def _wait_for_death(self, wait: int) -> None:
-        """Runs in the child: prints what was kept back, unless the parent writes a sign of life."""
+        """Runs in the child: prints the held-back text, unless the parent writes a sign of life."""
         try:
             os.setsid()  # Ctrl-C is for the parent
             os.close(self._alive)

@@ -1,4 +1,4 @@
-"""Writing files so that a kill or a full disk never costs what was there before."""
+"""Writes files so that the old content survives a kill or a full disk."""
 
 import contextlib
 import hashlib
@@ -15,9 +15,9 @@ from typing import Any
 def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`; moves it into place if the block succeeds.
 
-    The temporary file keeps the suffix of `path`, since some writers go by it. It is flushed to
-    the disk before the move and removed if the block raises, so `path` holds either its former
-    content or all of the new one.
+    The temporary file keeps the suffix of `path`, since some writers look at it. It is flushed to
+    the disk before the move, and removed if the block raises. So `path` holds either all of its
+    old content or all of the new one.
 
     Raises:
       OSError: naming `path`, if the disk is full or the folder cannot be written.
@@ -38,7 +38,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, path)
     except OSError as error:
         raise OSError(
-            f"cannot write {path} ({error.strerror or error}); what was there before is unchanged. "
+            f"cannot write {path} ({error.strerror or error}); the old content is unchanged. "
             "Free some space or choose another folder, then run the same command again."
         ) from error
     finally:

@@ -115,7 +115,7 @@ def differences(
 def differing(
     names: Iterable[str], wanted: Mapping[str, str], there: Mapping[str, str]
 ) -> list[str]:
-    """Returns those of the flags `names` that differ in meaning or are given on one side only.
+    """Returns the flags among `names` that differ in meaning or stand on one side only.
 
     Flags that may differ between two commands of one run are left out. The run to start from
     (`init_from`) is compared by its place beside the run, since all runs may be moved together.

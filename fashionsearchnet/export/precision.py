@@ -1,4 +1,4 @@
-"""Weights stored in sixteen bits instead of thirty-two: half the size, and what it costs.
+"""Weights stored in sixteen bits instead of thirty-two: half the size, and its cost.
 
 Only the storage changes. A weight is turned back into float32 where it is used, which runs on any
 machine; computing in sixteen bits is fast only on some. Vectors, such as biases and the statistics
@@ -23,7 +23,7 @@ def reduce_weight(weight: Any, precision: str) -> tf.Tensor:
     """Returns the value of a keras variable in the type that it is stored in.
 
     float16 keeps 11 significant bits, of magnitudes up to 65504; bfloat16 keeps 8 bits, of any
-    magnitude. A vector, or what is not float32, stays as it is.
+    magnitude. Vectors, and values of other types, stay as they are.
 
     Raises:
       ValueError: for an unknown precision, or a magnitude that float16 cannot hold.
@@ -42,7 +42,7 @@ def reduce_weight(weight: Any, precision: str) -> tf.Tensor:
 
 
 def round_weights(system: System, precision: str) -> None:
-    """Changes the weights of a system to what an export of that precision holds."""
+    """Rounds the weights of a system as an export of that precision does."""
     for weight in system.weights:
         weight.assign(tf.cast(reduce_weight(weight, precision), weight.dtype))
 
@@ -53,7 +53,7 @@ def measure_change(
     protocol: evaluation.TaskProtocol,
     precision: str,
 ) -> dict[str, Any]:
-    """Returns what rounded weights do to the headline of a task, such as Top-20.
+    """Returns the effect of rounded weights on the headline of a task, such as Top-20.
 
     The system keeps the rounded weights.
 

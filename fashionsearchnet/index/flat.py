@@ -14,7 +14,7 @@ from fashionsearchnet.index.exact import nearest
 # own 128,000, batches of 32 to 249 queries of 512 numbers take twice to three times as long.
 faiss.cvar.distance_compute_blas_threshold = 8192
 
-# The stubs of FAISS do not know what its Python layer adds to these.
+# FAISS's Python layer adds arguments that its type stubs lack.
 _SearchParameters: Any = faiss.SearchParameters
 _IDSelectorBitmap: Any = faiss.IDSelectorBitmap
 
@@ -125,7 +125,7 @@ class FlatEngine:
         pass
 
     def _is_open(self, queries: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
-        """Returns bool `[B]`: whether an item that was not fetched might belong to the K."""
+        """Returns bool `[B]`: whether the candidates may lack one of the K nearest items."""
         # |q|^2 - 2 q.g + |g|^2 in float32 is off by about eps sqrt(dim) (|q| + |g|)^2, and no
         # vector g that matters is longer than |q| plus its distance.
         reach = 2.0 * np.linalg.norm(queries, axis=1) + np.sqrt(squares[:, -1])

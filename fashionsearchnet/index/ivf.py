@@ -1,9 +1,9 @@
 """Approximate search with FAISS for galleries of a million: inverted lists of 8-bit codes.
 
-Each item goes into the list of its nearest centroid, and a query looks into the nearest lists. The
+Each item goes into the list of its nearest centroid, and a query visits the nearest lists. The
 lists hold codes of one byte per dimension. They only propose candidates: their distances come from
-the full vectors. So distances and their order are exact; an answer can only lack an item whose list
-the query did not look into.
+the full vectors. So distances and their order are exact. An answer can only lack items of lists
+that the query did not visit.
 
 Why not the others, for a million vectors of 512 numbers on two cores: A graph (HNSW) inserts item
 by item, which takes tens of minutes where k-means and the assignment take a few, and it cannot
@@ -20,13 +20,13 @@ import numpy as np
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.flat import FlatEngine, selector, write_faiss
 
-# The stubs of FAISS do not know what its Python layer adds to it.
+# FAISS's Python layer adds arguments that its type stubs lack.
 _SearchParametersIVF: Any = faiss.SearchParametersIVF
 
 MIN_ITEMS = 20_000  # below, exact search takes a few milliseconds
 _POINTS_PER_LIST = 40  # for k-means; FAISS warns below 39
 _ROUNDS = 10  # of k-means
-_GROWTH = 4  # the lists are made again when the items are so many times as many as then
+_GROWTH = 4  # rebuild the lists when the number of items has grown by this factor
 _STRICT = 0.25  # filters that leave a smaller share of the items are searched exactly
 _CHUNK = 65_536  # vectors encoded at once: 128 MB for 512 numbers
 _FILE = "lists.faiss"
@@ -39,7 +39,7 @@ class IvfEngine:
     the lists at once.
 
     Attributes:
-      num_probes: lists that a query looks into; None for the square root of their number.
+      num_probes: lists that a query visits; None for the square root of their number.
     """
 
     def __init__(self, flat: FlatEngine, lists: Any = None, made_for: int = 0) -> None:

@@ -73,7 +73,7 @@ class States:
         return description
 
     def commit(self, base: str | None, write: Callable[[Path], dict[str, Any]]) -> str:
-        """Writes a new state, makes it the current one, and deletes all but it and its base.
+        """Writes a new state, makes it the current one, and deletes all others but its base.
 
         Args:
           base: the name of the state that was changed, None for the first.
@@ -120,7 +120,7 @@ class States:
         _flush_folder(self._states)
 
     def _examine(self, name: str) -> tuple[str, dict[str, Any]]:
-        """Returns what is wrong with a state, '' for nothing, and its description."""
+        """Returns the problem of a state, '' for none, and its description."""
         folder = self.path(name)
         try:
             description = files.read_json(folder / _DESCRIPTION, "the description of a state", "")

@@ -22,7 +22,7 @@ class Attribute(BaseModel):
 class Model(BaseModel):
     system: str
     variant: str | None
-    fingerprint: str = Field(description="Names the weights: vectors compare within one only.")
+    fingerprint: str = Field(description="Names the weights: compare vectors of the same one only.")
     image_size: int = Field(description="Side of the network's input in pixels.")
 
 
@@ -33,7 +33,7 @@ class Limits(BaseModel):
 
 
 class Attributes(BaseModel):
-    """What can be asked for."""
+    """The attributes, the model and the limits."""
 
     attributes: list[Attribute]
     num_items: int
@@ -62,7 +62,7 @@ class ValueProbability(BaseModel):
 
 
 class Reading(BaseModel):
-    """What the model reads of one attribute."""
+    """The model's reading of one attribute."""
 
     name: str
     value: str = Field(description="The likeliest value.")
@@ -71,7 +71,7 @@ class Reading(BaseModel):
 
 
 class LocatedReading(Reading):
-    box: Box | None = Field(description="Where the model looks; null if it does not tell.")
+    box: Box | None = Field(description="Where the model looks; null without attention.")
 
 
 class LabelledReading(Reading):
@@ -79,7 +79,7 @@ class LabelledReading(Reading):
 
 
 class Prediction(BaseModel):
-    """What the model reads in an image."""
+    """The model's reading of an image."""
 
     attributes: list[LocatedReading]
 
@@ -111,8 +111,8 @@ class Result(BaseModel):
     distance: float = Field(description="Euclidean; smaller is nearer.")
     image: str
     attributes: Values
-    matches: bool = Field(description="Whether it has everything that the target has.")
-    differing: list[str] = Field(description="The attributes that keep it from matching.")
+    matches: bool = Field(description="Whether it has every labelled value of the target.")
+    differing: list[str] = Field(description="The attributes that differ from the target.")
 
 
 class Milliseconds(BaseModel):
@@ -129,7 +129,7 @@ class SearchAnswer(BaseModel):
     target: Values
     results: list[Result]
     k: int
-    judged_by: str = Field(description="What `matches` was compared with, in words.")
+    judged_by: str = Field(description="How `matches` is judged, in words.")
     took_ms: Milliseconds
 
 

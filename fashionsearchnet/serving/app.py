@@ -26,12 +26,12 @@ _DESCRIPTION = """Image retrieval with attribute manipulation: "this shirt, but 
 
 
 def create_app(model: ExportedModel, index: GalleryIndex, limits: Limits | None = None) -> FastAPI:
-    """Returns the app. It answers at once, and is ready when the model has run once.
+    """Returns the app. It answers at once, and is ready after the first run of the model.
 
     Args:
       model: the export.
-      index: of this model's vectors. The service searches the state that is open now: after a
-        change of its folder, start the service again.
+      index: of this model's vectors. The service searches the state that is open now. After a
+        change of the folder, start the service again.
       limits: of requests; by default those of `Limits`.
 
     Raises:

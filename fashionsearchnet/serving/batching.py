@@ -41,7 +41,7 @@ class Batcher(Generic[Input, Output]):
         max_wait_ms: float,
         max_queue: int,
     ) -> None:
-        """Collects for `run`, which takes 1 to `max_batch_size` items and returns as many results.
+        """Collects items for `run`, which takes 1 to `max_batch_size` and returns one result each.
 
         Args:
           run: called in the executor, never twice at a time. If it raises for several items, the
@@ -126,7 +126,7 @@ class Batcher(Generic[Input, Output]):
                 return
 
     async def _answer(self, batch: dict[asyncio.Future[Output], Input]) -> None:
-        """Runs one batch and hands out its results."""
+        """Runs one batch and gives each caller its result."""
         loop = asyncio.get_running_loop()
         results: Sequence[Output | BaseException]
         try:

@@ -10,7 +10,7 @@ from fashionsearchnet.attributes import AttributeSpace, check_manipulations
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the system reads off a batch of images.
+    """The attributes that the system reads off a batch of images.
 
     Attributes:
       probabilities: float32 `[B, C]`, one softmax per attribute's block of values.
@@ -38,7 +38,7 @@ class ModelCalls:
     space: AttributeSpace
 
     def encode_gallery(self, images: Sequence[bytes]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of images as they are, and what the system reads off them.
+        """Returns the vectors of unedited images, and the attributes that the system reads.
 
         Args:
           images: encoded JPEG or PNG, at least one.
@@ -73,7 +73,10 @@ class ModelCalls:
         return outputs["embedding"], outputs["probabilities"]
 
     def predict(self, images: Sequence[bytes]) -> Prediction:
-        """Returns what the system reads off images (encoded JPEG or PNG, at least one), and where.
+        """Returns the attributes that the system reads off images, and where it looks.
+
+        Args:
+          images: encoded JPEG or PNG, at least one.
 
         Raises:
           ValueError: naming the first image that cannot be decoded.

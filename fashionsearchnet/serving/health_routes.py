@@ -21,13 +21,13 @@ TheService = Annotated[Service, Depends(service_of)]
 
 @router.get("/healthz", summary="Whether the process answers", responses=errors.declared())
 async def healthz() -> answers.Status:
-    """Says `ok` as long as the process answers at all."""
+    """Says `ok` as long as the process answers."""
     return answers.Status(status="ok")
 
 
 @router.get("/readyz", summary="Whether requests are welcome", responses=errors.declared(503))
 async def readyz(service: TheService) -> answers.Status:
-    """Says `ok` once the model has been run; send requests to this process from then on."""
+    """Says `ok` after the first run of the model. Send requests from then on."""
     if service.failure:
         raise errors.ApiError(503, "broken", service.failure)
     if not service.warm.is_set():

@@ -9,7 +9,7 @@ _LOWEST = {"max_wait_ms": 0.0, "upload_seconds": 0.1}  # 1 for the others
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one request may ask for, and how many requests the service takes at a time.
+    """Limits of one request, and of the number of requests at a time.
 
     Attributes:
       max_upload_bytes: of a request's body; photos of a phone have 2 to 8 MB.

@@ -1,4 +1,4 @@
-"""Gives every request an id, security headers, a count, and an answer even after a fault."""
+"""Gives every request an id, security headers, a count, and an answer after a fault too."""
 
 import asyncio
 import logging

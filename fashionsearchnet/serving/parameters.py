@@ -1,4 +1,4 @@
-"""The parameters of a request, and the checks of them."""
+"""The parameters of a request, with their checks."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ Filters = Annotated[
     list[str],
     Field(
         description="attribute=value that results must have; repeatable. Values of one attribute "
-        "are alternatives, different attributes must all hold.",
+        "are alternatives; a result passes the filters of all attributes.",
         examples=[["colour=red", "colour=blue"]],
     ),
 ]
@@ -57,7 +57,7 @@ def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:
     """Returns the parameters in the text fields of a form.
 
     Raises:
-      ApiError: for a k that is no number or below 1, and for a repeated field `item` or `k`.
+      ApiError: for a k that is not a number or is below 1, and for a repeated field `item` or `k`.
     """
     for name in ("item", "k"):
         if len(fields.get(name, ())) > 1:

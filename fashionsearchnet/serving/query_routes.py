@@ -87,7 +87,10 @@ async def explain_upload(request: Request, service: TheService) -> answers.Expla
 async def search_by_item(
     request: Request, service: TheService, parameters: Annotated[SearchParameters, Query()]
 ) -> answers.SearchAnswer:
-    """Returns the items nearest to a gallery item with some attributes changed, without itself."""
+    """Returns the items nearest to a gallery item with some attributes changed.
+
+    The gallery item is not among them.
+    """
     async with service.admitted():
         search = await searches.checked(service, parameters)
         return await while_connected(request, searches.answer(service, search))

@@ -21,7 +21,7 @@ Region = tuple[float, ...]  # ymin, xmin, ymax, xmax in 0..1 of the image padded
 
 
 def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[answers.Reading]:
-    """Returns what the model reads of each attribute, from probabilities float32 `[C]`."""
+    """Returns the reading of each attribute, from probabilities float32 `[C]`."""
     found = []
     for attribute, name in enumerate(space.names):
         start = space.offsets[attribute]
@@ -45,7 +45,7 @@ def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[answers.R
 def located(
     space: AttributeSpace, model: ExportDescription, image: bytes, found: Prediction
 ) -> list[answers.LocatedReading]:
-    """Returns what the model reads of each attribute in an image, with its box."""
+    """Returns the reading of each attribute of an image, with its box."""
     region = _seen_region(model, image)
     return [
         answers.LocatedReading(**dict(reading), box=_box(found.boxes, attribute, region))
@@ -56,7 +56,7 @@ def located(
 def explained(
     space: AttributeSpace, model: ExportDescription, image: bytes, found: Prediction
 ) -> list[answers.Explained]:
-    """Returns what the model reads of each attribute and where, with an overlay for each map."""
+    """Returns the reading of each attribute, with its box and an overlay of its map."""
     region = _seen_region(model, image)
     overlays: list[str | None] = [None] * space.num_attributes
     if found.maps is not None:
@@ -100,7 +100,7 @@ def _box(boxes: np.ndarray | None, attribute: int, region: Region) -> answers.Bo
 
 
 def _placed(heat: np.ndarray, region: Region) -> np.ndarray:
-    """Returns the heat float32 `[side, side]` in its region of the square, nothing around it."""
+    """Returns the heat float32 `[side, side]` in its region of the square, zeros around it."""
     if region == _WHOLE:
         return heat
     side = len(heat)

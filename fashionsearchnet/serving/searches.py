@@ -1,4 +1,4 @@
-"""A search over HTTP: checked, put to the model and the index, judged, and answered."""
+"""A search over HTTP: checks it, asks model and index, judges the results, and answers."""
 
 import dataclasses
 import time
@@ -94,7 +94,7 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
 
 
 def _query(service: Service, search: Search, probabilities: np.ndarray) -> answers.SearchQuery:
-    """Returns what the model reads in the query, beside its labels."""
+    """Returns the model's reading of the query, beside its labels."""
     space = service.model.space
     labels: dict[str, str | None] = dict.fromkeys(space.names)
     if search.query.labels is not None:
@@ -109,7 +109,7 @@ def _query(service: Service, search: Search, probabilities: np.ndarray) -> answe
 
 
 def _results(service: Service, result: SearchResult) -> list[answers.Result]:
-    """Returns the results with what keeps each from matching the target."""
+    """Returns the results, each with the attributes that differ from the target."""
     space, found = service.model.space, result.neighbours
     return [
         answers.Result(

@@ -81,4 +81,4 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """A handler: child processes would inherit SIG_IGN."""
+    """Does nothing. It is a function because child processes would inherit SIG_IGN."""

@@ -110,7 +110,7 @@ def prepare_image(data: bytes, max_pixels: int) -> bytes:
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Returns the result of `work`, or cancels it when the client goes away.
 
-    Read the body before, unless nobody reads it.
+    Read the body first, if anybody reads it.
     """
     task = asyncio.ensure_future(work)
     watch = asyncio.ensure_future(_disconnected(request.receive))

@@ -156,7 +156,7 @@ def test_filters_and_amount(visit):
     page.locator(CARD).first.click()
     expect(page.locator(CHIP)).to_have_count(4)
     page.get_by_label("Show").select_option("50")
-    expect(page.get_by_role("status")).to_contain_text("All 39 items that the filters leave")
+    expect(page.get_by_role("status")).to_contain_text("All 39 items that pass the filters")
     assert query_of(page)["k"] == ["50"]
     page.get_by_role("button", name="Remove the filter colour: green").click()
     expect(page.locator(CARD)).to_have_count(19)

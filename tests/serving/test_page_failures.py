@@ -23,7 +23,7 @@ pytestmark = needs_browser
 
 def test_empty_results_say_why(visit):
     page = visit(f"?item={ITEM}&filter=colour=red&filter=brand=brand B")
-    expect(page.get_by_text("The filters leave nothing")).to_be_visible()
+    expect(page.get_by_text("No item passes the filters")).to_be_visible()
     expect(page.get_by_text("colour is red and brand is brand B")).to_be_visible()
     page.get_by_role("button", name="Clear the filters").click()
     expect(page.locator(CARD)).to_have_count(20)

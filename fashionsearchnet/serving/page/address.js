@@ -1,9 +1,9 @@
 // The address of the page as the state of the search, and back.
 
 /**
- * Returns the state that a query string asks for: item (null for none), edits (Map of attribute to
- * wanted value), filters (array of [attribute, value]), k (`defaultK` where it is not said), and
- * offset of the gallery's page.
+ * Returns the state of a query string: item (null for none), edits (Map of attribute to wanted
+ * value), filters (array of [attribute, value]), k (`defaultK` if the string has none), and offset
+ * of the gallery's page.
  */
 export function readAddress(search, attributes, defaultK) {
   const fields = new URLSearchParams(search);

@@ -12,7 +12,7 @@ export class ApiError extends Error {
 /** The service did not answer at all. */
 export class Unreachable extends Error {}
 
-/** Hands out signals; a new one aborts the one before, so that late answers are dropped. */
+/** Gives out signals; a new one aborts the last, so that the page drops late answers. */
 export class Latest {
   #controller = new AbortController();
 
@@ -32,7 +32,7 @@ export function getItems({ filters, offset, limit }, signal) {
   return request(`v1/items?${new URLSearchParams(fields)}`, { signal });
 }
 
-/** Searches with a gallery item or, where `photo` is a File, with that. */
+/** Searches with `photo` if it is a File, else with a gallery item. */
 export function search({ item, photo, edits, filters, k }, signal) {
   const fields = [...pairs("set", edits), ...pairs("filter", filters), ["k", k]];
   return ask("v1/search", { item, photo }, fields, signal);

@@ -1,4 +1,4 @@
-// The page: one state, kept in the address; every change of it is shown by asking the service.
+// The page: one state, kept in the address; after every change the page asks the service.
 
 import * as api from "./api.js";
 import { readAddress, writeAddress } from "./address.js";
@@ -95,7 +95,7 @@ function address(change) {
   return writeAddress(nextState(change), defaults.k);
 }
 
-// Without whatever makes a search special.
+// The state without changes, filters and offset.
 function plain() {
   return { edits: new Map(), filters: [], k: defaults.k, offset: 0 };
 }

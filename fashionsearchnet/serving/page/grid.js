@@ -1,4 +1,4 @@
-// Arrow keys in a list of pictures: one of them is in the tab order, the arrows move on from it.
+// Arrow keys in a list of pictures: one picture is in the tab order, arrows move to the others.
 
 /** Makes the links of a list reachable by arrow keys, Home and End. */
 export function addArrowKeys(list) {

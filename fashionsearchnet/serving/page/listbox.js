@@ -1,4 +1,4 @@
-// A list of options, moved through with the keys while another element keeps the focus.
+// A list of options: keys move through it while another element keeps the focus.
 
 import { element, icon } from "./dom.js";
 
@@ -47,7 +47,7 @@ export class Listbox {
     this.#activate(this.#options.find(({ node }) => node.id === before)?.node ?? null);
   }
 
-  /** Leaves the options in which every word of the text occurs. */
+  /** Shows only the options that contain every word of the text. */
   filter(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     for (const option of this.#options) {
@@ -67,7 +67,7 @@ export class Listbox {
     this.#activate(selected ?? visible[0] ?? null);
   }
 
-  /** Returns whether the key meant something here. */
+  /** Returns whether the list used the key. */
   handleKey(event) {
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: PAGE, PageUp: -PAGE };
     if (event.ctrlKey || event.altKey || event.metaKey) return false;

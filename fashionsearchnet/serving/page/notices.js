@@ -1,10 +1,10 @@
-// What stands where pictures would be: errors with a way on, and why a list is empty.
+// Notices in place of pictures: errors with the next steps, and the reason for an empty list.
 
 import { element, icon } from "./dom.js";
 import { Unreachable } from "./api.js";
 import { condition } from "./words.js";
 
-// By code or, where a status says it all, by status.
+// By code, or by status.
 const TITLES = {
   unknown_item: "There is no such item",
   no_image: "This item has no picture to search with",
@@ -30,14 +30,14 @@ export function errorNotice(error, actions) {
 export function emptyNotice({ item, filters }, total, { go, goHome }) {
   if (total) {
     const first = ["First page", () => go({ offset: 0 })];
-    return stateNotice(null, "The gallery ends before this page", "", [first]);
+    return stateNotice(null, "The gallery has fewer pages", "", [first]);
   }
   if (filters.length) {
     const other = item === null ? "No item" : "No item other than the query";
     return stateNotice(
       null,
-      "The filters leave nothing",
-      `${other} in the gallery is labelled so that ${condition(filters)}.`,
+      "No item passes the filters",
+      `${other} in the gallery has these labels: ${condition(filters)}.`,
       [["Clear the filters", () => go({ filters: [], offset: 0 })]],
     );
   }
@@ -49,7 +49,7 @@ export function emptyNotice({ item, filters }, total, { go, goHome }) {
   return stateNotice(null, "Nothing to find", message, [browse]);
 }
 
-/** Shows a line at the top of the page that can be closed; it replaces the one before. */
+/** Shows a line at the top of the page, with a button to close it; replaces the last one. */
 export function showNotice(root, text) {
   const close = element(
     "button",

@@ -1,6 +1,6 @@
 // Photos from the user's own device: chosen, dropped or pasted.
 
-/** Calls `onphoto` with every picture file given to the page, `onproblem` with what is none. */
+/** Calls `onphoto` with a picture file, `onproblem` with a message for an unusable one. */
 export function listenForPhotos({ input, buttons, dropzone, limits, onphoto, onproblem }) {
   const take = (file) => {
     const problem = problemOf(file, limits);

@@ -1,4 +1,4 @@
-// Lists of pictures: a page of the gallery, the results of a search, and what stands in for them.
+// Lists of pictures: a page of the gallery, the results of a search, and their placeholders.
 
 import { element, icon, spoken, tile } from "./dom.js";
 import { addArrowKeys } from "./grid.js";
@@ -50,7 +50,7 @@ export function resultGrid({ results, edits, target }, handlers) {
   return grid("Results", cards);
 }
 
-/** Returns grey tiles for pictures that are on their way. */
+/** Returns grey tiles for pictures that are still loading. */
 export function skeletonGrid(number) {
   const empty = () =>
     element("li", { class: "card" }, element("span", { class: "tile skeleton" }));
@@ -92,8 +92,8 @@ function facts(result, edits, target) {
   const changed = Object.keys(edits);
   const lines = changed.map((name) =>
     result.differing.includes(name)
-      ? fact("fact-changed", "close", name, has(name), `, ${edits[name]} was asked for`)
-      : fact("fact-changed fact-met", "check", name, has(name), ", as asked for"),
+      ? fact("fact-changed", "close", name, has(name), `, but you asked for ${edits[name]}`)
+      : fact("fact-changed fact-met", "check", name, has(name), ", as you asked"),
   );
   for (const name of result.differing.filter((other) => !changed.includes(other))) {
     const wanted = target[name] ?? "no label";
@@ -106,7 +106,7 @@ function facts(result, edits, target) {
   }
   const distance = element(
     "span",
-    { class: "distance", title: "Euclidean, to the edited query" },
+    { class: "distance", title: "Euclidean distance to the edited query" },
     `distance ${result.distance.toFixed(3)}`,
   );
   return element("span", { class: "facts" }, lines, distance);

@@ -56,13 +56,13 @@ export class QueryPanel {
   fill(attributes) {
     this.#attributes = attributes.map((attribute) => ({
       ...attribute,
-      // What it is without a change: the label of a gallery item, or what is predicted.
+      // The unchanged value: the label of a gallery item, or the prediction.
       original: this.query.isItem ? attribute.label : attribute.value,
     }));
     this.#render();
   }
 
-  /** Takes the waiting chips away, where no answer will come to fill them. */
+  /** Hides the placeholder chips when no answer comes. */
   giveUp() {
     if (this.#attributes === null) this.section.hidden = true;
   }
@@ -207,7 +207,7 @@ export class QueryPanel {
     this.chips.addEventListener("focusout", away);
   }
 
-  // Shows where the model looked for an attribute; the maps are asked for once per query.
+  // Shows where the model looked for an attribute; loads the maps once per query.
   async #look(name) {
     if (this.sheet && name === null) return;
     this.#shown = name;
@@ -223,7 +223,7 @@ export class QueryPanel {
     for (const stage of [this.stage, this.sheet]) {
       if (!stage) continue;
       if (attention?.has(name)) stage.showAttention(name, attention.get(name));
-      else stage.say("Where the model looked is not available");
+      else stage.say("The service cannot show where the model looked");
     }
   }
 }
@@ -241,7 +241,7 @@ function predicted(value, probability) {
   );
 }
 
-// The name, and after a change what it was; else the label, where the model reads another value.
+// The name; after a change the former value, else a label that differs from the prediction.
 function nameLine({ name, value, original }, edited) {
   const before = original ?? "not labelled";
   const label = element("span", { class: "chip-name" }, name);

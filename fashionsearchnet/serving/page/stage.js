@@ -1,4 +1,4 @@
-// A picture in a square, with what the model looked at laid over it.
+// A picture in a square, with the model's attention over it.
 
 import { element, tile } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// What the page says of a state and of the service's answers.
+// The page's texts for a state and for the service's answers.
 
 import { count } from "./dom.js";
 
@@ -25,7 +25,7 @@ export function resultSummary({ results, k, took_ms: took }, hasFilters) {
   const matching = { 0: "none matches", 1: "1 matches" }[matches] ?? `${matches} match`;
   const all = hasFilters && results.length < k;
   return [
-    all ? `All ${items} that the filters leave, ` : `${items}, `,
+    all ? `All ${items} that pass the filters, ` : `${items}, `,
     matching,
     ` · ${Math.ceil(took.total)} ms`,
   ];
@@ -34,8 +34,8 @@ export function resultSummary({ results, k, took_ms: took }, hasFilters) {
 /** Returns why an address with changes but without a query shows the gallery. */
 export function waitingEdits(edits) {
   return (
-    `This address asks for a change (${pairs(edits).join(", ")}) of a photo, and photos are not ` +
-    "part of addresses. Choose or upload a picture, and it will be made."
+    `This address changes a photo (${pairs(edits).join(", ")}), but it does not hold the photo. ` +
+    "Choose or upload a picture to apply the change."
   );
 }
 

@@ -41,8 +41,7 @@ class ServedModel(ModelCalls):
 
     Attributes:
       directory: folder of the export's version, or of the JSON file.
-      description: what export.json says, which TensorFlow Serving does not tell; None without that
-        file.
+      description: the content of export.json; None without that file.
       space: the attributes.
       fingerprint: sixteen hex digits, from export.json; '' without that file.
       dim: the length of an embedding.
@@ -107,7 +106,7 @@ class ServedModel(ModelCalls):
         self._transport.close()
 
     def _read_export(self, export: Path) -> int | None:
-        """Sets what the files tell of the model, and returns the version of an export folder."""
+        """Reads the files of the export, and returns the version of an export folder."""
         if export.suffix == ".json":
             self.directory, assets, version = export.parent, export.parent, None
             self.space = AttributeSpace.load(export)
@@ -137,7 +136,7 @@ class ServedModel(ModelCalls):
     def _call(
         self, signature: str, images: Sequence[bytes], **others: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """Returns the outputs of a signature, in as many requests as it takes."""
+        """Returns the outputs of a signature, from one or several requests."""
         check_images(images)
         parts = []
         for part in request_slices(images, self._batch_size):
@@ -152,9 +151,9 @@ class ServedModel(ModelCalls):
     ) -> list[dict[str, np.ndarray]]:
         """Returns the outputs for a part of the images, as a list of consecutive pieces.
 
-        What the server refuses is sent again in halves. That finds the image that is at fault,
-        which the server does not name, and gets through where the server's max_batch_size is less
-        than batch_size, or where its batching has added somebody else's bad image.
+        A refused part goes out again in two halves. This finds the bad image, which the server does
+        not name. It also succeeds if the server's max_batch_size is less than batch_size, or if
+        the server put another client's bad image into the same batch.
         """
         rows = {name: array[part] for name, array in others.items()}
         try:
@@ -176,7 +175,7 @@ class ServedModel(ModelCalls):
         return [answer]
 
     def _ask(self, call: Callable[[], Answer]) -> Answer:
-        """Returns `call()`, with retries; an error says what it means here and what to do."""
+        """Returns `call()`, with retries; an error explains itself and names the cure."""
         try:
             return call_with_retries(call, self._retries)
         except ServingError as error:
@@ -201,7 +200,7 @@ class ServedModel(ModelCalls):
         return f"{where} answers for {self._spec}: {error.code}: {_reason(error)}"
 
     def _versions_served(self) -> str:
-        """What there is instead of the model that was asked for, and what to do."""
+        """Returns which versions the server has instead, and the cure."""
         try:
             states = self._transport.states(self._spec.name)
         except ServingError:
@@ -218,7 +217,7 @@ class ServedModel(ModelCalls):
 
 
 def _reason(error: ServingError) -> str:
-    """What the server said, in one line, without the places in TensorFlow's graph."""
+    """Returns the server's message in one line, without the places in TensorFlow's graph."""
     lines = [line.strip() for line in error.details.splitlines()]
     reasons = [line for line in lines if line and not line.startswith(("[[", "Graph execution"))]
     return " ".join(reasons)[:300].rstrip(".")

@@ -1,4 +1,4 @@
-"""What a served model must offer, and what a client may send it."""
+"""Checks of a served model's signatures and of a client's requests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,7 +14,7 @@ def check_signatures(
     """Returns the length of the model's embeddings.
 
     Args:
-      signatures: what the server tells of the model.
+      signatures: of the model on the server.
       space: the attributes that the client knows.
       dim: the length of an embedding that the client expects, if it knows.
       what: the model in words, for the message.
@@ -39,8 +39,8 @@ def check_signatures(
     for name, wanted in expected.items():
         if name not in signatures:
             raise ValueError(
-                f"{what} has no signature {name!r}, only {', '.join(sorted(signatures))}: it is no "
-                "export of this library. Serve a folder written by tools/export.py."
+                f"{what} has no signature {name!r}, only {', '.join(sorted(signatures))}: it is "
+                "not an export of this library. Serve a folder written by tools/export.py."
             )
         _check_tensors(f"{what}, input of {name}", signatures[name].inputs, wanted.inputs, space)
         _check_tensors(f"{what}, output of {name}", signatures[name].outputs, wanted.outputs, space)

@@ -1,4 +1,4 @@
-"""What the two ways to TensorFlow Serving, gRPC and REST, have in common."""
+"""The interface of the two ways to TensorFlow Serving, gRPC and REST, with its types."""
 
 import dataclasses
 import random
@@ -19,7 +19,7 @@ class ServingError(OSError):
 
     Attributes:
       code: name of the gRPC status code, such as "UNAVAILABLE" or "NOT_FOUND".
-      details: what the server, or the network, said.
+      details: the message of the server or the network.
     """
 
     def __init__(self, code: str, details: str, message: str = "") -> None:
@@ -65,7 +65,7 @@ class Signature:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What GetModelMetadata tells: the version number that answered, and its signatures by name."""
+    """The answer of GetModelMetadata: the version number, and its signatures by name."""
 
     version: int
     signatures: Mapping[str, Signature]
@@ -99,8 +99,8 @@ class Transport(Protocol):
 def call_with_retries(call: Callable[[], Answer], retries: int) -> Answer:
     """Returns `call()`, trying again up to `retries` times while the server is UNAVAILABLE.
 
-    Nothing else is tried again: other errors would come back, and a request that ran into its
-    time limit would only add to the load that made it slow.
+    It does not retry after other errors. They would come back, and after a time limit another
+    request would only add to the load.
     """
     for attempt in range(retries):
         try:
@@ -109,6 +109,6 @@ def call_with_retries(call: Callable[[], Answer], retries: int) -> Answer:
             if error.code != "UNAVAILABLE":
                 raise
         delay = min(FIRST_DELAY * 2**attempt, MAX_DELAY)
-        # Spread, so that clients which failed together do not come back together.
+        # Random, so that clients that failed together do not return together.
         time.sleep(delay * random.uniform(0.5, 1.5))
     return call()
