@@ -145,8 +145,7 @@ def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.nda
         )
     relevant = plan.relevant(questions)
     if plan.own is not None:
-        rows = np.flatnonzero(plan.own[questions] >= 0)
-        own = plan.own[questions[rows]]
+        rows, own = np.arange(len(questions)), plan.own[questions]
         distances[rows, own] = np.inf  # behind all others
         relevant[rows, own] = False
     return Candidates(distances, relevant)

@@ -12,21 +12,20 @@ NO_HIT = np.iinfo(np.int32).max  # the rank of the first hit where there is none
 def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """Returns the rank of the nearest relevant item of each query, int32 `[queries]`.
 
-    The rank is 1 plus the number of items that come before it: those strictly closer, and those
-    equally close that stand earlier in the gallery. Top-K for any K is then `ranks <= K`.
+    It is NO_HIT for a query without any; else 1 plus the number of items that come before it: those
+    strictly closer, and those equally close that stand earlier in the gallery. Top-K for any K is
+    then `ranks <= K`.
 
     Args:
       distances: float `[queries, gallery]`, lower is better, without NaN.
       relevant: bool `[queries, gallery]`.
-
-    Raises:
-      ValueError: if a query has no relevant item.
     """
     rows, positions, first = cells_by_row(relevant)
-    num_relevant = np.diff(first, append=len(rows))
-    if not num_relevant.all():
-        query = int(np.argmin(num_relevant))
-        raise ValueError(f"query {query} has no relevant item in the gallery, so it has no rank.")
+    has_hit = np.diff(first, append=len(rows)) > 0
+    if not has_hit.all():
+        ranks = np.full(len(relevant), NO_HIT, np.int32)
+        ranks[has_hit] = first_hit_ranks(distances[has_hit], relevant[has_hit])
+        return ranks
     if not len(rows):
         return np.empty(0, np.int32)
     candidates = distances[rows, positions]

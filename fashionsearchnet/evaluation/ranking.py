@@ -1,4 +1,4 @@
-"""What is ranked, and what a ranking found."""
+"""What is ranked, by which vectors."""
 
 import dataclasses
 import functools
@@ -7,32 +7,14 @@ from collections.abc import Callable
 import numpy as np
 
 from fashionsearchnet.attributes import softmax_blocks
-from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.index.exact import ExactIndex, nearest
+from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.systems.features import FeatureArrays, attribute_logits, gallery_embeddings
 from fashionsearchnet.systems.system import System
 
 
 @dataclasses.dataclass(frozen=True)
-class Ranking:
-    """The nearest candidates of some queries, nearest first.
-
-    Attributes:
-      positions: int64 `[B, K]`, of the candidates.
-      distances: float32 `[B, K]`, Euclidean.
-      relevant: bool `[B, K]`, which of them are hits.
-    """
-
-    positions: np.ndarray
-    distances: np.ndarray
-    relevant: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
 class Candidates:
-    """All candidates of some queries, not yet in order.
-
-    Of candidates with equal distances the one that stands earlier comes first.
+    """All candidates of some queries. Of equal distances the earlier candidate comes first.
 
     Attributes:
       squared_distances: float32 `[B, N]`; infinite for the query's own image, if it is left out.
@@ -42,37 +24,15 @@ class Candidates:
     squared_distances: np.ndarray
     relevant: np.ndarray
 
-    def nearest(self, k: int) -> Ranking:
-        """Returns the K nearest, 1 <= K <= N."""
-        return self._ranking(nearest(self.squared_distances, k))
-
-    def in_order(self) -> Ranking:
-        """Returns all of them: several times as fast as `nearest` of N."""
+    def in_order(self) -> np.ndarray:
+        """Returns the positions of all, nearest first, int64 `[B, N]`: faster than `nearest`."""
         bits = self.squared_distances.view(np.uint32)
         # The bits of floats sort as the floats do once those of negative numbers are turned round.
         # With the position below them, one sort of whole numbers orders ties too.
         keys = np.where(bits >> 31, ~bits, bits | 0x80000000).astype(np.uint64) << np.uint64(32)
         keys |= np.arange(bits.shape[1], dtype=np.uint64)
         keys.sort(axis=1)
-        return self._ranking((keys & np.uint64(0xFFFFFFFF)).astype(np.int64))
-
-    def first_hit_ranks(self) -> np.ndarray:
-        """Returns the rank of the nearest hit, int32 `[B]`; `metrics.NO_HIT` for none."""
-        answerable = self.relevant.any(axis=1)
-        if answerable.all():
-            return metrics.first_hit_ranks(self.squared_distances, self.relevant)
-        ranks = np.full(len(self.relevant), metrics.NO_HIT, np.int32)
-        rows = self.squared_distances[answerable], self.relevant[answerable]
-        ranks[answerable] = metrics.first_hit_ranks(*rows)
-        return ranks
-
-    def _ranking(self, positions: np.ndarray) -> Ranking:
-        squared = np.take_along_axis(self.squared_distances, positions, axis=1)
-        return Ranking(
-            positions=positions,
-            distances=np.sqrt(np.maximum(squared, 0.0)),
-            relevant=np.take_along_axis(self.relevant, positions, axis=1),
-        )
+        return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
 @dataclasses.dataclass(frozen=True)

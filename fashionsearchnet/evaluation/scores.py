@@ -5,13 +5,14 @@ are stored beside a report, so that two runs can be compared pair by pair later:
 a comparison of their two intervals.
 """
 
+import abc
 import dataclasses
 import functools
 import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +29,13 @@ class Metric:
 
     Attributes:
       title: its name in headings; `{k}` stands for K.
-      short: its name elsewhere.
       rule: how it is computed; '' where its name says it.
+      short: its name elsewhere; '' for the same.
     """
 
     title: str
-    short: str
     rule: str = ""
+    short: str = ""
 
     @property
     def has_k(self) -> bool:
@@ -43,9 +44,8 @@ class Metric:
 
 
 METRICS = {
-    "top_k": Metric("Top-{k} accuracy", "Top-{k}"),
+    "top_k": Metric("Top-{k} accuracy", short="Top-{k}"),
     "ndcg": Metric(
-        "NDCG@{k}",
         "NDCG@{k}",
         "NDCG@K: relevance is the share of attributes that match the target, gain 2^relevance - "
         "1, discount log2(rank + 1), the ideal is K images that match in all (the definition of "
@@ -53,21 +53,17 @@ METRICS = {
     ),
     "average_precision": Metric(
         "MAP",
-        "MAP",
         "MAP: average precision over the full ranking (the precision at the rank of each relevant "
         "candidate, divided by their number), mean over queries.",
     ),
     "triplet_accuracy": Metric(
         "Triplet accuracy",
-        "triplet accuracy",
         "Triplet accuracy: how often a relevant candidate comes before an irrelevant one, exactly, "
         "over all pairs of a query; mean over queries.",
+        short="triplet accuracy",
     ),
-    "precision": Metric(
-        "Precision@{k}", "Precision@{k}", "Precision@K: share of relevant ones among the first K."
-    ),
+    "precision": Metric("Precision@{k}", "Precision@K: share of relevant ones among the first K."),
     "recall": Metric(
-        "Recall@{k}",
         "Recall@{k}",
         "Recall@K: share of queries with an image of the same item among the first K.",
     ),
@@ -90,28 +86,16 @@ class Figure:
     @property
     def short(self) -> str:
         """Its name elsewhere, such as 'Top-20'."""
-        return METRICS[self.metric].short.format(k=self.k or "K")
-
-
-class MethodScores(Protocol):
-    """How well one method answers M questions."""
-
-    @property
-    def name(self) -> str:
-        """The method's row in the tables."""
-
-    def values(self, figure: Figure) -> np.ndarray:
-        """Returns a figure of each question, float `[M]` in [0, 1]."""
+        return (METRICS[self.metric].short or METRICS[self.metric].title).format(k=self.k or "K")
 
 
 @dataclasses.dataclass(frozen=True)
-class MeasuredScores:
-    """The scores of a method that was run.
+class MethodScores(abc.ABC):
+    """How well one method answers M questions.
 
     Attributes:
-      name: see MethodScores.
-      figures: `ranks` int32 `[M]` of the first hits, counted from 1; and other metrics, float `[M]`
-        or `[M, len(top_k)]`. Each task has its own.
+      name: the method's row in the tables.
+      figures: of each question by metric, float `[M]` or `[M, len(top_k)]`. Each task has its own.
       top_k: the Ks of their columns.
     """
 
@@ -119,48 +103,50 @@ class MeasuredScores:
     figures: Mapping[str, np.ndarray]
     top_k: tuple[int, ...] = ()
 
+    def values(self, figure: Figure) -> np.ndarray:
+        """Returns a figure of each question, float `[M]` in [0, 1]."""
+        if figure.metric in _OF_RANKS and figure.k:
+            return self.hits(figure.k)
+        found = self.figures[figure.metric]
+        return found if found.ndim == 1 else found[:, self.top_k.index(figure.k or 0)]
+
+    @abc.abstractmethod
+    def hits(self, k: int) -> np.ndarray:
+        """Returns how likely a hit is among the first K, for each question, float64 `[M]`."""
+
+
+class MeasuredScores(MethodScores):
+    """The scores of a method that was run.
+
+    Where there are hits, `figures` hold `ranks` int32 `[M]` of the first ones, counted from 1.
+    """
+
     @property
     def ranks(self) -> np.ndarray:
         """The rank of the first hit of each question, int32 `[M]`."""
         return self.figures["ranks"]
 
-    def values(self, figure: Figure) -> np.ndarray:
-        """Returns a figure of each question; 1.0 for a hit among the first K, 0.0 for a miss."""
-        if figure.metric in _OF_RANKS and figure.k:
-            return (self.ranks <= figure.k).astype(np.float64)
-        return _column(self.figures, self.top_k, figure)
+    def hits(self, k: int) -> np.ndarray:
+        """Returns 1.0 for a hit among the first K, 0.0 for a miss."""
+        return (self.ranks <= k).astype(np.float64)
 
 
-@dataclasses.dataclass(frozen=True)
-class ChanceScores:
-    """The scores of a random order, by formula.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChanceScores(MethodScores):
+    """The scores of a random order, by formula; `figures` are expectations.
 
     Attributes:
       num_relevant: int `[M]`, the hits of each question.
-      num_items: how many items are ranked, where `ranks` are a figure of the task.
-      figures: the expectations of the other metrics, as in MeasuredScores.
-      top_k: the Ks of their columns.
-      name: see MethodScores.
+      num_items: how many items are ranked, where a figure follows from the first hit.
     """
 
-    num_relevant: np.ndarray
-    num_items: int
-    figures: Mapping[str, np.ndarray]
-    top_k: tuple[int, ...] = ()
     name: str = "chance"
+    num_relevant: np.ndarray
+    num_items: int = 0
 
-    def values(self, figure: Figure) -> np.ndarray:
-        """Returns the expectation of a figure of each question, float64 `[M]`."""
-        if figure.metric in _OF_RANKS and figure.k:
-            return metrics.random_hit_rate(self.num_relevant, self.num_items, figure.k)
-        return _column(self.figures, self.top_k, figure)
-
-
-def _column(
-    figures: Mapping[str, np.ndarray], top_k: tuple[int, ...], figure: Figure
-) -> np.ndarray:
-    values = figures[figure.metric]
-    return values if values.ndim == 1 else values[:, top_k.index(figure.k or 0)]
+    def hits(self, k: int) -> np.ndarray:
+        """Returns the probability of a hit among the first K."""
+        return metrics.random_hit_rate(self.num_relevant, self.num_items, k)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,14 +211,7 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
 def difference(
     scores: MethodScores, other: MethodScores, figure: Figure, grouping: Grouping
 ) -> dict[str, Any]:
-    """Returns a figure of one method minus that of another, paired, as `summarize` does.
-
-    Args:
-      scores: of the first method.
-      other: of the second, on the same questions.
-      figure: the figure.
-      grouping: of those questions.
-    """
+    """Returns `summarize` of a figure of a method minus that of another on the same questions."""
     return summarize(scores.values(figure) - other.values(figure), grouping)
 
 

@@ -162,7 +162,7 @@ def test_a_task_that_the_system_does_not_answer_is_refused():
 
 def test_a_run_of_another_task_beside_is_refused():
     first = evaluate(FakeSystem(), FakeDataset(), AttributeProtocol(num_resamples=20))
-    with pytest.raises(ValueError, match="task 'manipulation', first.json of task 'attribute'"):
+    with pytest.raises(ValueError, match=r"task 'manipulation', first\.json of task 'attribute'"):
         evaluate(FakeSystem(), FakeDataset(), SMALL, [("first.json", first.outcomes)])
 
 
@@ -181,5 +181,5 @@ def test_vectors_whose_distances_overflow_are_refused(protocol):
             found = super().image_features(images)
             return found | {"embedding": found["embedding"] * 1e25}
 
-    with pytest.raises(ValueError, match="the vectors of '.*' are so long that their distances"):
+    with pytest.raises(ValueError, match=r"the vectors of '.*' are so long that their distances"):
         evaluate(Long(), FakeDataset(), protocol)

@@ -28,10 +28,13 @@ def test_first_hit_ranks_by_hand():
         assert metrics.first_hit_ranks(distances, np.array([relevant], bool)) == [rank]
 
 
-def test_first_hit_ranks_refuse_queries_without_an_answer():
-    relevant = np.array([[True, False]])
-    with pytest.raises(ValueError, match="query 0 has no relevant"):
-        metrics.first_hit_ranks(np.array([[0.0, 1.0]]), ~relevant & relevant)
+def test_a_query_without_a_hit_has_the_last_rank_of_all():
+    distances = np.array([[0.5, 0.2], [0.1, 0.2]], np.float32)
+    ranks = metrics.first_hit_ranks(distances, np.array([[True, False], [False, False]]))
+    assert ranks.dtype == np.int32
+    assert ranks.tolist() == [2, metrics.NO_HIT]
+    ranks = metrics.first_hit_ranks(distances, np.zeros((2, 2), bool))
+    assert ranks.tolist() == [metrics.NO_HIT] * 2
 
 
 def test_ndcg_equals_a_loop():

@@ -22,6 +22,8 @@ from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.systems.features import attribute_embeddings
 
+Sides = tuple[np.ndarray, np.ndarray]  # the vectors of the queries and of the gallery
+
 
 @dataclasses.dataclass(frozen=True)
 class AttributeProtocol(TaskProtocol):
@@ -71,7 +73,8 @@ def _questions(splits: Splits, attribute: int) -> np.ndarray:
     """Returns what the queries labelled with an attribute find in the gallery, int64 `[5, n]`.
 
     The rows: position of the query in its split; attribute; number of other candidates with its
-    value; number of other candidates; position of its own image among the candidates, or -1.
+    value; number of other candidates; position of its own image among the candidates, -1 if no
+    query is among them.
     """
     labels, gallery = splits.query_labels[:, attribute], splits.gallery_labels[:, attribute]
     query, is_candidate = np.flatnonzero(labels != MISSING), gallery != MISSING
@@ -81,11 +84,8 @@ def _questions(splits: Splits, attribute: int) -> np.ndarray:
         np.broadcast_arrays(query, attribute, counts[values], is_candidate.sum(), -1)
     )
     if splits.own is not None:
-        own = splits.own[query]
-        is_there = is_candidate[own]
-        columns[2] -= is_there & (gallery[own] == values)
-        columns[3] -= is_there
-        columns[4] = np.where(is_there, np.cumsum(is_candidate)[own] - 1, -1)
+        columns[2:4] -= 1
+        columns[4] = np.cumsum(is_candidate)[splits.own[query]] - 1
     return columns
 
 
@@ -113,7 +113,7 @@ class AttributePlan(Plan):
 
     def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the figures of the full ranking."""
-        found = candidates.in_order().relevant
+        found = np.take_along_axis(candidates.relevant, candidates.in_order(), axis=1)
         num_items = self.num_items[questions]
         last = np.minimum(np.array(self.protocol.top_k)[None], num_items[:, None])
         first = found[:, : last.max()].cumsum(axis=1)
@@ -134,46 +134,40 @@ class AttributePlan(Plan):
             "triplet_accuracy": np.full(len(self), 0.5),
             "precision": np.repeat(share[:, None], len(self.protocol.top_k), axis=1),
         }
-        number = len(self.splits.gallery_labels)
-        return ChanceScores(self.num_relevant, number, figures, self.protocol.top_k)
+        return ChanceScores(
+            figures=figures, top_k=self.protocol.top_k, num_relevant=self.num_relevant
+        )
 
     def methods(self, found: Representations, name: str) -> list[Method]:
         """Returns predicted attributes, whole image (where the system has them), the system."""
         system, methods = found.system, []
         if found.probabilities is not None:
-            predicted = functools.partial(self._blocks, found.probabilities)
-            methods.append(self._method("predicted attributes", predicted))
+            methods.append(self._method("predicted attributes", self._blocks(found.probabilities)))
         if "manipulation" in system.tasks and not system.gallery_depends_on_edit:
             methods.append(self._method("whole image", lambda attribute: found.whole))
 
-        def embedded(attribute: int) -> tuple[np.ndarray, np.ndarray]:
+        def own(attribute: int) -> Sides:
             queries = attribute_embeddings(system, found.queries, attribute)
             return queries, attribute_embeddings(system, found.gallery, attribute)
 
-        return [*methods, self._method(name, embedded)]
+        return [*methods, self._method(name, own)]
 
-    def _blocks(
-        self, sides: tuple[np.ndarray, np.ndarray], attribute: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the columns of an attribute's values in the queries and in the gallery."""
-        start = self.space.offsets[attribute]
-        columns = slice(start, start + self.space.num_values[attribute])
-        return sides[0][:, columns], sides[1][:, columns]
+    def _blocks(self, sides: Sides) -> Callable[[int], Sides]:
+        """Returns a function from an attribute to the columns of its values."""
+        ends = np.cumsum(self.space.num_values)[:-1]
+        blocks = [np.split(side, ends, axis=1) for side in sides]
+        return lambda attribute: (blocks[0][attribute], blocks[1][attribute])
 
-    def _method(
-        self, name: str, embeddings: Callable[[int], tuple[np.ndarray, np.ndarray]]
-    ) -> Method:
+    def _method(self, name: str, sides: Callable[[int], Sides]) -> Method:
         """Returns the method of a function from an attribute to the vectors of both splits."""
-        of_attribute = functools.lru_cache(maxsize=1)(embeddings)
 
-        def embed(questions: np.ndarray) -> np.ndarray:
-            return of_attribute(int(self.group[questions[0]]))[0][self.query[questions]]
-
-        def index(attribute: int) -> ExactIndex:
+        @functools.lru_cache(maxsize=1)
+        def vectors(attribute: int) -> tuple[np.ndarray, ExactIndex]:
+            queries, gallery = sides(attribute)
             is_candidate = self.splits.gallery_labels[:, attribute] != MISSING
-            return ExactIndex(of_attribute(attribute)[1][is_candidate])
+            return queries, ExactIndex(gallery[is_candidate])
 
-        return Method(name, embed, index)
+        return self.by_vectors(name, vectors)
 
     @property
     def rules(self) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
 from fashionsearchnet.evaluation.scores import ChanceScores, Figure
 from fashionsearchnet.evaluation.splits import Splits
@@ -52,7 +53,7 @@ class InstanceProtocol(TaskProtocol):
         queries, gallery = np.split(numbers.reshape(-1).astype(np.int32), [len(ids[0])])
         num_relevant = np.bincount(gallery, minlength=numbers.max() + 1)[queries]
         if splits.own is not None:
-            num_relevant = num_relevant - (gallery[splits.own] == queries)
+            num_relevant = num_relevant - 1
         query = np.flatnonzero(num_relevant).astype(np.int32)
         if not len(query):
             raise ValueError(
@@ -101,25 +102,25 @@ class InstancePlan(Plan):
     def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
         """Returns `ranks` int32 `[B]`."""
         del questions
-        return {"ranks": candidates.first_hit_ranks()}
+        return {"ranks": metrics.first_hit_ranks(candidates.squared_distances, candidates.relevant)}
 
     def chance(self) -> ChanceScores:
         """Returns the scores of a random order of the gallery."""
         number = len(self.gallery_instances) - (self.own is not None)
-        return ChanceScores(self.num_relevant, number, {}, self.protocol.top_k)
+        return ChanceScores(figures={}, num_relevant=self.num_relevant, num_items=number)
 
     def methods(self, found: Representations, name: str) -> list[Method]:
         """Returns predicted attributes (if the system reads them), and the system."""
-        methods = []
-        if found.probabilities is not None:
-            methods.append(self._method("predicted attributes", *found.probabilities))
         sides = (found.queries, found.gallery)
-        own, others = (instance_embeddings(found.system, side) for side in sides)
-        return [*methods, self._method(name, own, others)]
+        queries, gallery = (instance_embeddings(found.system, side) for side in sides)
+        methods = [self._method(name, queries, gallery)]
+        if found.probabilities is not None:
+            methods.insert(0, self._method("predicted attributes", *found.probabilities))
+        return methods
 
     def _method(self, name: str, queries: np.ndarray, gallery: np.ndarray) -> Method:
-        index = ExactIndex(gallery)
-        return Method(name, lambda rows: queries[self.query[rows]], lambda group: index)
+        vectors = queries, ExactIndex(gallery)
+        return self.by_vectors(name, lambda group: vectors)
 
     @property
     def rules(self) -> str:

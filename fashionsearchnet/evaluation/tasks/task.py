@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
 from fashionsearchnet.evaluation.scores import ChanceScores, Figure, Outcomes
 from fashionsearchnet.evaluation.splits import Splits
+from fashionsearchnet.index.exact import ExactIndex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Plan(abc.ABC):
         share their candidates.
       group_names: such as the attributes.
       own: int `[M]`, the position of the question's own image among the candidates, which is left
-        out of the ranking; -1 for an image that is not among them; None if none is.
+        out of the ranking; None if no query is among them.
     """
 
     protocol: TaskProtocol
@@ -139,6 +141,22 @@ class Plan(abc.ABC):
     @abc.abstractmethod
     def chance(self) -> ChanceScores:
         """Returns the scores of a random order."""
+
+    def by_vectors(
+        self, name: str, vectors: Callable[[int], tuple[np.ndarray, ExactIndex]]
+    ) -> Method:
+        """Returns the method that ranks by the vectors of the query images as they are.
+
+        Args:
+          name: its row in the tables.
+          vectors: from a group to the vectors of the query split, float32 `[queries, dim]`, and
+            the index of the group's candidates.
+        """
+
+        def embed(questions: np.ndarray) -> np.ndarray:
+            return vectors(int(self.group[questions[0]]))[0][self.query[questions]]
+
+        return Method(name, embed, lambda group: vectors(group)[1])
 
     @abc.abstractmethod
     def methods(self, found: Representations, name: str) -> list[Method]:

@@ -21,7 +21,7 @@ from fashionsearchnet.evaluation.tasks.manipulation.enumeration import (
 )
 from fashionsearchnet.evaluation.tasks.manipulation.hits import Gallery
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
-from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.index.exact import ExactIndex, nearest
 from fashionsearchnet.systems.features import edited_embedding, gallery_embeddings
 
 PLANS = {
@@ -175,12 +175,13 @@ class ManipulationPlan(Plan):
     def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
         """Returns `ranks` int32 `[B]` and `ndcg` float32 `[B, len(top_k)]`."""
         longest = min(max(self.protocol.top_k), self._num_ranked)
-        ranks = candidates.first_hit_ranks()
-        found = self.gallery.labels[candidates.nearest(longest).positions]  # [B, longest, A]
+        found = self.gallery.labels[
+            nearest(candidates.squared_distances, longest)
+        ]  # [B, longest, A]
         targets = self.manipulations.targets[questions, None]
         share = hits.relevance(targets, found, self.protocol.hit_rule)
         return {
-            "ranks": ranks,
+            "ranks": metrics.first_hit_ranks(candidates.squared_distances, candidates.relevant),
             "ndcg": metrics.ndcg(share, self.protocol.top_k).astype(np.float32),
         }
 
@@ -194,44 +195,37 @@ class ManipulationPlan(Plan):
             gain = (gain * len(self.gallery) - (2.0**share - 1.0)) / self._num_ranked
             num_relevant = num_relevant - (share == 1.0)
         ndcg = np.repeat(gain[:, None], len(self.protocol.top_k), axis=1)
-        return ChanceScores(num_relevant, self._num_ranked, {"ndcg": ndcg}, self.protocol.top_k)
+        return ChanceScores(
+            figures={"ndcg": ndcg},
+            top_k=self.protocol.top_k,
+            num_relevant=num_relevant,
+            num_items=self._num_ranked,
+        )
 
     def methods(self, found: Representations, name: str) -> list[Method]:
         """Returns unedited query, predicted attributes (if it reads them), and the system."""
         system, groups = found.system, self.manipulations.groups
 
-        def embeddings(side: int, edited: tuple[int, ...]) -> np.ndarray:
-            if not system.gallery_depends_on_edit:
-                return found.whole[side]
-            return gallery_embeddings(system, (found.queries, found.gallery)[side], edited)
-
-        def edited_in(group: int) -> tuple[int, ...]:
-            return groups[group] if system.gallery_depends_on_edit else ()
-
         # One is enough: manipulations come sorted by the edited attributes.
         @functools.lru_cache(maxsize=1)
-        def index_of(edited: tuple[int, ...]) -> ExactIndex:
-            return ExactIndex(embeddings(1, edited))
+        def vectors_of(edited: tuple[int, ...]) -> tuple[np.ndarray, ExactIndex]:
+            queries, gallery = (
+                gallery_embeddings(system, side, edited) for side in (found.queries, found.gallery)
+            )
+            return queries, ExactIndex(gallery)
 
-        @functools.lru_cache(maxsize=1)
-        def unedited_of(edited: tuple[int, ...]) -> np.ndarray:
-            return embeddings(0, edited)
-
-        def embed_unedited(questions: np.ndarray) -> np.ndarray:
-            return unedited_of(edited_in(self.group[questions[0]]))[self.query[questions]]
+        def vectors(group: int) -> tuple[np.ndarray, ExactIndex]:
+            return vectors_of(groups[group] if system.gallery_depends_on_edit else ())
 
         embed = edited_embedding(system.query_embedding, found.queries)
 
         def embed_edited(questions: np.ndarray) -> np.ndarray:
             return embed(self.query[questions], self.edits[questions])
 
-        def index(group: int) -> ExactIndex:
-            return index_of(edited_in(group))
-
         return [
-            Method("unedited query", embed_unedited, index),
+            self.by_vectors("unedited query", vectors),
             *(self._predicted(*found.probabilities) if found.probabilities else []),
-            Method(name, embed_edited, index),
+            Method(name, embed_edited, lambda group: vectors(group)[1]),
         ]
 
     def _predicted(self, queries: np.ndarray, gallery: np.ndarray) -> list[Method]:
