@@ -13,6 +13,12 @@ tools/prepare_data.py and --dataset.
 
   python tools/build_index.py --index=indexes/demo --remove=000123 --remove=000124
 
+A gallery that uses its labels: each block of an item's vector is a blend of what its image shows
+and the prototype of its label. An image whose label changes later is not encoded again.
+
+  python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small \\
+      --split=gallery --index=indexes/labelled --use_labels
+
 Run the command again after a stop, and it goes on: it skips images that the index has, and replaces
 an image whose content or labels have changed. A commit is one step: after a kill the index is as
 the last commit left it. An index takes vectors of one export only.
@@ -27,7 +33,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from fashionsearchnet.attributes import MISSING
+from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.image_files import ImageProblem
 from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
@@ -37,6 +43,8 @@ from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.states import States
 from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
+from fashionsearchnet.systems.gallery_labels import check_blend
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("index", None, "Folder of the index; created if there is none.", required=True)
@@ -55,6 +63,18 @@ flags.DEFINE_enum(
 )
 flags.DEFINE_string(
     "milvus", None, "URI of the server for --engine=milvus, such as http://localhost:19530."
+)
+flags.DEFINE_bool(
+    "use_labels",
+    None,
+    "Whether the vectors of a new index use the labels of --dataset, where there are some; by "
+    "default not. An index keeps what it was built with.",
+)
+flags.DEFINE_list(
+    "label_blend",
+    None,
+    "With --use_labels: the share of the label in each block, from 0 to 1; one number, or one for "
+    "each attribute. By default that of the export, see tools/choose_blend.py.",
 )
 flags.DEFINE_integer("batch_size", 64, "Images encoded at a time.", 1)
 flags.DEFINE_integer(
@@ -81,6 +101,7 @@ def open_or_create(model: ExportedModel) -> GalleryIndex:
     if States(Path(FLAGS.index).expanduser()).exist():
         index = open_index()
         index.check_model(model.fingerprint, model.space)
+        check_label_flags(index)
         return index
     return GalleryIndex.create(
         FLAGS.index,
@@ -89,7 +110,66 @@ def open_or_create(model: ExportedModel) -> GalleryIndex:
         dim=model.dim,
         engine=FLAGS.engine or "flat",
         address=FLAGS.milvus,
+        label_blend=new_blend(model),
     )
+
+
+def new_blend(model: ExportedModel) -> tuple[float, ...] | None:
+    """Returns the blend of a new index; None without --use_labels."""
+    if not FLAGS.use_labels:
+        if FLAGS.label_blend:
+            raise ValueError("--label_blend is for an index with --use_labels; add that flag.")
+        return None
+    model.check_uses_labels()
+    return asked_blend(model.space) or model.description.label_blend
+
+
+def asked_blend(space: AttributeSpace) -> tuple[float, ...] | None:
+    """Returns the blend that --label_blend asks for."""
+    if not FLAGS.label_blend:
+        return None
+    try:
+        return check_blend(space, [float(share) for share in FLAGS.label_blend])
+    except ValueError as error:
+        raise ValueError(f"--label_blend={','.join(FLAGS.label_blend)}: {error}") from error
+
+
+def check_label_flags(index: GalleryIndex) -> None:
+    """Raises a ValueError if the flags ask for another use of labels than the index makes."""
+    blend = index.label_blend
+    if FLAGS.use_labels not in (None, blend is not None):
+        does, flag = ("uses", "--nouse_labels") if blend else ("does not use", "--use_labels")
+        raise ValueError(
+            f"the index {FLAGS.index} {does} labels, unlike {flag}. Leave the flag out, or build "
+            "another index."
+        )
+    asked = asked_blend(index.space)
+    if asked not in (None, blend):
+        made = "without labels" if blend is None else f"with label_blend {blend}"
+        raise ValueError(
+            f"the index {FLAGS.index} was built {made}, not with {asked}: distances between both "
+            "kinds of vectors mean little. Leave --label_blend out, or build another index."
+        )
+
+
+def check_labels(labels: np.ndarray) -> None:
+    """Raises a ValueError if an index should use labels where there is none."""
+    if FLAGS.use_labels and (labels == MISSING).all():
+        raise ValueError(
+            f"--use_labels needs labels, but no image of {FLAGS.dataset or FLAGS.images_dir} has "
+            "one. Leave the flag out; for images with a CSV of labels use tools/prepare_data.py "
+            "and --dataset."
+        )
+
+
+def describe_labels(index: GalleryIndex) -> str:
+    """Returns in words which part labels have in the vectors."""
+    if index.label_blend is None:
+        return "The vectors do not use labels."
+    blend = zip(index.space.names, index.label_blend, strict=True)
+    shares = ", ".join(f"{name} {share:g}" for name, share in blend)
+    known = (index.values != MISSING).mean() if len(index) else 0.0
+    return f"The vectors use labels, {known:.0%} of them known; share of the label: {shares}."
 
 
 def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
@@ -97,6 +177,7 @@ def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     dataset.space.check_same(model.space, f"data set {dataset.name}", "the export")
     ids, labels = dataset.image_ids(FLAGS.split), dataset.labels(FLAGS.split)
+    check_labels(labels)
     images = dataset.encoded_images(FLAGS.split).as_numpy_iterator()
     return (Item(*row) for row in zip(ids, labels, images, strict=True)), len(ids)
 
@@ -115,6 +196,7 @@ def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
             "path."
         )
     no_labels = np.full(num_attributes, MISSING, np.int32)
+    check_labels(no_labels)
 
     def read() -> Iterator[Item]:
         for path in paths:
@@ -150,15 +232,16 @@ def main() -> None:
     index = open_or_create(model)
     counts = building.add_images(
         index,
-        lambda images: model.encode_gallery(images)[0],
+        GalleryEncoder(model, index.label_blend),
         items,
         total=total,
         batch_size=FLAGS.batch_size,
         commit_every=FLAGS.commit_every,
     )
+    relabelled = f"relabelled {counts.relabelled:,}, " if index.label_blend else ""
     print(
-        f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, already there "
-        f"{counts.skipped:,}; {len(index):,} items."
+        f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, {relabelled}already "
+        f"there {counts.skipped:,}; {len(index):,} items. {describe_labels(index)}"
     )
 
 

@@ -1,32 +1,67 @@
-"""Fills an index from a stream of images. A run that was killed goes on where it was."""
+"""Fills an index from a stream of images. After a kill, another run continues."""
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.items import Item, check_items
 
 _COMMIT_SHARE = 0.1  # of the time may go into commits, which write all vectors again
 
-Encode = Callable[[Sequence[bytes]], np.ndarray]
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What a model makes of N images; see `GalleryIndex.put`.
+
+    Attributes:
+      vectors: float `[N, dim]`.
+      predicted: int `[N, A]`, what it reads off them; None if it reads nothing.
+      blocks: float32 `[N, A, block_dim]`; only for an index that uses labels.
+    """
+
+    vectors: np.ndarray
+    predicted: np.ndarray | None = None
+    blocks: np.ndarray | None = None
+
+
+class Encoder(Protocol):
+    """The model of an index."""
+
+    def encode(self, images: Sequence[bytes], values: np.ndarray) -> Encoded:
+        """Returns what the index stores of encoded images with the labels int32 `[N, A]`."""
+
+    def embed(self, blocks: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Returns the vectors float32 `[N, dim]` of stored blocks with the labels `[N, A]`.
+
+        Only for an index that uses labels.
+        """
 
 
 @dataclasses.dataclass
 class Counts:
-    """How many items were added, replaced, and skipped because the index has them."""
+    """What became of the items.
+
+    Attributes:
+      added: that were new.
+      replaced: whose image changed, or whose labels did in an index that does not use them.
+      relabelled: whose labels changed in an index that uses them; no image was encoded.
+      skipped: that the index had.
+    """
 
     added: int = 0
     replaced: int = 0
+    relabelled: int = 0
     skipped: int = 0
 
 
 def add_images(
     index: GalleryIndex,
-    encode: Encode,
+    encoder: Encoder,
     items: Iterable[Item],
     *,
     total: int,
@@ -36,22 +71,25 @@ def add_images(
     """Encodes and puts all items that the index does not hold, and commits.
 
     Args:
-      index: of the model that `encode` belongs to; see `GalleryIndex.check_model`.
-      encode: encoded images -> vectors float32 `[number, dim]`.
+      index: of the model that `encoder` belongs to; see `GalleryIndex.check_model`.
+      encoder: the model.
       items: with images and different ids.
       total: their number, for the progress bar.
       batch_size: images encoded at a time, at least 1.
       commit_every: new items between two commits; more where commits would take over a tenth of
-        the time. A run that is killed loses what came after the last commit.
+        the time. A killed run loses the items after the last commit.
     """
     counts = Counts()
     pending, commit_seconds, committed_at = 0, 0.0, time.monotonic()
     with tqdm(total=total, desc="indexing", unit="image", smoothing=0.05) as progress:
         for batch in _batches(_missing(index, items, counts, progress), batch_size):
-            replaced = sum(item.id in index for item in batch)
-            index.put(batch, encode([item.image or b"" for item in batch]))
+            known, others = _by_image(index, batch)
+            replaced = sum(item.id in index for item in others)
+            _put(index, encoder, others)
+            _put_again(index, encoder, known)
             counts.replaced += replaced
-            counts.added += len(batch) - replaced
+            counts.added += len(others) - replaced
+            counts.relabelled += len(known)
             progress.update(len(batch))
             pending += len(batch)
             is_affordable = time.monotonic() - committed_at > commit_seconds / _COMMIT_SHARE
@@ -63,6 +101,50 @@ def add_images(
     if pending:
         index.commit()
     return counts
+
+
+def relabel(index: GalleryIndex, encoder: Encoder, ids: Sequence[str], values: np.ndarray) -> None:
+    """Gives items other labels, and the vectors that follow from them; commit afterwards.
+
+    No image goes through the network. The items move to the end of the order.
+
+    Args:
+      index: that uses labels.
+      encoder: the model of the index.
+      ids: different ids of items that exist.
+      values: int32 `[number, A]`, their labels, -1 for missing.
+
+    Raises:
+      KeyError: for an id that does not exist.
+      ValueError: for bad values, or an index that does not use labels.
+    """
+    items = [Item(name, row, index.image(name)) for name, row in zip(ids, values, strict=True)]
+    _put_again(index, encoder, items)
+
+
+def _by_image(index: GalleryIndex, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
+    """Returns the items whose blocks the index has, and the others."""
+    uses_labels = index.label_blend is not None
+    known = [uses_labels and index.shows(item) for item in items]
+    rows = list(zip(items, known, strict=True))
+    return [i for i, is_known in rows if is_known], [i for i, is_known in rows if not is_known]
+
+
+def _put(index: GalleryIndex, encoder: Encoder, items: Sequence[Item]) -> None:
+    """Puts items whose images have to be encoded."""
+    if items:
+        labels = np.stack([item.values for item in items])
+        found = encoder.encode([item.image or b"" for item in items], labels)
+        index.put(items, found.vectors, predicted=found.predicted, blocks=found.blocks)
+
+
+def _put_again(index: GalleryIndex, encoder: Encoder, items: Sequence[Item]) -> None:
+    """Puts items whose images the index knows, with the blocks that it has of them."""
+    if items:
+        blocks, predicted = index.blocks_of([item.id for item in items])
+        _, labels = check_items(index.space, items)
+        vectors = encoder.embed(blocks, labels)
+        index.put(items, vectors, predicted=predicted, blocks=blocks)
 
 
 def _missing(

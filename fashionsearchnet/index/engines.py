@@ -1,4 +1,4 @@
-"""What an index asks of a search engine.
+"""The interface of a search engine.
 
 * `flat`: FAISS in memory, exact; up to some hundred thousand items.
 * `ivf`: FAISS in memory, approximate, with exact distances and order; for a million items.
@@ -7,11 +7,19 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
+
+
+class Choice(NamedTuple):
+    """What an item must have: a label of `attribute` among `values`, or a key among `keys`."""
+
+    attribute: int
+    values: tuple[int, ...]
+    keys: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,17 +28,16 @@ class ItemFilter:
 
     Attributes:
       mask: bool `[n]`, over all items in the order of their keys.
-      choices: the same filter as pairs of attribute index and allowed value indices; an item must
-        pass all of them.
+      choices: the same filter for engines that do their own; an item must pass all of them.
     """
 
     mask: np.ndarray
-    choices: tuple[tuple[int, tuple[int, ...]], ...]
+    choices: tuple[Choice, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class EngineSettings:
-    """What an engine needs to know.
+    """The settings of an engine.
 
     Attributes:
       dim: the length of the vectors.
@@ -94,7 +101,7 @@ class Engine(Protocol):
         """
 
     def save(self, folder: Path) -> dict[str, Any]:
-        """Writes files into a folder; returns, for JSON, what else `load` needs."""
+        """Writes files into a folder; returns the description that `load` needs, for JSON."""
 
     def committed(self) -> None:
-        """The index calls this once what `save` wrote is the current state."""
+        """The index calls this when the files of `save` are the current state."""

@@ -5,6 +5,9 @@
     INDEX/images/ab/<sha256>        the encoded images, named by their content
 
 Changes are made in memory; `commit` writes them in one step.
+
+An index may use the labels of its items (`systems/gallery_labels.py`). Then it also holds the
+blocks of their images, so that another label needs no network (`building.relabel`).
 """
 
 import os
@@ -15,9 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range, suggestion
-from fashionsearchnet.index.engines import Engine, EngineSettings, ItemFilter
+from fashionsearchnet.index.arrays import check_blocks, check_vectors
+from fashionsearchnet.index.blocks import BlockStore
+from fashionsearchnet.index.engines import Engine, EngineSettings
+from fashionsearchnet.index.filters import AllowedValues, item_filter
 from fashionsearchnet.index.flat import FlatEngine
 from fashionsearchnet.index.image_store import ImageStore, digest_of
 from fashionsearchnet.index.items import Item, ItemTable, Neighbours, check_items
@@ -43,6 +49,8 @@ class GalleryIndex:
       space: the attributes.
       fingerprint: names the model of the vectors.
       dim: the length of the vectors.
+      label_blend: the share of the label's prototype in the blocks, for each attribute; None for
+        an index that does not use labels.
       engine_name: one of `ENGINES`.
       engine: the search engine.
     """
@@ -54,6 +62,7 @@ class GalleryIndex:
         state: Mapping[str, Any],
         items: ItemTable,
         engine: Engine,
+        blocks: BlockStore,
     ) -> None:
         """Use `create` or `open`."""
         self.directory = directory
@@ -61,7 +70,9 @@ class GalleryIndex:
         self.fingerprint: str = state["fingerprint"]
         self.dim: int = state["dim"]
         self.engine_name: str = state["engine"]["name"]
-        self._items = items
+        blend = state.get("label_blend")  # version 0.1 did not write it
+        self.label_blend: tuple[float, ...] | None = None if blend is None else tuple(blend)
+        self._items, self._blocks = items, blocks
         self.engine = engine
         self._images = ImageStore(directory / "images")
         self._states = States(directory)
@@ -81,6 +92,7 @@ class GalleryIndex:
         dim: int,
         engine: str = "flat",
         address: str | None = None,
+        label_blend: Sequence[float] | None = None,
     ) -> "GalleryIndex":
         """Creates an index without items, in memory and on disk.
 
@@ -91,6 +103,8 @@ class GalleryIndex:
           dim: the length of the vectors, at least 1.
           engine: one of `ENGINES`; see `index/engines.py`.
           address: URI of the Milvus server; only for the engine milvus.
+          label_blend: for an index that uses labels, the share of the label's prototype in 0..1
+            for each attribute; None for one that does not.
 
         Raises:
           ValueError: for a bad argument, or if there is an index.
@@ -109,9 +123,14 @@ class GalleryIndex:
                 f"{directory} already holds an index. Open it, or choose another folder."
             )
         space.save(directory / "attribute_space.json")
-        state = {"fingerprint": fingerprint, "dim": dim, "engine": {"name": engine}}
+        state = {
+            "fingerprint": fingerprint,
+            "dim": dim,
+            "label_blend": label_blend,
+            "engine": {"name": engine},
+        }
         made = ENGINES[engine].create(EngineSettings(dim, space, address))
-        index = cls(directory, space, state, ItemTable(space.num_attributes), made)
+        index = cls(directory, space, state, ItemTable(space.num_attributes), made, BlockStore())
         index.commit()
         return index
 
@@ -156,7 +175,9 @@ class GalleryIndex:
         engine = ENGINES[check_choice("engine of the index", state["engine"]["name"], ENGINES)]
         settings = EngineSettings(state["dim"], space, address)
         loaded = engine.load(settings, states.path(name), state["engine"], items.keys)
-        index = cls(directory, space, state, items, loaded)
+        uses_labels = state.get("label_blend") is not None
+        blocks = BlockStore.load(states.path(name), items.keys) if uses_labels else BlockStore()
+        index = cls(directory, space, state, items, loaded, blocks)
         index._state_name = name
         return index
 
@@ -192,40 +213,74 @@ class GalleryIndex:
 
     def holds(self, item: Item) -> bool:
         """Returns whether the index has the item with the same values and the same image."""
+        return self.shows(item) and np.array_equal(self._items[item.id].values, item.values)
+
+    def shows(self, item: Item) -> bool:
+        """Returns whether the index has the item with the same image, whatever its values."""
         if item.id not in self._items:
             return False
         entry = self._items[item.id]
-        if not np.array_equal(entry.values, item.values):
-            return False
         if item.image is None:
             return not entry.digest
         return entry.digest == digest_of(item.image) and self._images.has(item.image, entry.digest)
 
-    def put(self, items: Sequence[Item], vectors: np.ndarray) -> None:
+    def put(
+        self,
+        items: Sequence[Item],
+        vectors: np.ndarray,
+        *,
+        predicted: np.ndarray | None = None,
+        blocks: np.ndarray | None = None,
+    ) -> None:
         """Adds items. An item of the same id is replaced, and moves to the end of the order.
 
         Args:
           items: with different ids.
           vectors: float `[number, dim]`, of the model with this index's fingerprint.
+          predicted: int `[number, A]`, what the model reads off the images; None if not known.
+          blocks: float `[number, A, block_dim]`, of the images, for an index that uses labels.
 
         Raises:
-          ValueError: for a bad id, bad values or bad vectors; then nothing is added.
+          ValueError: for a bad id, bad values, vectors or blocks; then nothing is added.
           OSError: if an image cannot be written, or a server does not answer.
         """
-        vectors = self._checked("vectors", vectors)
+        vectors = check_vectors("vectors", vectors, self.dim)
         ids, values = check_items(self.space, items)
         if len(items) != len(vectors):
             raise ValueError(f"each item needs a vector; got {len(items)} and {len(vectors)}.")
+        if (blocks is None) != (self.label_blend is None):
+            raise ValueError("blocks belong to an index that uses labels, and to no other.")
+        read = np.full_like(values, MISSING) if predicted is None else np.asarray(predicted, "i4")
+        if blocks is not None:
+            blocks = check_blocks(blocks, len(items), self.space.num_attributes)
         if not items:
             return
         digests = ["" if i.image is None else self._images.put(i.image) for i in items]
         keys = self._items.reserve(len(items))
         self.engine.add(keys, vectors, ids, values)
+        if blocks is not None:
+            self._blocks.add(keys, blocks)
         self._drop([name for name in ids if name in self._items])
-        self._items.append(ids, keys, values, digests)
+        self._items.append(ids, keys, values, digests, read)
+
+    def blocks_of(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what `put` got for items that exist: blocks and predicted.
+
+        Raises:
+          KeyError: for an id that does not exist.
+          ValueError: for an index that does not use labels.
+        """
+        if self.label_blend is None:
+            raise ValueError(
+                f"the index {self.directory} does not use labels, so it holds no blocks. Put items "
+                "with their images, or build an index with tools/build_index.py --use_labels."
+            )
+        entries = [self._items[name] for name in ids]
+        blocks = self._blocks.get(np.array([entry.key for entry in entries]))
+        return blocks, np.stack([entry.predicted for entry in entries])
 
     def remove(self, ids: Collection[str]) -> None:
-        """Removes items. On disk the state before has them until the commit after next.
+        """Removes items. The former state on disk keeps them until the commit after next.
 
         Raises:
           ValueError: if one of them does not exist; then none is removed.
@@ -251,9 +306,12 @@ class GalleryIndex:
 
         def write(folder: Path) -> dict[str, Any]:
             self._items.save(folder)
+            if self.label_blend is not None:
+                self._blocks.save(folder, self._items.keys)
             return {
                 "fingerprint": self.fingerprint,
                 "dim": self.dim,
+                "label_blend": self.label_blend,
                 "count": len(self),
                 "space": self.space.fingerprint,
                 "engine": {**self.engine.save(folder), "name": self.engine_name},
@@ -261,8 +319,11 @@ class GalleryIndex:
             }
 
         self._state_name = self._states.commit(self._state_name, write)
+        if self.label_blend is not None:
+            folder = self._states.path(self._state_name)
+            self._blocks = BlockStore.load(folder, self._items.keys)
         self.engine.committed()
-        # The state before may use what the new one does not; what neither uses can go.
+        # The former state may use images that the new one does not; the others can go.
         self._images.delete(set(self._unused_images) - used)
         self._unused_images, self._dropped_images = unused, set()
 
@@ -270,7 +331,8 @@ class GalleryIndex:
         self,
         queries: np.ndarray,
         k: int,
-        filters: Mapping[str, Collection[str]] | None = None,
+        filters: AllowedValues | None = None,
+        must: AllowedValues | None = None,
     ) -> list[Neighbours]:
         """Returns the K nearest items of each query, or as many as there are.
 
@@ -281,20 +343,22 @@ class GalleryIndex:
           k: at least 1.
           filters: attribute name -> names of the allowed values. An item must pass every attribute;
             an item without a value of the attribute does not.
+          must: the same, but where an item has no value of the attribute, what the model read off
+            its image counts.
 
         Raises:
           ValueError: for bad queries or K, or an unknown attribute or value, listing those that
             exist.
         """
-        queries = self._checked("queries", queries)
+        queries = check_vectors("queries", queries, self.dim)
         check_range("k", k, 1)
         self._settle()
-        item_filter = self._filter(filters or {})
-        allowed = len(self) if item_filter is None else int(np.count_nonzero(item_filter.mask))
+        chosen = item_filter(self.space, self._items, filters or {}, must or {})
+        allowed = len(self) if chosen is None else int(np.count_nonzero(chosen.mask))
         if not allowed or not len(queries):
             none = Neighbours([], np.empty(0, np.float32), self.values[:0])
             return [none] * len(queries)
-        distances, keys = self.engine.search(queries, min(k, allowed), item_filter)
+        distances, keys = self.engine.search(queries, min(k, allowed), chosen)
         positions = np.searchsorted(self._items.keys, keys)
         ids, values = self.ids, self.values
         found = [row[there] for row, there in zip(positions, keys >= 0, strict=True)]
@@ -303,13 +367,13 @@ class GalleryIndex:
             for row, distance in zip(found, distances, strict=True)
         ]
 
-    def matching(self, filters: Mapping[str, Collection[str]]) -> np.ndarray:
+    def matching(self, filters: AllowedValues) -> np.ndarray:
         """Returns the positions in `ids` of the items that pass the filters, int64, ascending.
 
         See `search` for the filters and the errors.
         """
-        item_filter = self._filter(filters)
-        return np.arange(len(self)) if item_filter is None else np.flatnonzero(item_filter.mask)
+        chosen = item_filter(self.space, self._items, filters, {})
+        return np.arange(len(self)) if chosen is None else np.flatnonzero(chosen.mask)
 
     def check_model(self, fingerprint: str, space: AttributeSpace) -> None:
         """Raises a ValueError if this index belongs to another model or attribute space."""
@@ -327,42 +391,8 @@ class GalleryIndex:
         self._dropped_images |= {entry.digest for entry in dropped} - {""}
 
     def _settle(self) -> None:
-        """Deletes removed items in the engine, all at once: a deletion moves the others."""
+        """Deletes the removed items in the engine, all at once: a deletion moves the others."""
         with self._lock:
             if self._dead_keys:
                 self.engine.delete(np.sort(np.array(self._dead_keys, np.int64)))
                 self._dead_keys = []
-
-    def _filter(self, filters: Mapping[str, Collection[str]]) -> ItemFilter | None:
-        if not filters:
-            return None
-        mask = np.ones(len(self), bool)
-        choices = []
-        for name, allowed in filters.items():
-            attribute = self.space.attribute_index(name)
-            if isinstance(allowed, str) or not allowed:
-                raise ValueError(
-                    f"the filter of {name!r} must be a list of one or more values; got {allowed!r}."
-                )
-            values = sorted({self.space.value_index(name, value) for value in allowed})
-            passes = np.zeros(self.space.num_values[attribute] + 1, bool)  # the last one: missing
-            passes[values] = True
-            mask &= passes[self.values[:, attribute]]
-            choices.append((attribute, tuple(values)))
-        return ItemFilter(mask, tuple(choices))
-
-    def _checked(self, what: str, vectors: np.ndarray) -> np.ndarray:
-        """Returns contiguous float32 `[n, dim]`, or raises a ValueError."""
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
-            raise ValueError(
-                f"{what} must have shape [number, {self.dim}], as this index has; got "
-                f"{vectors.shape}. Both must come from the same model."
-            )
-        finite = np.isfinite(vectors).all(axis=1)
-        if not finite.all():
-            raise ValueError(
-                f"{what} must not hold NaN or infinity (first in row {int(np.argmin(finite))}): "
-                "the training of this model went wrong; take an earlier checkpoint."
-            )
-        return vectors

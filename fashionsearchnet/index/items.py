@@ -52,11 +52,19 @@ class Neighbours:
 
 
 class Entry(NamedTuple):
-    """One item: its key, its values int32 `[A]`, and the SHA-256 of its image or ''."""
+    """One item.
+
+    Attributes:
+      key: its key.
+      values: int32 `[A]`, its labels, -1 for missing.
+      digest: the SHA-256 of its image, or ''.
+      predicted: int32 `[A]`, what the system reads off its image, -1 where that is not known.
+    """
 
     key: int
     values: np.ndarray
     digest: str
+    predicted: np.ndarray
 
 
 class ItemTable:
@@ -70,16 +78,20 @@ class ItemTable:
         self.next_key = 0
         self._num_attributes = num_attributes
         self._entries: dict[str, Entry] = {}
-        self._columns: tuple[list[str], np.ndarray, np.ndarray] | None = None
+        self._columns: tuple[list[str], np.ndarray, np.ndarray, np.ndarray] | None = None
 
     @classmethod
     def load(cls, folder: Path, num_attributes: int) -> "ItemTable":
-        """Reads what `save` wrote."""
+        """Reads what `save` wrote, also without predictions, as version 0.1 did."""
         table = cls(num_attributes)
         with np.load(folder / _FILE) as content:
             ids = json.loads(content["ids"].tobytes())
             digests = [digest.decode() for digest in content["digests"]]
-            rows = zip(content["keys"].tolist(), content["values"], digests, strict=True)
+            values = content["values"]
+            predicted = np.full_like(values, MISSING)
+            if "predicted" in content:
+                predicted = content["predicted"]
+            rows = zip(content["keys"].tolist(), values, digests, predicted, strict=True)
             table._entries = {name: Entry(*row) for name, row in zip(ids, rows, strict=True)}
             table.next_key = int(content["next_key"])
         return table
@@ -94,6 +106,7 @@ class ItemTable:
                 keys=self.keys,
                 values=self.values,
                 digests=digests,
+                predicted=self.predicted,
                 next_key=self.next_key,
             )
 
@@ -122,6 +135,11 @@ class ItemTable:
         """The values of all items, int32 `[n, A]`."""
         return self._arrays()[2]
 
+    @property
+    def predicted(self) -> np.ndarray:
+        """What the system reads off the images of all items, int32 `[n, A]`, -1 if not known."""
+        return self._arrays()[3]
+
     def digests(self) -> set[str]:
         """Returns the SHA-256 of all images."""
         return {entry.digest for entry in self._entries.values()} - {""}
@@ -133,10 +151,15 @@ class ItemTable:
         return keys
 
     def append(
-        self, ids: Sequence[str], keys: np.ndarray, values: np.ndarray, digests: Sequence[str]
+        self,
+        ids: Sequence[str],
+        keys: np.ndarray,
+        values: np.ndarray,
+        digests: Sequence[str],
+        predicted: np.ndarray,
     ) -> None:
-        """Adds items whose ids are new."""
-        for name, *row in zip(ids, keys.tolist(), values, digests, strict=True):
+        """Adds items whose ids are new; see Entry."""
+        for name, *row in zip(ids, keys.tolist(), values, digests, predicted, strict=True):
             self._entries[name] = Entry(*row)
         self._columns = None
 
@@ -146,13 +169,14 @@ class ItemTable:
         self._columns = None
         return dropped
 
-    def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+    def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
         if self._columns is None:
             entries = self._entries.values()
             keys = np.fromiter((entry.key for entry in entries), np.int64, len(entries))
-            values = np.array([entry.values for entry in entries], np.int32)
             shape = (len(entries), self._num_attributes)
-            self._columns = list(self._entries), keys, values.reshape(shape)
+            values = np.array([entry.values for entry in entries], np.int32).reshape(shape)
+            predicted = np.array([entry.predicted for entry in entries], np.int32).reshape(shape)
+            self._columns = list(self._entries), keys, values, predicted
         return self._columns
 
 

@@ -6,8 +6,8 @@ Everything else stays in the folder of the index.
 
 Rows are never overwritten. New rows get keys above those of the state on disk, and other readers
 ignore them. Replaced and removed rows are deleted once the new state is the current one. So a kill
-at any moment leaves the last state whole. With this engine there is no way back to the state
-before: its deleted rows are gone.
+at any moment leaves the last state complete. With this engine nobody can go back to the former
+state, because its rows are deleted.
 """
 
 import contextlib
@@ -141,8 +141,9 @@ class MilvusEngine:
 
     def _condition(self, item_filter: ItemFilter | None) -> str:
         terms = [f"key < {self._limit}"]
-        for attribute, values in item_filter.choices if item_filter else ():
-            terms.append(f"{self._fields[attribute]} in {list(values)}")
+        for attribute, values, keys in item_filter.choices if item_filter else ():
+            has_label = f"{self._fields[attribute]} in {list(values)}"
+            terms.append(f"({has_label} or key in {list(keys)})" if keys else has_label)
         return " and ".join(terms)
 
 

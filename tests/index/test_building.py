@@ -3,7 +3,7 @@ import pytest
 from index_fakes import DIM, create, random_values
 
 from fashionsearchnet.index import building
-from fashionsearchnet.index.building import Counts, add_images
+from fashionsearchnet.index.building import Counts, Encoded, add_images, relabel
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 
@@ -14,11 +14,30 @@ class Encoder:
     def __init__(self, stop_after=10**9):
         self.encoded, self.stop_after = 0, stop_after
 
-    def __call__(self, images):
+    def encode(self, images, values):
         self.encoded += len(images)
         if self.encoded > self.stop_after:
             raise KeyboardInterrupt
-        return np.array([np.frombuffer(image.ljust(DIM)[:DIM], np.uint8) for image in images])
+        return Encoded(vectors_of(images), predicted=np.zeros_like(values))
+
+
+class LabelledEncoder(Encoder):
+    """Vectors of an index that uses labels: blocks of two numbers, and the labels."""
+
+    def encode(self, images, values):
+        found = super().encode(images, values)
+        blocks = found.vectors[:, :6].reshape(-1, 3, 2)
+        return Encoded(self.embed(blocks, values), found.predicted, blocks)
+
+    def embed(self, blocks, values):
+        return np.pad(
+            blocks.reshape(len(blocks), 6) + np.repeat(values, 2, axis=1), [(0, 0), (0, 2)]
+        )
+
+
+def vectors_of(images):
+    rows = [np.frombuffer(image.ljust(DIM)[:DIM], np.uint8) for image in images]
+    return np.array(rows, np.float32)
 
 
 @pytest.fixture
@@ -51,7 +70,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, items):
     stopped, whole = (GalleryIndex.open(tmp_path / name) for name in ("stopped", "whole"))
     assert stopped.ids == whole.ids
     np.testing.assert_array_equal(stopped.values, whole.values)
-    queries = Encoder()([item.image for item in items]) + 0.25
+    queries = vectors_of([item.image for item in items]) + 0.25
     for one, other in zip(stopped.search(queries, 9), whole.search(queries, 9), strict=True):
         assert one.ids == other.ids
     assert stopped.image("7.jpg") == b"7 image"
@@ -86,3 +105,30 @@ def test_commits_are_rare_where_they_are_expensive(tmp_path, items, monkeypatch)
     fill(tmp_path / "index", items, Encoder(), batch_size=4, commit_every=4)
     assert calls == [4, 50]  # the first shows what it costs; the last is the end
     assert len(GalleryIndex.open(tmp_path / "index")) == 50
+
+
+def test_changed_labels_need_no_encoder_where_labels_are_used(tmp_path, items):
+    create(tmp_path / "index", label_blend=(0.5, 0.5, 0.5))
+    assert fill(tmp_path / "index", items, LabelledEncoder()) == Counts(added=50)
+    values = (items[4].values + 1) % 2
+    items[3] = Item("3.jpg", items[3].values, b"another image")
+    items[4] = Item("4.jpg", values, items[4].image)
+    encoder = LabelledEncoder()
+    counts = fill(tmp_path / "index", items, encoder)
+    assert counts == Counts(replaced=1, relabelled=1, skipped=48) and encoder.encoded == 1
+    assert fill(tmp_path / "index", items, LabelledEncoder(0)) == Counts(skipped=50)
+    index = GalleryIndex.open(tmp_path / "index")
+    assert index.image("4.jpg") == items[4].image
+    relabel(index, encoder, ["7.jpg"], items[4].values[None])
+    items[7] = Item("7.jpg", items[4].values, items[7].image)
+    index.commit()
+    # The vectors are those of an index that had these labels from the start.
+    create(tmp_path / "fresh", label_blend=(0.5, 0.5, 0.5))
+    fill(tmp_path / "fresh", items, LabelledEncoder())
+    fresh, again = (GalleryIndex.open(tmp_path / name) for name in ("fresh", "index"))
+    wanted = LabelledEncoder().encode([i.image for i in items], np.stack([i.values for i in items]))
+    for opened in (fresh, again, index):
+        found = opened.search(wanted.vectors, 1)
+        assert [each.ids[0] for each in found] == [item.id for item in items]
+        assert max(each.distances[0] for each in found) == 0.0
+    assert encoder.encoded == 1

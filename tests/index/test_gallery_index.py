@@ -280,3 +280,84 @@ def test_holds_compares_values_and_image(gallery):
     plain = Item("plain", values[0])
     index.put([plain], vectors[:1])
     assert index.holds(plain)
+
+
+def test_must_goes_by_label_and_by_prediction_where_there_is_none(tmp_path):
+    """Colours red 0, green 1, blue 2; the labels and the predictions of six items."""
+    labels = np.full((6, 3), -1, np.int32)
+    labels[:, 0] = [2, 1, -1, -1, -1, 2]
+    predicted = np.zeros((6, 3), np.int32)
+    predicted[:, 0] = [0, 2, 2, 0, -1, 2]
+    vectors = np.arange(6, dtype=np.float32)[:, None] * np.ones(DIM, np.float32)
+    index = create(tmp_path / "index")
+    index.put(make_items(labels), vectors, predicted=predicted)
+    index.commit()
+    for opened in (index, GalleryIndex.open(tmp_path / "index")):
+
+        def found(filters=None, must=None, searched=opened):
+            (each,) = searched.search(vectors[:1], 6, filters, must)
+            return each.ids
+
+        assert found(must={"colour": ["blue"]}) == ["item0", "item2", "item5"]
+        assert found(must={"colour": ["red", "blue"]}) == ["item0", "item2", "item3", "item5"]
+        assert found(filters={"colour": ["blue"]}) == ["item0", "item5"]
+        assert found({"colour": ["blue"]}, {"colour": ["green"]}) == []
+        assert found(must={"colour": ["blue"], "sleeve": ["short"]}) == ["item0", "item2", "item5"]
+    with pytest.raises(ValueError, match=r"the must of 'colour' must be a list of one or more"):
+        index.search(vectors[:1], 6, must={"colour": []})
+
+
+def test_an_index_without_predictions_opens(gallery, monkeypatch):
+    """As version 0.1 wrote them: no predictions among the items, no blend in the state."""
+    index, vectors, values = gallery
+    save = np.savez
+
+    def as_before(file, **arrays):
+        del arrays["predicted"]
+        save(file, **arrays)
+
+    monkeypatch.setattr(np, "savez", as_before)
+    index.commit()
+    opened = GalleryIndex.open(index.directory)
+    assert opened.label_blend is None and (opened._items.predicted == -1).all()
+    (found,) = opened.search(vectors[:1], 60, must={"colour": ["red"]})
+    assert len(found.ids) == (values[:, 0] == 0).sum()
+
+
+def test_blocks_are_kept_apart_and_survive_commits(tmp_path, rng):
+    values, vectors = random_values(rng, 5), rng.normal(size=(5, DIM)).astype("f4")
+    blocks, read = rng.normal(size=(5, 3, 4)).astype("f4"), random_values(rng, 5)
+    index = create(tmp_path / "index", label_blend=(0.5, 0.25, 1.0))
+    index.commit()
+    index.put(make_items(values[:3]), vectors[:3], predicted=read[:3], blocks=blocks[:3])
+    index.commit()
+    index.put(make_items(values[3:], first=3), vectors[3:], predicted=read[3:], blocks=blocks[3:])
+    index.remove(["item1"])
+    index.commit()
+    rows = [0, 2, 3, 4]
+    for opened in (index, GalleryIndex.open(tmp_path / "index")):
+        assert opened.label_blend == (0.5, 0.25, 1.0)
+        found, predicted = opened.blocks_of([f"item{row}" for row in rows])
+        np.testing.assert_array_equal(found, blocks[rows])
+        np.testing.assert_array_equal(predicted, read[rows])
+        with pytest.raises(KeyError):
+            opened.blocks_of(["item1"])
+
+
+def test_which_blocks_are_refused(tmp_path, gallery):
+    index, vectors, values = gallery
+    items = make_items(values[:2], first=100)
+    with pytest.raises(ValueError, match="belong to an index that uses labels"):
+        index.put(items, vectors[:2], blocks=np.zeros((2, 3, 4)))
+    with pytest.raises(ValueError, match=r"does not use labels.*--use_labels"):
+        index.blocks_of(["item0"])
+    labelled = create(tmp_path / "labelled", label_blend=(0.5, 0.5, 0.5))
+    with pytest.raises(ValueError, match="belong to an index that uses labels"):
+        labelled.put(items, vectors[:2])
+    for wrong, rule in (
+        (np.zeros((2, 2, 4)), r"shape \[2, 3, block_dim"),
+        ([[[np.nan]] * 3] * 2, "NaN"),
+    ):
+        with pytest.raises(ValueError, match=rule):
+            labelled.put(items, vectors[:2], blocks=np.array(wrong))
+    assert not len(labelled)

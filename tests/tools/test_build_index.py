@@ -1,11 +1,15 @@
 """tools/build_index.py with a model and a data set in memory."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from evaluation_fakes import SPACE, FakeDataset, script
 
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index.gallery_index import GalleryIndex
 
 
@@ -13,6 +17,21 @@ class FakeModel:
     """An export that gives the mean colours of the four quarters of an image."""
 
     space, fingerprint, dim = SPACE, "feedfeedfeedfeed", 12
+    description = SimpleNamespace(label_blend=(0.5,) * SPACE.num_attributes)
+    encoded = 0
+
+    def check_uses_labels(self):
+        if self.description.label_blend is None:
+            raise ValueError("Export a run of fashionsearchnet_v2")
+
+    def encode_blocks(self, images):
+        self.encoded += len(images)
+        vectors, probabilities = self.encode_gallery(images)
+        return vectors.reshape(len(images), SPACE.num_attributes, -1), probabilities
+
+    def embed_blocks(self, blocks, values, blend):
+        labelled = blocks + 100 * np.array(blend)[:, None] * values[..., None]
+        return np.where((values >= 0)[..., None], labelled, blocks).reshape(len(blocks), -1)
 
     def encode_gallery(self, images):
         vectors = np.empty((len(images), self.dim), np.float32)
@@ -115,3 +134,53 @@ def test_what_does_not_fit_is_refused(run, tmp_path):
     run.model.fingerprint = "another"
     with pytest.raises(ValueError, match="vectors of the model feedfeedfeedfeed, not of another"):
         run("--dataset=fakes/tiny")
+
+
+def test_an_index_that_uses_labels(run, capsys, monkeypatch):
+    images = list(run.dataset.encoded_images("gallery").as_numpy_iterator())
+    same = tf.data.Dataset.from_tensor_slices(images)
+    monkeypatch.setattr(run.dataset, "encoded_images", lambda split: same)
+    run("--dataset=fakes/tiny", "--use_labels", "--label_blend=0.25")
+    told = capsys.readouterr().out
+    assert "added 60, replaced 0, relabelled 0, already there 0; 60 items." in told
+    names = ", ".join(f"{name} 0.25" for name in SPACE.names)
+    assert f"use labels, {(run.dataset.labels('gallery') >= 0).mean():.0%} of them" in told
+    assert f"share of the label: {names}." in told and run.model.encoded == 60
+    labels = run.dataset.labels("gallery")
+    labels[3] = (labels[3] + 1) % np.array(SPACE.num_values)
+    run("--dataset=fakes/tiny")  # the index remembers what it was built with
+    told = capsys.readouterr().out
+    assert "replaced 0, relabelled 1, already there 59" in told and run.model.encoded == 60
+    index = GalleryIndex.open(run.directory)
+    blocks, _ = FakeModel().encode_blocks(images[3:4])
+    vectors = FakeModel().embed_blocks(blocks, labels[3:4], index.label_blend)
+    assert index.search(vectors, 1)[0].distances[0] == 0.0
+    with pytest.raises(ValueError, match="uses labels, unlike --nouse_labels"):
+        run("--dataset=fakes/tiny", "--nouse_labels")
+    with pytest.raises(ValueError, match=r"was built with label_blend .0.25, .*, not with .0.5"):
+        run("--dataset=fakes/tiny", "--label_blend=0.5")
+
+
+def test_which_labelled_indexes_are_refused(run, tmp_path):
+    with pytest.raises(ValueError, match="--label_blend is for an index with --use_labels"):
+        run("--dataset=fakes/tiny", "--label_blend=0.5")
+    for blend in ("2", "x", "0.1,0.2"):
+        with pytest.raises(ValueError, match="--label_blend="):
+            run("--dataset=fakes/tiny", "--use_labels", f"--label_blend={blend}")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"needs labels, but no image of .*photos has one"):
+        run(f"--images_dir={tmp_path / 'photos'}", "--use_labels")
+    run.dataset.labels("gallery")[:] = -1
+    with pytest.raises(ValueError, match="needs labels, but no image of fakes/tiny has one"):
+        run("--dataset=fakes/tiny", "--use_labels")
+    run.model.description = SimpleNamespace(label_blend=None)
+    run.dataset.labels("gallery")[:] = 0
+    with pytest.raises(ValueError, match="Export a run of fashionsearchnet_v2"):
+        run("--dataset=fakes/tiny", "--use_labels")
+    run("--dataset=fakes/tiny")
+    with pytest.raises(ValueError, match="does not use labels, unlike --use_labels"):
+        run("--dataset=fakes/tiny", "--use_labels")
+    run.dataset.space = AttributeSpace.from_dict({"size": ["s", "l"]})
+    with pytest.raises(ValueError, match="different attribute spaces"):
+        run("--dataset=fakes/tiny", "--use_labels")
