@@ -67,11 +67,7 @@ def figures_table(
 ) -> str:
     """Returns a Markdown table of the baselines of the first report and the row of each.
 
-    Args:
-      names: of the rows.
-      reports: of the runs.
-      own: what each report calls its system's row.
-      figure: what is compared.
+    `own` is what each report calls its system's row, `names` what the table calls it.
     """
     columns, means = reporting.columns(reports[0]), reporting.mean_names(reports[0])
     found = [{row["name"]: row for row in report["rows"]} for report in reports]
@@ -93,11 +89,7 @@ def difference_table(
 ) -> str:
     """Returns a Markdown table of what each run adds to the one before it.
 
-    Args:
-      names: of the runs, two or more.
-      outcomes: of the runs.
-      report: of the first run.
-      figure: what is compared.
+    `report` is that of the first run.
     """
     columns, means = reporting.columns(report), reporting.mean_names(report)
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)

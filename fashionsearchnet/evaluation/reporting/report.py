@@ -19,16 +19,15 @@ def check_replaceable(
 ) -> None:
     """Raises a ValueError if a report of this name is of other data or of another protocol.
 
-    One of the same may be replaced. The number of resamples does not count.
+    The number of resamples does not count.
     """
     path = Path(folder) / f"{name}.json"
     if not path.exists():
         return
     report = files.read_json(path, "the report of an evaluation", "Move it away.")
-    found = setting_differences(
-        report, dataset, {"task": protocol.task, **dataclasses.asdict(protocol)}
-    )
-    found.pop("num_resamples", None)
+    settings = {"task": protocol.task, **dataclasses.asdict(protocol)}
+    del settings["num_resamples"]
+    found = setting_differences(report, dataset, settings)
     if found:
         raise ValueError(
             f"{path} is a report of another evaluation: {'; '.join(found.values())}. Nothing is "
@@ -46,7 +45,7 @@ def setting_differences(
 
     Args:
       report: of `summarize`.
-      dataset: the name of the data set; without its version, any version is the same.
+      dataset: a name without a version stands for any version.
       settings: the wanted ones, as values or as a command line gives them; None is not given.
     """
     parts = report["dataset"].split("/")[: 1 + dataset.count("/")]

@@ -94,12 +94,10 @@ def _mean_words(report: dict[str, Any]) -> str:
 
 def _means(report: dict[str, Any]) -> str:
     """Returns what the columns of means are."""
-    text = (
-        f"The means: {report['words']['means']}; in brackets the 95 % bootstrap interval, query "
-        "images resampled."
-    )
+    rest = "" if columns(report) or _is_one_group(report) else " The .json file has each set."
     return (
-        text if columns(report) or _is_one_group(report) else f"{text} The .json file has each set."
+        f"The means: {report['words']['means']}; in brackets the 95 % bootstrap interval, query "
+        f"images resampled.{rest}"
     )
 
 

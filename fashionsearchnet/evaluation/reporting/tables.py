@@ -36,12 +36,7 @@ def change_with_interval(value: float | None, interval: Sequence[float] | None) 
 
 
 def mean_change(found: Mapping[str, Any] | None, key: str = "mean") -> str:
-    """Returns a mean of a paired difference with its interval, '-' for none.
-
-    Args:
-      found: of `scores.summarize`.
-      key: "mean" or "queries".
-    """
+    """Returns one of the means of `scores.difference` with its interval, '-' for none."""
     return "-" if found is None else change_with_interval(found[key], found[f"{key}_interval"])
 
 

@@ -87,9 +87,8 @@ class ManipulationProtocol(TaskProtocol):
         """Returns the protocol with `plan` all or listed."""
         if self.plan != "auto":
             return self
-        lists = self.query_split == "query" and self.num_changes == 1
-        is_listed = lists and dataset.listed_edits() is not None
-        return dataclasses.replace(self, plan="listed" if is_listed else "all")
+        plan = "all" if self._listed(dataset) is None else "listed"
+        return dataclasses.replace(self, plan=plan)
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "ManipulationPlan":
         """Returns the manipulations to try; see TaskProtocol."""
@@ -98,22 +97,9 @@ class ManipulationProtocol(TaskProtocol):
                 "keep_query_image is for queries that are gallery images too; none of "
                 f"{splits.names[0]!r} is in {splits.names[1]!r}. Leave it off."
             )
-        how, source = self.resolved(dataset), ""
-        if how.plan == "listed":
-            listed = self._listed(dataset)
-            manipulations = listed_manipulations(splits.query_labels, listed)
-            source = listed.source
-        else:
-            manipulations = enumerate_manipulations(
-                splits.query_labels,
-                Gallery(splits.gallery_labels),
-                how.hit_rule,
-                how.add_missing,
-                how.max_manipulations_per_attribute,
-                how.seed,
-                how.num_changes,
-            )
-        leaves_out = splits.own is not None and not self.keep_query_image
+        how = self.resolved(dataset)
+        manipulations, source = how._manipulations(dataset, splits)
+        own = None if self.keep_query_image else splits.own
         return ManipulationPlan(
             protocol=how,
             dataset=dataset.name,
@@ -122,23 +108,33 @@ class ManipulationProtocol(TaskProtocol):
             query=manipulations.query,
             group=manipulations.group,
             group_names=manipulations.group_names(dataset.space.names),
-            own=splits.own[manipulations.query] if leaves_out and splits.own is not None else None,
+            own=None if own is None else own[manipulations.query],
             manipulations=manipulations,
             source=source,
         )
 
-    def _listed(self, dataset: Dataset) -> ListedEdits:
-        """Returns the edits that the data set lists, or raises a ValueError if it lists none."""
-        listed = dataset.listed_edits()
-        if listed is None or self.query_split != "query" or self.num_changes > 1:
-            why = f"{dataset.name} lists none"
-            if listed is not None:
-                why = f"got {self.query_split!r} and num_changes {self.num_changes}"
+    def _manipulations(self, dataset: Dataset, splits: Splits) -> tuple[Manipulations, str]:
+        """Returns the manipulations of plan all or listed, and what a list says of itself."""
+        if self.plan == "all":
+            gallery = Gallery(splits.gallery_labels)
+            most = self.max_manipulations_per_attribute
+            rules = (self.hit_rule, self.add_missing, most, self.seed, self.num_changes)
+            return enumerate_manipulations(splits.query_labels, gallery, *rules), ""
+        listed = self._listed(dataset)
+        if listed is None:
+            why = f"got {self.query_split!r} and num_changes {self.num_changes}"
+            if dataset.listed_edits() is None:
+                why = f"{dataset.name} lists none"
             raise ValueError(
                 "plan 'listed' is for data sets that list edits, query_split 'query' and "
                 f"num_changes 1; {why}. Use plan 'all'."
             )
-        return listed
+        return listed_manipulations(splits.query_labels, listed), listed.source
+
+    def _listed(self, dataset: Dataset) -> ListedEdits | None:
+        """Returns the edits that the data set lists; None unless they are of these queries."""
+        are_of_these = self.query_split == "query" and self.num_changes == 1
+        return dataset.listed_edits() if are_of_these else None
 
 
 @dataclasses.dataclass(frozen=True)
