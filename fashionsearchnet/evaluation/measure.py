@@ -76,15 +76,17 @@ def evaluate_each(
       weights: SHA-256 of the system's weights in hexadecimal, for the report; '' if not known.
 
     Raises:
-      ValueError: if the system does not answer a task, data and system have different attributes,
-        the splits differ or overlap where they must not, there is nothing to ask, or `beside` was
-        measured on other questions. All but the system's own faults are found before the network
-        sees an image.
+      ValueError: if the system does not answer a task, has other attributes than the data, or its
+        row the name of a baseline; if the splits differ or overlap where they must not; if there is
+        nothing to ask; if `beside` was measured on other questions. The network has not seen an
+        image by then. Later, if its vectors are broken.
     """
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
     for protocol in protocols:
         system.check_answers(protocol.task)
     name, beside = name or system.title, list(beside)
+    if name in scores.BASELINES:
+        raise ValueError(f"the row of a system cannot have the name of a baseline; got {name!r}.")
     splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
     plans = [protocol.make_plan(dataset, splits) for protocol in protocols]
     others = [_scores_beside(plan, beside, name) for plan in plans]

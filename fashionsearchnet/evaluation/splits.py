@@ -36,8 +36,9 @@ def read_splits(dataset: Dataset, names: Sequence[tuple[str, str]]) -> Splits:
       names: the query split and the gallery split of each evaluation.
 
     Raises:
-      ValueError: if the names differ; if images are in both splits, and the data set does not say
-        so (`Dataset.queries_in_gallery`); if it does, and only some of the queries are.
+      ValueError: if the names differ; if a split is empty; if images are in both splits, and the
+        data set does not say so (`Dataset.queries_in_gallery`); if it does, and only some of the
+        queries are.
     """
     if len(set(names)) != 1:
         raise ValueError(
@@ -46,6 +47,9 @@ def read_splits(dataset: Dataset, names: Sequence[tuple[str, str]]) -> Splits:
         )
     splits = names[0]
     query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
+    for split, ids in zip(splits, (query_ids, gallery_ids), strict=True):
+        if not ids:
+            raise ValueError(f"split {split!r} of {dataset.name} has no images. Take another.")
     query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
     return Splits(
         names=splits,

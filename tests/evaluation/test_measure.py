@@ -124,6 +124,19 @@ def test_queries_in_the_gallery_are_the_data_sets_to_announce():
         evaluate(FakeSystem(), dataset, SMALL)
 
 
+@pytest.mark.parametrize("protocol", [AttributeProtocol(), InstanceProtocol(), SMALL])
+@pytest.mark.parametrize("split", ["query", "gallery"])
+def test_an_empty_split_is_refused_by_name(protocol, split):
+    dataset = FakeDataset(**{f"num_{'queries' if split == 'query' else split}": 0})
+    with pytest.raises(ValueError, match=f"split '{split}' of fakes/tiny has no images"):
+        evaluate(FakeSystem(), dataset, protocol)
+
+
+def test_a_row_is_not_named_like_a_baseline():
+    with pytest.raises(ValueError, match="the name of a baseline; got 'chance'"):
+        evaluate(FakeSystem(), FakeDataset(), SMALL, name="chance")
+
+
 def test_another_attribute_space_is_refused():
     dataset = FakeDataset()
     dataset.space = AttributeSpace.from_dict({"colour": ["red", "green"]})
