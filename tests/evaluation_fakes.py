@@ -191,3 +191,22 @@ class EditDependentSystem(FakeSystem):
     @staticmethod
     def _mask(manipulation):
         return tf.repeat(tf.cast(manipulation >= 0, tf.float32), list(SPACE.num_values), axis=1)
+
+
+class BlockSystem(FakeSystem):
+    """Says that its vectors are made of blocks, so that a gallery can use labels."""
+
+    has_blocks = True
+
+    _PLACES = np.array([(a, v) for a, size in enumerate(SPACE.num_values) for v in range(size)])
+
+    def gallery_blocks(self, features):
+        spread = np.zeros((SPACE.total_values, SPACE.num_attributes, 3), np.float32)
+        spread[np.arange(SPACE.total_values), self._PLACES[:, 0], self._PLACES[:, 1]] = 1.0
+        return tf.einsum("bc,cad->bad", features["embedding"], spread)
+
+    def prototypes(self):
+        return tf.one_hot(self._PLACES[:, 1], 3)
+
+    def merge_blocks(self, blocks, manipulation=None):
+        return tf.stack([blocks[:, a, v] for a, v in self._PLACES], axis=1)

@@ -10,6 +10,9 @@ A query of the data set, or any image file; --set may be given more than once:
 Prints the results, and with --output draws them: the query with its predicted attributes, the
 edit, where the system looks for the edited attributes, and the results with a tick where every
 attribute matches.
+
+Two ways to use the labels that a gallery has: --use_labels puts them into its vectors, and --facets
+leaves out what lacks a value of --set (by label, by prediction where there is no label).
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
@@ -25,6 +28,8 @@ from fashionsearchnet.explain.search_sheet import draw_search_sheet
 from fashionsearchnet.search.judgement import Query, SearchResult, describe_difference
 from fashionsearchnet.search.live_gallery import LiveGallery
 from fashionsearchnet.search.queries import queries_by_id, query_from_file
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
+from fashionsearchnet.systems.system import System
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -45,6 +50,17 @@ flags.DEFINE_enum(
     "identical",
     list(HIT_RULES),
     "How results of a --query_id are judged; see tools/evaluate.py.",
+)
+flags.DEFINE_bool(
+    "use_labels",
+    False,
+    "Use the labels of the gallery in its vectors, with the blend of the run (see "
+    "tools/choose_blend.py).",
+)
+flags.DEFINE_bool(
+    "facets",
+    False,
+    "Show only images that have the values of --set, by label or, without a label, by prediction.",
 )
 flags.DEFINE_string("output", "", "Picture to write (.png).")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
@@ -92,6 +108,14 @@ def print_results(space: AttributeSpace, result: SearchResult) -> None:
         print(f"{rank:4}  {distance:8.3f}  {name}  {verdict}")
 
 
+def label_blend(system: System) -> tuple[float, ...] | None:
+    """Returns the blend of the run; None without --use_labels."""
+    if not FLAGS.use_labels:
+        return None
+    weights = systems.weights_digest(FLAGS.workdir)
+    return ChosenBlend.load(FLAGS.workdir, system.space, weights).blend
+
+
 def main() -> None:
     trained = systems.describe_system(FLAGS.workdir)
     system = systems.load_complete_system(FLAGS.workdir)
@@ -101,8 +125,10 @@ def main() -> None:
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system.space.check_same(dataset.space, FLAGS.workdir, f"data set {dataset.name}")
     query = load_query(dataset)
-    gallery = LiveGallery(system, dataset, FLAGS.gallery_split, FLAGS.batch_size)
-    (result,) = gallery.search([query], manipulation[None], FLAGS.k, FLAGS.hit_rule)
+    gallery = LiveGallery(
+        system, dataset, FLAGS.gallery_split, FLAGS.batch_size, label_blend(system)
+    )
+    (result,) = gallery.search([query], manipulation[None], FLAGS.k, FLAGS.hit_rule, FLAGS.facets)
     print_query(system.space, result)
     print_results(system.space, result)
     if FLAGS.output:

@@ -1,11 +1,12 @@
 """Searches of a split of a data set with a trained system, of one query or many at once."""
 
+import functools
 from collections.abc import Collection, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.attributes import KEEP, softmax_blocks
+from fashionsearchnet.attributes import KEEP, MISSING, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
@@ -14,10 +15,12 @@ from fashionsearchnet.search.judgement import Neighbours, Query, Reading, Search
 from fashionsearchnet.search.queries import stored_images
 from fashionsearchnet.systems.features import (
     FeatureArrays,
+    attribute_logits,
     edited_embedding,
     extract_features,
     gallery_embeddings,
 )
+from fashionsearchnet.systems.gallery_labels import KnownLabels, check_blend
 from fashionsearchnet.systems.system import System
 
 
@@ -33,17 +36,35 @@ class LiveGallery:
     """
 
     def __init__(
-        self, system: System, dataset: Dataset, split: str = "gallery", batch_size: int = 64
+        self,
+        system: System,
+        dataset: Dataset,
+        split: str = "gallery",
+        batch_size: int = 64,
+        label_blend: Sequence[float] | None = None,
     ) -> None:
         """Extracts the features of the split, `batch_size` images at a time.
 
+        Args:
+          system: answers the task "manipulation".
+          dataset: holds the gallery.
+          split: the gallery's split.
+          batch_size: images per forward pass.
+          label_blend: for vectors that use the labels, the share of the label in the block of each
+            attribute, see `gallery_labels`; None for vectors of the images alone.
+
         Raises:
-          ValueError: if the system does not answer the task, or the attributes differ.
+          ValueError: if the system does not answer the task or has no blocks for labels, or the
+            attributes differ.
         """
         system.check_answers("manipulation")
         system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
         self.system, self.dataset, self.split = system, dataset, split
         self.ids, self.labels = dataset.image_ids(split), dataset.labels(split)
+        self._known: KnownLabels | None = None
+        if label_blend is not None:
+            system.prototypes()  # raises for a system without
+            self._known = KnownLabels(self.labels, check_blend(system.space, label_blend))
         self._features = extract_features(system, dataset, split, batch_size)
 
     def search(
@@ -52,6 +73,7 @@ class LiveGallery:
         manipulations: np.ndarray,
         k: int = 10,
         hit_rule: str = "identical",
+        facets: bool = False,
     ) -> list[SearchResult]:
         """Returns the k gallery images nearest to each edited query, judged.
 
@@ -62,11 +84,13 @@ class LiveGallery:
           manipulations: int32 `[N, A]`, the wanted values, -1 to keep.
           k: results of each, at least 1.
           hit_rule: one of `attributes.HIT_RULES`, for queries with labels.
+          facets: leave out images without the wanted values: by label, and by what the system reads
+            where there is no label. There may be fewer than k results then.
         """
         check_range("k", k, 1)
         features, readings = read_images(self.system, queries)
         hides_query = self.dataset.queries_in_gallery
-        nearest = self._nearest(features, manipulations, k + hides_query)
+        nearest = self._nearest(features, manipulations, k + hides_query, facets)
         results = []
         for query, manipulation, reading, (distances, positions) in zip(
             queries, manipulations, readings, nearest, strict=True
@@ -83,8 +107,17 @@ class LiveGallery:
         stored = stored_images(self.dataset, self.split, positions)
         return {self.ids[p]: data for p, data in zip(positions, stored, strict=True)}
 
+    @functools.cached_property
+    def _facets(self) -> np.ndarray:
+        """The labels, and what the system reads where there is none, int32 `[gallery, A]`."""
+        logits = attribute_logits(self.system, self._features)
+        if logits is None:
+            return self.labels
+        read = predicted_values(self.system.space, logits)
+        return np.where(self.labels == MISSING, read, self.labels)
+
     def _nearest(
-        self, features: FeatureArrays, manipulations: np.ndarray, k: int
+        self, features: FeatureArrays, manipulations: np.ndarray, k: int, facets: bool
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns distances and positions `[k]` of the nearest images of each query."""
         rows = list(range(len(manipulations)))
@@ -96,10 +129,25 @@ class LiveGallery:
         nearest: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for attributes in dict.fromkeys(edited):  # the gallery is embedded once for each
             members = [row for row in rows if edited[row] == attributes]
-            index = ExactIndex(gallery_embeddings(self.system, self._features, attributes))
-            found = zip(*index.search(embeddings[members], k), strict=True)
+            vectors = gallery_embeddings(self.system, self._features, attributes, self._known)
+            if facets:
+                for row in members:
+                    nearest[row] = self._filtered(vectors, embeddings[row], manipulations[row], k)
+                continue
+            found = zip(*ExactIndex(vectors).search(embeddings[members], k), strict=True)
             nearest |= dict(zip(members, found, strict=True))
         return [nearest[row] for row in rows]
+
+    def _filtered(
+        self, vectors: np.ndarray, query: np.ndarray, manipulation: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns distances and positions of the nearest images that have the wanted values."""
+        passes = ((self._facets == manipulation) | (manipulation == KEEP)).all(axis=1)
+        allowed = np.flatnonzero(passes)
+        if not len(allowed):
+            return np.empty(0, np.float32), allowed
+        distances, positions = ExactIndex(vectors[allowed]).search(query[None], k)
+        return distances[0], allowed[positions[0]]
 
 
 def model_input(system: System, image: bytes) -> tf.Tensor:

@@ -37,6 +37,7 @@ class Attributes(BaseModel):
 
     attributes: list[Attribute]
     num_items: int
+    uses_labels: bool = Field(description="Whether the vectors of the gallery use its labels.")
     model: Model
     limits: Limits
 

@@ -44,6 +44,7 @@ async def read_attributes(service: TheService) -> answers.Attributes:
             for name, values in service.model.space.to_dict().items()
         ],
         num_items=len(service.index),
+        uses_labels=service.index.label_blend is not None,
         model=answers.Model(
             system=description.system,
             variant=description.variant,

@@ -23,6 +23,15 @@ Filters = Annotated[
     ),
 ]
 
+Must = Annotated[
+    list[str],
+    Field(
+        description="attribute=value that results must have by their label or, where they have "
+        "none, by what the model reads off their image; repeatable like filter.",
+        examples=[["neckline=v-neck"]],
+    ),
+]
+
 
 class SearchParameters(BaseModel, extra="forbid"):
     """The parameters of a search, in a URL or a form."""
@@ -36,6 +45,7 @@ class SearchParameters(BaseModel, extra="forbid"):
         ),
     ] = []
     filter: Filters = []
+    must: Must = []
     k: Annotated[int, Field(description="Number of results; at most limits.max_k.", ge=1)] = 20
 
 
@@ -86,15 +96,17 @@ def refused_names() -> Iterator[None]:
         raise ApiError(422, problem.kind, str(problem)) from problem
 
 
-def parse_filters(space: AttributeSpace, filters: Sequence[str]) -> dict[str, list[str]]:
-    """Returns for each filtered attribute the values allowed.
+def parse_filters(
+    space: AttributeSpace, filters: Sequence[str], what: str = "filter"
+) -> dict[str, list[str]]:
+    """Returns for each filtered attribute the values allowed; `what` is the parameter's name.
 
     Raises:
       NameProblem: for a text that is no attribute=value, or an unknown attribute or value.
     """
     allowed: dict[str, list[str]] = {}
     for text in filters:
-        attribute, value = parse_pair(space, text, "filter")
+        attribute, value = parse_pair(space, text, what)
         values = allowed.setdefault(space.names[attribute], [])
         if space.values[attribute][value] not in values:
             values.append(space.values[attribute][value])

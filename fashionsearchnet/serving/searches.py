@@ -28,7 +28,8 @@ class Search:
       item: id of the query in the gallery, or None for an upload.
       query: the image, with labels if it is an item.
       manipulation: int32 `[A]`.
-      filters: the values allowed, by attribute.
+      filters: the labels allowed, by attribute.
+      must: the values allowed, by attribute; read off the image where there is no label.
       k: number of results.
     """
 
@@ -36,6 +37,7 @@ class Search:
     query: Query
     manipulation: np.ndarray
     filters: dict[str, list[str]]
+    must: dict[str, list[str]]
     k: int
 
 
@@ -52,6 +54,7 @@ async def checked(
     with refused_names():
         manipulation = parse_manipulation(space, parameters.set, "set")
         filters = parse_filters(space, parameters.filter)
+        must = parse_filters(space, parameters.must, "'must'")
     if (upload is None) == (item is None):
         got = "neither" if upload is None else "both"
         raise ApiError(
@@ -65,7 +68,7 @@ async def checked(
     else:
         assert upload is not None
         query = Query("upload", await service.prepared(upload))
-    return Search(item, query, manipulation, filters, parameters.k)
+    return Search(item, query, manipulation, filters, must, parameters.k)
 
 
 async def answer(service: Service, search: Search) -> answers.SearchAnswer:
@@ -73,7 +76,9 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     start = time.perf_counter()
     encoded = await service.encode(search.query.image, search.manipulation)
     between = time.perf_counter()
-    found = await service.nearest(encoded.embedding, search.k, search.filters, search.item)
+    found = await service.nearest(
+        encoded.embedding, search.k, search.filters, search.must, search.item
+    )
     end = time.perf_counter()
     space = service.model.space
     reading = Reading.of(space, encoded.probabilities)

@@ -158,14 +158,19 @@ class Service:
         return await _submit(self._predictions, image)
 
     async def nearest(
-        self, embedding: np.ndarray, k: int, filters: dict[str, list[str]], leave_out: str | None
+        self,
+        embedding: np.ndarray,
+        k: int,
+        filters: dict[str, list[str]],
+        must: dict[str, list[str]],
+        leave_out: str | None,
     ) -> Neighbours:
         """Returns the k items nearest to a vector, without the item `leave_out`."""
 
         def search() -> Neighbours:
             start = time.perf_counter()
             more = 0 if leave_out is None else 1
-            (found,) = self.index.search(embedding[None], k + more, filters or None)
+            (found,) = self.index.search(embedding[None], k + more, filters, must)
             self.metrics.count_index_search(time.perf_counter() - start)
             return found.first(k, leave_out)
 

@@ -6,6 +6,7 @@ Every image goes through the network once; features are NumPy arrays `[number of
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,12 +17,15 @@ from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.gallery_labels import KnownLabels
 from fashionsearchnet.systems.system import System
 
 FeatureArrays = dict[str, np.ndarray]
 
 
-def store(path: Path, batches: Iterable[np.ndarray], dataset: Dataset, split: str) -> None:
+def store(
+    path: Path, batches: Iterable[np.ndarray], dataset: Dataset, split: str, **details: Any
+) -> None:
     """Writes features of a whole split as .npy, and beside it (as .json) of which images they are.
 
     Holds one batch in memory at a time.
@@ -31,6 +35,7 @@ def store(path: Path, batches: Iterable[np.ndarray], dataset: Dataset, split: st
       batches: arrays `[any, ...]`; together the features of all images, in stored order.
       dataset: that the images are of.
       split: that the images are of.
+      **details: further entries of the .json.
 
     Raises:
       OSError: if a file cannot be written.
@@ -48,7 +53,7 @@ def store(path: Path, batches: Iterable[np.ndarray], dataset: Dataset, split: st
             # Not through a memory map: on a full disk that ends the process without a word.
             file.write(np.ascontiguousarray(batch).data)
     images = {"dataset": dataset.name, "split": split, "digest": _split_digest(dataset, split)}
-    files.write_json(_images_file(path), images)
+    files.write_json(_images_file(path), images | details)
 
 
 def load_stored(
@@ -173,7 +178,10 @@ def attribute_logits(system: System, features: FeatureArrays) -> np.ndarray | No
 
 
 def gallery_embeddings(
-    system: System, features: FeatureArrays, edited: Sequence[int] = ()
+    system: System,
+    features: FeatureArrays,
+    edited: Sequence[int] = (),
+    known: KnownLabels | None = None,
 ) -> np.ndarray:
     """Returns the gallery vectors of images, float32 `[number, dim]`.
 
@@ -181,16 +189,37 @@ def gallery_embeddings(
       system: a system.
       features: of `extract_features`.
       edited: the edited attributes; they matter only where `gallery_depends_on_edit`.
+      known: the labels that the vectors use, from a system with `has_blocks`; None for none.
     """
-    if not system.gallery_depends_on_edit:
+    if not system.gallery_depends_on_edit and known is None:
         return _batched(system.gallery_embedding, features)
     number = _number_of(features)
     edit = np.full((number, system.space.num_attributes), KEEP, np.int32)
     edit[:, list(edited)] = 0  # which value does not matter, only that there is one
+    if known is not None:
+        return _labelled_embeddings(system, features, edit, known)
     embed = edited_embedding(system.gallery_embedding, features)
     rows = np.arange(number)
     batches = [embed(rows[part], edit[part]) for part in _parts(number)]
     return np.concatenate(batches).astype(np.float32)
+
+
+def _labelled_embeddings(
+    system: System, features: FeatureArrays, edit: np.ndarray, known: KnownLabels
+) -> np.ndarray:
+    """Returns gallery vectors that use labels; see `gallery_embeddings`."""
+
+    def embed(tensors: dict[str, tf.Tensor], values: tf.Tensor, edits: tf.Tensor) -> tf.Tensor:
+        blocks = system.gallery_blocks(tensors)
+        return system.labelled_embedding(blocks, values, tf.constant(known.blend), edits)
+
+    rows = tf.TensorSpec([None, system.space.num_attributes], tf.int32)
+    compiled = tf.function(embed, input_signature=[_signature(features), rows, rows])
+    batches = [
+        compiled(_rows(features, part), known.values[part], edit[part]).numpy()
+        for part in _parts(_number_of(features))
+    ]
+    return np.concatenate(batches).astype(np.float32, copy=False)
 
 
 def attribute_embeddings(system: System, features: FeatureArrays, attribute: int) -> np.ndarray:

@@ -69,6 +69,19 @@ def check_blend(space: AttributeSpace, blend: float | Sequence[float]) -> tuple[
 
 
 @dataclasses.dataclass(frozen=True)
+class KnownLabels:
+    """The labels that the vectors of a gallery use, and how.
+
+    Attributes:
+      values: int32 `[number, A]`, -1 for missing.
+      blend: the share of the prototype in 0..1, for each attribute.
+    """
+
+    values: np.ndarray
+    blend: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class ChosenBlend:
     """The blend of a run, and what it was chosen on.
 

@@ -1,7 +1,14 @@
 import cv2
 import numpy as np
 import pytest
-from evaluation_fakes import MEANS, SPACE, EditDependentSystem, FakeDataset, FakeSystem
+from evaluation_fakes import (
+    MEANS,
+    SPACE,
+    BlockSystem,
+    EditDependentSystem,
+    FakeDataset,
+    FakeSystem,
+)
 
 from fashionsearchnet.attributes import apply_manipulation, one_hot_blocks, parse_manipulation
 from fashionsearchnet.search.live_gallery import LiveGallery
@@ -95,3 +102,52 @@ def test_images_by_id(gallery):
     assert images.keys() == {"gallery2", "gallery7"}
     stored = list(gallery.dataset.encoded_images("gallery").as_numpy_iterator())
     assert images["gallery7"] == stored[7]
+
+
+def test_facets_show_only_what_has_the_wanted_values():
+    dataset = FakeDataset()
+    gallery = LiveGallery(FakeSystem(), dataset)
+    labels = dataset.labels("gallery")
+    manipulation = parse_manipulation(SPACE, ["size=large"])
+    queries = queries_at(dataset, "query", [4, 0])
+    manipulations = np.stack([manipulation, parse_manipulation(SPACE, ["shape=disc"])])
+    results = gallery.search(queries, manipulations, k=60, facets=True)
+    # The system reads images without noise, so what has no label is read as 0 there (all zeros).
+    for result, attribute in zip(results, (1, 2), strict=True):
+        wanted = result.manipulation[attribute]
+        passes = [
+            name for name, row in zip(gallery.ids, labels, strict=True) if row[attribute] == wanted
+        ]
+        assert sorted(result.neighbours.ids) == sorted(passes)
+        assert (np.diff(result.neighbours.distances) >= 0).all()
+    plain = gallery.search(queries, manipulations, k=60)
+    for result, found in zip(results, plain, strict=True):
+        distance = dict(zip(found.neighbours.ids, found.neighbours.distances, strict=True))
+        kept = [distance[name] for name in result.neighbours.ids]
+        np.testing.assert_allclose(result.neighbours.distances, kept, atol=1e-3)
+
+
+def test_facets_that_nothing_has_find_nothing():
+    dataset = FakeDataset(missing=False)
+    dataset.labels("gallery")[:, 0] = 0
+    gallery = LiveGallery(FakeSystem(), dataset)
+    manipulation = parse_manipulation(SPACE, ["colour=blue"])
+    queries = queries_at(dataset, "query", [1])
+    (result,) = gallery.search(queries, manipulation[None], k=5, facets=True)
+    assert result.neighbours.ids == [] and result.differing == ()
+
+
+def test_vectors_that_use_labels_put_what_is_labelled_as_wanted_first():
+    dataset = FakeDataset(missing=False)
+    gallery = LiveGallery(BlockSystem(noise=0.8), dataset, label_blend=(0.5,) * 3)
+    alone = LiveGallery(BlockSystem(noise=0.8), dataset)
+    manipulation = parse_manipulation(SPACE, ["colour=blue"])
+    queries = queries_at(dataset, "query", range(12))
+
+    def hits(searched):
+        found = searched.search(queries, np.stack([manipulation] * 12), k=5)
+        return sum(not differing for result in found for differing in result.differing)
+
+    assert hits(gallery) > hits(alone)
+    with pytest.raises(ValueError, match="cannot use the labels of a gallery"):
+        LiveGallery(FakeSystem(), dataset, label_blend=(0.5,) * 3)

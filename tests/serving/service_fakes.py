@@ -105,6 +105,8 @@ class FakeModel:
 class FakeIndex:
     """Items of plain colours, searched one by one."""
 
+    label_blend = None
+
     def __init__(self) -> None:
         self.ids: list[str] = []
         self._images: dict[str, bytes | None] = {}
@@ -144,8 +146,8 @@ class FakeIndex:
             allowed &= np.isin(self.values[:, SPACE.attribute_index(name)], wanted)
         return np.flatnonzero(allowed)
 
-    def search(self, queries, k, filters=None):
-        positions = self.matching(filters or {})
+    def search(self, queries, k, filters=None, must=None):
+        positions = self.matching({**(must or {}), **(filters or {})})
         found = []
         for query in queries:
             distances = np.linalg.norm(np.array(self._vectors)[positions] - query, axis=1)

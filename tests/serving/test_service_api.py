@@ -169,6 +169,18 @@ def test_search_with_filters(client):
     assert answer_of(client.get("/v1/search", params=nobody))["results"] == []
 
 
+def test_search_with_what_results_must_have(client):
+    parameters = {"item": "item-0", "must": ["colour=green", "sleeve=long"]}
+    by_url = answer_of(client.get("/v1/search", params=parameters))
+    assert {result["id"] for result in by_url["results"]} == {"item-1", "item-7"}
+    fields = [
+        (name, (None, text)) for name in parameters for text in np.atleast_1d(parameters[name])
+    ]
+    by_form = answer_of(client.post("/v1/search", files=fields))
+    assert by_form["results"] == by_url["results"]
+    assert answer_of(client.get("/v1/attributes"))["uses_labels"] is False
+
+
 def test_the_query_is_left_out_where_a_filter_keeps_it_away_too(client):
     parameters = {"item": "item-0", "filter": "colour=green", "k": 2}
     assert len(answer_of(client.get("/v1/search", params=parameters))["results"]) == 2
@@ -260,6 +272,6 @@ def test_the_description_names_every_route_with_its_errors(client):
     search = document["paths"]["/v1/search"]["post"]
     assert {"400", "404", "408", "413", "415", "422", "503"} <= set(search["responses"])
     form = search["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"image", "item", "set", "filter", "k"}
+    assert set(form["properties"]) == {"image", "item", "set", "filter", "must", "k"}
     names = [p["name"] for p in document["paths"]["/v1/search"]["get"]["parameters"]]
-    assert names == ["item", "set", "filter", "k"]
+    assert names == ["item", "set", "filter", "must", "k"]

@@ -71,6 +71,8 @@ BAD_PARAMETERS = [
     ({"set": "neckline=vneck"}, "unknown_value", "did you mean v-neck"),
     ({"set": ["colour=red", "colour=blue"]}, "duplicate_edit", "set twice"),
     ({"filter": "neckline=Boat"}, "unknown_value", "did you mean boat"),
+    ({"must": "neckline=Boat"}, "unknown_value", "did you mean boat"),
+    ({"must": "boat"}, "malformed_pair", "'must' must read attribute=value"),
     ({"filter": "<b>=1"}, "unknown_attribute", "no attribute '<b>'"),
     ({"k": "0"}, "invalid_parameter", "greater than or equal to 1; got '0'"),
     ({"k": "-3"}, "invalid_parameter", "k should be"),
@@ -203,7 +205,7 @@ def test_paths_and_methods_that_do_not_exist(client):
 
 def test_a_fault_tells_its_id_and_nothing_else(caplog):
     class Broken(FakeIndex):
-        def search(self, queries, k, filters=None):
+        def search(self, queries, k, filters=None, must=None):
             raise RuntimeError("secret path /home/somebody")
 
     with TestClient(create_app(FakeModel(), Broken())) as client, caplog.at_level(logging.ERROR):
@@ -218,7 +220,7 @@ def test_a_fault_tells_its_id_and_nothing_else(caplog):
 
 def test_a_search_engine_that_does_not_answer_is_503():
     class Away(FakeIndex):
-        def search(self, queries, k, filters=None):
+        def search(self, queries, k, filters=None, must=None):
             raise OSError("no server")
 
     with TestClient(create_app(FakeModel(), Away())) as client:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
-from evaluation_fakes import MEANS, FakeDataset, FakeSystem, script
+from evaluation_fakes import MEANS, BlockSystem, FakeDataset, FakeSystem, script
 
 from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,24 @@ def test_an_image_file(run, tmp_path, capsys):
 def test_mistakes_are_named(run, arguments, problem):
     with pytest.raises(ValueError, match=problem):
         run(*arguments)
+
+
+def test_labels_and_facets(run, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(systems, "weights_digest", lambda path: "ab")
+    monkeypatch.setattr(systems, "load_complete_system", lambda path: BlockSystem(noise=2.0))
+    common = ("--query_id=query4", "--set=colour=blue", "--k=40", f"--workdir={tmp_path}")
+    ChosenBlend((1.0,) * 3, "ab").save(tmp_path)
+
+    def matches(*arguments):
+        run(*common, *arguments)
+        lines = capsys.readouterr().out.splitlines()[5:]
+        assert not arguments or "--facets" not in arguments or not any("blue" in x for x in lines)
+        return [line.endswith("match") for line in lines]
+
+    plain, labelled, filtered = matches(), matches("--use_labels"), matches("--facets")
+    assert len(plain) == len(labelled) == 40 > len(filtered)
+    assert sum(labelled) == sum(filtered) > sum(plain)
+    assert labelled == sorted(labelled, reverse=True) != plain
+    monkeypatch.setattr(systems, "load_complete_system", lambda path: FakeSystem())
+    with pytest.raises(ValueError, match="fake cannot use the labels of a gallery"):
+        run(*common, "--use_labels")
