@@ -66,7 +66,7 @@ def test_the_first_batch_of_many_is_not_timed(tool, monkeypatch):
     monkeypatch.setattr(tool, "gallery_encoder", lambda model: encode)
     monkeypatch.setattr(tool, "time", SimpleNamespace(perf_counter=read_clock))
     flags.FLAGS(["benchmark", "--num_images=8"])
-    model = SimpleNamespace(image_size=40, channel_means=(127.0,) * 3)
+    model = SimpleNamespace(image_input=ImageInput(40, mean=(127.0,) * 3))
     assert tool.measure_many(FakeDataset(), model)["images"] == 8
     assert events == ["batch", "clock", "batch", "batch", "clock"]
 
@@ -78,7 +78,7 @@ def test_the_graph_is_traced_once_for_batches_of_any_size(tool):
     assert encode.experimental_get_tracing_count() == 1
 
 
-def test_bad_flags_are_told(tool, tmp_path, monkeypatch):
+def test_bad_flags_are_refused(tool, tmp_path, monkeypatch):
     with pytest.raises(flags.IllegalFlagValueError, match="--rounds=0"):
         flags.FLAGS(["benchmark", "--rounds=0"])
     flags.FLAGS(["benchmark", f"--data_dir={tmp_path}"])
