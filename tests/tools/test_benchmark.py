@@ -9,6 +9,7 @@ from evaluation_fakes import script
 from fakes import FakeDataset
 
 from fashionsearchnet.flagfiles import read_flagfile
+from fashionsearchnet.networks.image_input import ImageInput
 
 ROOT = Path(__file__).parents[2]
 TINY = ("--image_size=40", "--first_stride=2", "--width=0.05", "--batch_size=4", "--rounds=1")
