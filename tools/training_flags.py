@@ -1,5 +1,6 @@
 """The flags that the training scripts share, and the objects that they describe."""
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -14,13 +15,20 @@ from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks import backbones, layers
 from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, trunk_outputs
 from fashionsearchnet.training import distribution, edits, optimizers, runs
 
 FLAGS = flags.FLAGS
 
 AnySystem = TypeVar("AnySystem", bound=System)
+# Of `define_network`; a later stage takes them over.
+_NETWORK_FLAGS = {
+    *("backbone", "image_size", "width", "first_stride", "normalization"),
+    *("trunk_tap", "pretrained_weights", "image_input"),
+}
 
 
 class _FolderParser(flags.ArgumentParser):
@@ -32,10 +40,15 @@ class _FolderParser(flags.ArgumentParser):
         return os.path.expanduser(argument)
 
 
-def define_folder(name: str, help_text: str) -> None:
-    """Defines a required flag that names a folder."""
+def define_folder(name: str, help_text: str, *, required: bool = True) -> None:
+    """Defines a flag that names a folder."""
     flags.DEFINE(
-        _FolderParser(), name, None, help_text, serializer=flags.ArgumentSerializer(), required=True
+        _FolderParser(),
+        name,
+        None,
+        help_text,
+        serializer=flags.ArgumentSerializer(),
+        required=required,
     )
 
 
@@ -128,6 +141,19 @@ def define_edits() -> None:
     )
 
 
+def define_trunk_training() -> None:
+    """Defines the flags of stages that train a trunk at its own rate or use its stored outputs."""
+    flags.DEFINE_float(
+        "trunk_rate_multiplier", 1.0, "Learning rate of the trunk over that of the rest.", 0.0
+    )
+    define_folder(
+        "trunk_outputs",
+        "Folder where the outputs of frozen trunks are stored for all stages and runs; by default "
+        "trunk_outputs beside --workdir. It can be deleted at any time.",
+        required=False,
+    )
+
+
 def define_network() -> None:
     """Defines the flags of the trunk, for the first stage of a system."""
     flags.DEFINE_string(
@@ -148,9 +174,10 @@ def define_network() -> None:
     flags.DEFINE_string("trunk_tap", "", "Map that the trunk ends with; by default the network's.")
     flags.DEFINE_enum(
         "trunk_training",
-        "full",
+        None,
         list(backbones.TRAINING),
-        "; ".join(f"{name}: {words}" for name, words in backbones.TRAINING.items()) + ".",
+        "; ".join(f"{name}: {words}" for name, words in backbones.TRAINING.items())
+        + ". By default as in --init_from, or else full.",
     )
     flags.DEFINE_string(
         "pretrained_weights",
@@ -180,7 +207,7 @@ def network_arguments(dataset: Dataset) -> dict[str, Any]:
         normalization=FLAGS.normalization,
         pretrained=FLAGS.pretrained_weights or backbones.NOT_PRETRAINED,
         tap=FLAGS.trunk_tap,
-        training=FLAGS.trunk_training,
+        training=FLAGS.trunk_training or "full",
     )
     kind = FLAGS.image_input
     if kind == "pretrained" or (kind == "auto" and FLAGS.pretrained_weights):
@@ -213,6 +240,35 @@ def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:
         )
     found.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
     return found
+
+
+def trunk_of_start(start: ConvolutionalSystem) -> backbones.Trunk:
+    """Returns the trunk of the run --init_from, trained as --trunk_training says.
+
+    Raises:
+      ValueError: naming a flag of the network that differs from its default: the run has chosen.
+    """
+    for name in _NETWORK_FLAGS & set(FLAGS):
+        if FLAGS[name].value != FLAGS[name].default:
+            raise ValueError(
+                f"--{name}={FLAGS[name].value} cannot be changed by a stage that starts from "
+                f"another: --init_from={FLAGS.init_from} brings its network. Leave it out."
+            )
+    trunk = start.backbone.trunk
+    return dataclasses.replace(trunk, training=FLAGS.trunk_training or trunk.training)
+
+
+def stored_outputs(model: ConvolutionalSystem, dataset: Dataset) -> TrunkOutputs | None:
+    """Returns the outputs of a frozen trunk for the training images; None if the trunk learns."""
+    if model.backbone.trunk.training != "frozen":
+        return None
+    return outputs_now(model, dataset, flip=FLAGS.flip)
+
+
+def outputs_now(model: ConvolutionalSystem, dataset: Dataset, *, flip: bool) -> TrunkOutputs:
+    """Returns what the trunk makes of the training images with the weights that it has now."""
+    folder = FLAGS.trunk_outputs or Path(FLAGS.workdir).parent / "trunk_outputs"
+    return trunk_outputs(model, dataset, FLAGS.train_split, folder, flip=flip)
 
 
 def image_stage_arguments() -> dict[str, Any]:

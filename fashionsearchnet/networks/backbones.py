@@ -128,12 +128,14 @@ class FixedStatistics(keras.Model):
         return super().call(inputs, training=False, mask=mask)
 
 
-def build_backbone(trunk: Trunk, image_size: int) -> Backbone:
+def build_backbone(trunk: Trunk, image_size: int, largest_stride: float | None = None) -> Backbone:
     """Returns an untrained backbone.
 
     Args:
       trunk: which network.
       image_size: side of the square input in pixels; 227 in [Ak21].
+      largest_stride: a trunk that names no tap gives the last map whose cells are at most so many
+        pixels apart; None for the network's default map.
 
     Raises:
       ValueError: for an image too small for the network.
@@ -142,8 +144,12 @@ def build_backbone(trunk: Trunk, image_size: int) -> Backbone:
     _check_size(architecture, image_size)
     network = architecture.build(image_size)
     maps = architecture.maps(network)
-    tap = check_choice(f"tap of {trunk.backbone}", trunk.tap or architecture.default_tap, maps)
     geometries = architecture.geometries(network, maps)
+    tap = trunk.tap or architecture.default_tap
+    if largest_stride is not None and not trunk.tap:
+        fine = [name for name, each in geometries.items() if each.cell_stride <= largest_stride]
+        tap = fine[-1] if fine else tap
+    check_choice(f"tap of {trunk.backbone}", tap, maps)
     network.trainable = trunk.training != "frozen"
     is_whole = maps[tap] is network.output and trunk.training == "full"
     model = network if is_whole else _cut(network, maps[tap], trunk, network.name)

@@ -194,14 +194,20 @@ class Plan:
 def available_rows(experiment: Experiment) -> list[str]:
     """Returns the keys of the rows that the flagfiles can make, in the order of the table.
 
-    Left out are rows of systems that have no folder of flagfiles, and rows that would train what
-    the row that they are compared with trains: the flagfile has their flags already.
+    Left out are rows of systems that have no folder of flagfiles, optional rows without their own,
+    and rows that would train what the row that they are compared with trains: the flagfile has
+    their flags already.
 
     Raises:
       FileNotFoundError: if the folder has flagfiles of no system, or one is missing.
     """
     folder = experiment.flags_dir
-    rows = {k: row for k, row in experiment.table.items() if (folder / row.system).is_dir()}
+    rows = {
+        key: row
+        for key, row in experiment.table.items()
+        if (folder / row.system).is_dir()
+        and not (row.is_optional and not _flagfile(row.run, folder).is_file())
+    }
     if not rows:
         needed = " or ".join(sorted({row.system for row in experiment.table.values()}))
         raise FileNotFoundError(

@@ -13,6 +13,7 @@ from typing import Any
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.networks.backbones import PAPER_TRUNK, Trunk
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.recipe import RECIPE as _AMNET_RECIPE
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
@@ -134,6 +135,9 @@ def _in_groups(arguments: Mapping[str, Any]) -> dict[str, Any]:
         found["image_input"] = {"size": found.pop("image_size"), "mean": found.pop("channel_means")}
         names = ("backbone", "width", "first_stride", "normalization")
         found["trunk"] = {name: found.pop(name) for name in names}
+        trunk = Trunk.of(found["trunk"])
+        if trunk.backbone != PAPER_TRUNK.backbone:  # then every system took the last map
+            found["trunk"]["tap"] = trunk.architecture.default_tap
     return found
 
 

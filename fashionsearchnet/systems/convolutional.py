@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.networks.backbones import Trunk, build_backbone
+from fashionsearchnet.networks.backbones import Trunk, build_backbone, pooled_features
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.systems.system import System
 
@@ -17,7 +17,7 @@ class ConvolutionalSystem(System):
 
     Attributes:
       backbone: the trunk with its geometry.
-      trunk: the network of the backbone.
+      trunk: the network of the backbone: images to a map, or to the means of several maps.
     """
 
     def __init__(
@@ -27,6 +27,9 @@ class ConvolutionalSystem(System):
         image_input: ImageInput,
         trunk: Trunk,
         arguments: Mapping[str, Any],
+        *,
+        pooled: bool = False,
+        largest_stride: float | None = None,
     ):
         """Builds the trunk; a subclass builds the rest.
 
@@ -36,10 +39,12 @@ class ConvolutionalSystem(System):
           image_input: what the network wants to see.
           trunk: which network the system stands on.
           arguments: the other arguments of the subclass, as JSON can hold them.
+          pooled: the trunk gives `pooled_features`, float32 `[B, numbers]`, in place of a map.
+          largest_stride: see `build_backbone`.
         """
         super().__init__(name, space, image_input, {"trunk": trunk.to_dict(), **arguments})
-        self.backbone = build_backbone(trunk, image_input.size)
-        self.trunk = self.backbone.model
+        self.backbone = build_backbone(trunk, image_input.size, largest_stride)
+        self.trunk = pooled_features(self.backbone) if pooled else self.backbone.model
 
     @property
     def map_geometry(self) -> MapGeometry | None:

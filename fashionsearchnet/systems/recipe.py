@@ -44,6 +44,7 @@ class Row:
       compared_with: key of the row that it adds something to; '' for none.
       adds: what it adds, in words.
       is_published: whether the paper's table has it.
+      is_optional: whether it is left out where a data set has no flagfile for it.
     """
 
     key: str
@@ -54,6 +55,7 @@ class Row:
     compared_with: str = ""
     adds: str = ""
     is_published: bool = False
+    is_optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Training: the only loop, stages with their updates, optimizers, examples, and runs."""
 
-from fashionsearchnet.training.balanced import BalancedSampler
+from fashionsearchnet.training.balanced import BalancedSampler, EpochSampler, Images
 from fashionsearchnet.training.edits import EPOCHS, NEGATIVES, EditSampler, EditTriplets
 from fashionsearchnet.training.loop import RunLength, train
 from fashionsearchnet.training.optimizers import (
@@ -24,6 +24,8 @@ __all__ = [
     "BalancedSampler",
     "EditSampler",
     "EditTriplets",
+    "EpochSampler",
+    "Images",
     "OptimizerSettings",
     "PairSampler",
     "Pairs",

@@ -1,10 +1,12 @@
-"""Batches of images in which every attribute has labelled pairs."""
+"""Batches of images: all in turn, or such that every attribute has labelled pairs."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import check_range
 from fashionsearchnet.training.pairs import ImagesByValue
 from fashionsearchnet.training.sampler import Rows, Sampler
 
@@ -20,6 +22,43 @@ class Images(Rows):
 
     position: np.ndarray
     mirrored: np.ndarray
+
+
+class EpochSampler(Sampler[Images]):
+    """Draws each image once per epoch, in an order of the epoch's own.
+
+    The last batch of an epoch is filled from the next one.
+    """
+
+    def __init__(self, num_images: int):
+        """Draws from images 0 to `num_images` - 1.
+
+        Raises:
+          ValueError: if there is none.
+        """
+        self._num = check_range("number of images", num_images, 1)
+
+    def sample(self, rng: np.random.Generator, batch_size: int) -> Images:
+        """Returns images of as many random orders as the batch needs."""
+        orders = [rng.permutation(self._num) for _ in range(-(-batch_size // self._num))]
+        position = np.concatenate(orders)[:batch_size]
+        return Images(position.astype(np.int32), rng.random(batch_size) < 0.5)
+
+    def batches(self, seed: int, first_step: int, batch_size: int) -> Iterator[Images]:
+        """Yields endless batches; the batch of a step depends on the seed and the step only."""
+        epoch, begin = divmod(first_step * batch_size, self._num)
+        order = self._order(seed, epoch)
+        while True:
+            while len(order) - begin < batch_size:
+                epoch += 1
+                order = np.concatenate([order[begin:], self._order(seed, epoch)])
+                begin = 0
+            rng = np.random.default_rng((seed, first_step, 1))
+            yield Images(order[begin : begin + batch_size], rng.random(batch_size) < 0.5)
+            first_step, begin = first_step + 1, begin + batch_size
+
+    def _order(self, seed: int, epoch: int) -> np.ndarray:
+        return np.random.default_rng((seed, epoch)).permutation(self._num).astype(np.int32)
 
 
 class BalancedSampler(Sampler[Images]):

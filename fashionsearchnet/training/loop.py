@@ -18,6 +18,7 @@ from fashionsearchnet.training import distribution
 from fashionsearchnet.training.checkpoints import Checkpoints
 from fashionsearchnet.training.logs import MetricsLog
 from fashionsearchnet.training.optimizers import OptimizerSettings
+from fashionsearchnet.training.rate_groups import RateGroups, rate_groups
 from fashionsearchnet.training.stages import Stage, Update
 
 
@@ -72,16 +73,17 @@ def train(
     updates = _named_updates(stage)
     workdir = Path(workdir)
     with strategy.scope():
-        optimizers = {
-            name: _build(update, optimizer, length.num_steps) for name, update in updates.items()
+        groups = {
+            name: rate_groups(update, optimizer, length.num_steps)
+            for name, update in updates.items()
         }
-    checkpoints = Checkpoints(workdir, stage.model, optimizers, strategy)
+    checkpoints = Checkpoints(workdir, stage.model, _by_name(groups), strategy)
     first_step = checkpoints.restore()
     if first_step >= length.num_steps:
         return
     log = MetricsLog(workdir, stage.name, first_step, distribution.is_chief(strategy))
     batches = iter(_distribute(stage, first_step, strategy))
-    train_step = _make_train_step(updates, optimizers, strategy)
+    train_step = _make_train_step(updates, groups, strategy)
     bar = tqdm(
         total=length.num_steps,
         initial=first_step,
@@ -115,26 +117,22 @@ def _named_updates(stage: Stage) -> dict[str, Update]:
     return dict(zip(names, updates, strict=True))
 
 
-def _build(update: Update, default: OptimizerSettings, num_steps: int) -> keras.Optimizer:
-    """Returns the optimizer of an update."""
-    settings = update.optimizer or default
-    own = {variable.path for variable in update.variables}
-    factors = {path: f for path, f in update.rate_multipliers.items() if path in own and f != 1.0}
-    if factors and settings.optimizer != "sgd":
-        raise ValueError(
-            f"rate multipliers need optimizer sgd, since {settings.optimizer} does not see the "
-            f"scale of a gradient; got {factors}. Set them to 1."
-        )
-    return settings.build(num_steps, list(update.variables))
+def _by_name(groups: Mapping[str, RateGroups]) -> dict[str, keras.Optimizer]:
+    """Returns all optimizers by the name of their update and, after the first, a number."""
+    return {
+        name if number == 0 else f"{name}_group{number}": optimizer
+        for name, group in groups.items()
+        for number, optimizer in enumerate(group.optimizers)
+    }
 
 
 def _make_train_step(
     updates: Mapping[str, Update],
-    optimizers: Mapping[str, keras.Optimizer],
+    groups: Mapping[str, RateGroups],
     strategy: tf.distribute.Strategy,
 ):
     """Returns the compiled step: (distributed batch, seed) -> logged scalars."""
-    steps = {name: _replica_update(updates[name], optimizers[name]) for name in updates}
+    steps = {name: _replica_update(updates[name], groups[name]) for name in updates}
 
     def replica_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         logged: dict[str, tf.Tensor] = {}
@@ -156,20 +154,14 @@ def _make_train_step(
     return train_step
 
 
-def _replica_update(
-    update: Update, optimizer: keras.Optimizer
-) -> Callable[..., dict[str, tf.Tensor]]:
+def _replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str, tf.Tensor]]:
     """Returns what a replica does for one update: (batch, seed) -> its shares of what is logged."""
     variables = list(update.variables)
-    factors = [update.rate_multipliers.get(v.path, 1.0) for v in variables]
-    scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    # Keras clips, and looks for an overflow of scaled losses, before it sums over the replicas.
-    needs_all = scales_loss or optimizer.global_clipnorm is not None
 
     def replica_update(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as tape:
             loss, logged = update.loss(batch, seed)
-            scaled = optimizer.scale_loss(loss) if scales_loss else loss
+            scaled = groups.scale_loss(loss)
         gradients = tape.gradient(scaled, [v.value for v in variables])
         for variable, gradient in zip(variables, gradients, strict=True):
             if gradient is None:
@@ -178,10 +170,7 @@ def _replica_update(
                     "it out of the update's variables."
                 )
         # The gradient of a gather is sparse; SGD's momentum would forget the rows left out.
-        gradients = [tf.convert_to_tensor(g) * f for g, f in zip(gradients, factors, strict=True)]
-        if needs_all:
-            gradients = distribution.mean(gradients)
-        optimizer.apply(gradients, variables)
+        groups.apply([tf.convert_to_tensor(gradient) for gradient in gradients])
         return {"loss": loss, **logged}
 
     return replica_update

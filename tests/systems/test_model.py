@@ -33,8 +33,9 @@ def build(space, variant="full", **settings):
     seen = {name: settings.pop(name) for name in names if name in settings}
     arguments = {**network(**{**NETWORK, **seen}), **HEADS, **settings}
     model = FashionSearchNetV2(space, variant=variant, **arguments)
-    kernel = model.attention_maps.classifier.kernel
-    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    if model.has_attention:
+        kernel = model.attention_maps.classifier.kernel
+        kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
     return model
 
 
@@ -372,9 +373,7 @@ def test_an_attribute_space_of_another_run(saved):
 
 def test_a_folder_that_holds_no_system(saved):
     _, workdir = saved
-    with pytest.raises(
-        FileNotFoundError, match=r"model\.json does not exist.*<system>/train"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"model\.json does not exist.*<system>/train"):
         systems.load_system(workdir / "elsewhere")
     path = workdir / "model.json"
     content = json.loads(path.read_text())

@@ -61,7 +61,7 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSe
     arguments = {**start.arguments, "variant": FLAGS.variant, "global_dim": FLAGS.global_dim}
     with strategy.scope():
         model = FashionSearchNetV2(dataset.space, **arguments)
-        model.copy_parts(start, "trunk", "conv5", "attention_maps", "heads", "memory")
+        model.copy_parts(start, *model.input_parts, "heads", "memory")
     return model
 
 

@@ -16,6 +16,7 @@ FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_augmentation()
 training_flags.define_network()
+training_flags.define_trunk_training()
 flags.adopt_module_key_flags(training_flags)  # --help shows them too
 
 
@@ -26,7 +27,13 @@ def main() -> None:
     with strategy.scope():
         model = FashionSearchNetV2(dataset.space, **training_flags.network_arguments(dataset))
     training_flags.load_pretrained_weights(model)
-    stage = LocalizationStage(model, dataset, **training_flags.image_stage_arguments())
+    stage = LocalizationStage(
+        model,
+        dataset,
+        **training_flags.image_stage_arguments(),
+        outputs=training_flags.stored_outputs(model, dataset),
+        trunk_rate_multiplier=FLAGS.trunk_rate_multiplier,
+    )
     training_flags.train(stage, dataset, strategy)
     training_flags.save(model, stage.name, strategy)
 

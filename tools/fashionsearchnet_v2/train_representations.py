@@ -5,9 +5,16 @@ training images. Stage 3 trains on them.
 
   python tools/fashionsearchnet_v2/train_representations.py \\
       --flagfile=flags/garments/fashionsearchnet_v2/representations.flags --variant=rank_l
+
+A variant on pooled features (`full_pooled`, `ours_pooled`) has no stage 1: this is its first.
+
+  python tools/fashionsearchnet_v2/train_representations.py \\
+      --flagfile=flags/catalogue/fashionsearchnet_v2/pretrained/representations.flags
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
+
+from typing import Any
 
 import tensorflow as tf
 from absl import flags
@@ -15,7 +22,12 @@ from absl import flags
 import training_flags
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, regions
+from fashionsearchnet.systems.fashionsearchnet_v2 import (
+    VARIANTS,
+    FashionSearchNetV2,
+    get_variant,
+    regions,
+)
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.model import MAX_MAP_THRESHOLD
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import TRIPLET_MEANS, RepresentationStage
@@ -23,7 +35,14 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import TRIPLET_MEANS, R
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
 training_flags.define_augmentation()
-training_flags.define_folder("init_from", "Workdir of a finished stage 1.")
+training_flags.define_network()
+training_flags.define_trunk_training()
+training_flags.define_folder(
+    "init_from",
+    "Workdir of a finished stage 1, which brings its network; not for a variant on pooled "
+    "features.",
+    required=False,
+)
 flags.adopt_module_key_flags(training_flags)  # --help shows them too
 flags.DEFINE_enum("variant", "full", list(VARIANTS), "Row of the paper's Table 1, or ours.")
 flags.DEFINE_float(
@@ -36,6 +55,7 @@ flags.DEFINE_integer("region_size", 3, "Cells per side of a pooled region.", 1, 
 flags.DEFINE_list("hidden_dims", ["512", "512"], "Widths of fc8 and fc9, comma-separated.")
 flags.DEFINE_integer("representation_dim", 256, "Width of fc10.", 1)
 flags.DEFINE_float("dropout_rate", 0.5, "On fully connected layers; 0.5 in the paper.", 0.0, 0.95)
+flags.DEFINE_float("input_dropout_rate", 0.0, "On what fc8 reads; 0 in the paper.", 0.0, 0.95)
 flags.DEFINE_float("classification_weight", 1.0, "lambda_C of Eq. 9.", 0.0)
 flags.DEFINE_float("triplet_weight", 1.5, "lambda_T of Eq. 9.", 0.0)
 flags.DEFINE_enum(
@@ -51,10 +71,8 @@ flags.DEFINE_float("representation_classification_weight", 1.0, "lambda_TC of Eq
 
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSearchNetV2:
-    """Returns the variant's model with the attention of stage 1."""
-    start = training_flags.load_start(FashionSearchNetV2, dataset)
+    """Returns the variant's model with the attention of stage 1, or with pooled features."""
     arguments = {
-        **start.arguments,
         "variant": FLAGS.variant,
         "map_threshold": FLAGS.map_threshold,
         "map_scaling": FLAGS.map_scaling,
@@ -62,29 +80,69 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSe
         "hidden_dims": whole_numbers("hidden_dims", FLAGS.hidden_dims, 1),
         "representation_dim": FLAGS.representation_dim,
         "dropout_rate": FLAGS.dropout_rate,
+        "input_dropout_rate": FLAGS.input_dropout_rate,
     }
+    if get_variant(FLAGS.variant).pooled:
+        return build_pooled_model(dataset, strategy, arguments)
+    start = training_flags.load_start(FashionSearchNetV2, dataset)
+    trunk = training_flags.trunk_of_start(start)
     with strategy.scope():
-        model = FashionSearchNetV2(dataset.space, **arguments)
-        model.copy_parts(start, "trunk", "conv5", "attention_maps")
+        model = FashionSearchNetV2(
+            dataset.space, **{**start.arguments, **arguments, "trunk": trunk}
+        )
+        model.copy_parts(start, *model.input_parts)
     return model
 
 
+def build_pooled_model(
+    dataset: Dataset, strategy: tf.distribute.Strategy, arguments: dict[str, Any]
+) -> FashionSearchNetV2:
+    """Returns a model on the pooled features of the trunk that the flags name, standardised."""
+    with strategy.scope():
+        model = FashionSearchNetV2(
+            dataset.space, **arguments, **training_flags.network_arguments(dataset)
+        )
+    training_flags.load_pretrained_weights(model)
+    outputs = training_flags.outputs_now(model, dataset, flip=False)
+    model.standardization.adapt(outputs.parts())
+    return model
+
+
+def check_start() -> None:
+    """Raises a ValueError unless --init_from is given where the variant has a stage 1."""
+    if get_variant(FLAGS.variant).pooled == (FLAGS.init_from is None):
+        return
+    if FLAGS.init_from is None:
+        raise ValueError(
+            f"--init_from must name a finished stage 1 for --variant={FLAGS.variant}; train one "
+            "with train_localization.py, or use a variant on pooled features."
+        )
+    raise ValueError(
+        f"--variant={FLAGS.variant} has no stage 1 to start from, since it pools whole maps; got "
+        f"--init_from={FLAGS.init_from}. Leave it out, and name the network (--backbone)."
+    )
+
+
 def main() -> None:
+    check_start()
     if training_flags.is_finished():
         return
     dataset, strategy = training_flags.start()
     model = build_model(dataset, strategy)
+    outputs = training_flags.stored_outputs(model, dataset)
     stage = RepresentationStage(
         model,
         dataset,
         **training_flags.image_stage_arguments(),
+        outputs=outputs,
+        trunk_rate_multiplier=FLAGS.trunk_rate_multiplier,
         classification_weight=FLAGS.classification_weight,
         triplet_weight=FLAGS.triplet_weight,
         triplet_mean=FLAGS.triplet_mean,
         representation_classification_weight=FLAGS.representation_classification_weight,
     )
     training_flags.train(stage, dataset, strategy)
-    fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir)
+    fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir, outputs)
     training_flags.save(model, stage.name, strategy)
 
 

@@ -16,6 +16,13 @@ LOCALIZATION = StageRun(
 def _representations(variant: str) -> StageRun:
     """Returns the second stage that a variant needs; several variants share one."""
     name = representations_of(variant)
+    if VARIANTS[variant].pooled:
+        return StageRun(
+            "pretrained_representations",
+            f"{_SYSTEM}/train_representations",
+            (f"{_SYSTEM}/pretrained/representations",),
+            flags=(f"--variant={name}",),
+        )
     return StageRun(
         # A variant with a third stage has its own folder for the run of that.
         f"{name}_representations" if VARIANTS[name].global_ranking else name,
@@ -45,6 +52,20 @@ def _plain(name: str, color: str, compared_with: str = "", adds: str = "") -> Ro
     """Returns the row of a variant as it is."""
     run, is_published = _last_stage(name, name), name in PAPER_VARIANTS
     return Row(name, VARIANTS[name].title, color, _SYSTEM, run, compared_with, adds, is_published)
+
+
+def _pretrained(key: str, title: str, color: str, compared_with: str) -> Row:
+    """Returns the row of a variant on the pooled features of a pretrained trunk."""
+    run = StageRun(
+        f"pretrained_{compared_with}",
+        f"{_SYSTEM}/train_global",
+        (f"{_SYSTEM}/pretrained/{compared_with}",),
+        _representations(key),
+        (f"--variant={key}",),
+        examples="edits",
+    )
+    adds = "pooled features of a pretrained trunk"
+    return Row(key, title, color, _SYSTEM, run, compared_with, adds, is_optional=True)
 
 
 def _changed(key: str, title: str, color: str, variant: str, flag: str, adds: str) -> Row:
@@ -104,6 +125,8 @@ _OUR_ROWS = (
         "--num_changes=3",
         "edits of up to three attributes while training",
     ),
+    _pretrained("full_pooled", "Full, pretrained", "#1f78b4", "full"),
+    _pretrained("ours_pooled", "Ours, pretrained", "#b15928", "ours"),
 )
 
 RECIPE = Recipe(

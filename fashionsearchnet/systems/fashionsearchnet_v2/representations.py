@@ -1,8 +1,9 @@
 """Local representations: pooled regions of conv5 through three dense layers per attribute."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.networks.layers import AttributeClassifiers, ParallelDense, dropout
@@ -11,6 +12,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 # Each cell of a pooled region is the maximum over 2x2 bilinear samples. One sample per cell of a
 # 3x3 region would look at three rows of a whole 13x13 map and skip the ten between them.
 _SAMPLES = 2
+_LEAST_DEVIATION = 1e-4  # of a number that differs between images
 
 
 def pool_regions(conv5: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
@@ -43,6 +45,46 @@ def pool_whole(conv5: tf.Tensor, num_attributes: int, size: int) -> tf.Tensor:
     return tf.repeat(pooled, num_attributes, axis=1)
 
 
+class Standardization(keras.layers.Layer):
+    """Subtracts the training images' means of the pooled features and divides by their deviations.
+
+    Both are weights that no stage trains, so that they travel with the model.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", trainable=False, **kwargs)
+
+    def build(self, input_shape) -> None:
+        shape = (input_shape[-1],)
+        self.mean = self.add_weight(
+            shape=shape, initializer="zeros", trainable=False, name="feature_mean"
+        )
+        self.deviation = self.add_weight(
+            shape=shape, initializer="ones", trainable=False, name="feature_deviation"
+        )
+
+    def adapt(self, parts: Iterable[np.ndarray]) -> None:
+        """Sets both from features of the training images, part by part; a constant keeps 1.
+
+        Args:
+          parts: float `[any, numbers]`, together those of all images.
+        """
+        number, total, squares = 0, 0.0, 0.0
+        for part in parts:
+            exact = part.astype(np.float64)
+            number += len(exact)
+            total = total + exact.sum(axis=0)
+            squares = squares + np.square(exact).sum(axis=0)
+        mean = np.asarray(total) / number
+        deviation = np.sqrt(np.maximum(np.asarray(squares) / number - np.square(mean), 0.0))
+        self.mean.assign(mean)
+        self.deviation.assign(np.where(deviation > _LEAST_DEVIATION, deviation, 1.0))
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Returns float32 `[batch, numbers]`."""
+        return (features - self.mean) / self.deviation
+
+
 class AttributeHeads(keras.layers.Layer):
     """fc8, fc9, fc10 of every attribute, and the classifier on fc10 for L_TC.
 
@@ -57,10 +99,11 @@ class AttributeHeads(keras.layers.Layer):
         hidden_dims: Sequence[int],
         representation_dim: int,
         dropout_rate: float,
+        input_dropout_rate: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.dropout_rate = dropout_rate
+        self.dropout_rate, self.input_dropout_rate = dropout_rate, input_dropout_rate
         self.hidden = [
             ParallelDense(units, "relu", name=f"fc{8 + i}") for i, units in enumerate(hidden_dims)
         ]
@@ -78,18 +121,19 @@ class AttributeHeads(keras.layers.Layer):
         """Returns fc10 and its logits.
 
         Args:
-          inputs: float `[batch, attributes, in_dim]`, pooled regions.
+          inputs: float `[batch, attributes, in_dim]`, pooled regions or features.
           seed: int32 `[2]` switches dropout on.
 
         Returns:
           representations: float32 `[batch, attributes, representation_dim]`.
           logits: float32 `[batch, total values]`.
         """
-        features = inputs
+        last = len(self.hidden)
+        features = dropout(inputs, self.input_dropout_rate, _fold(seed, last + 1))
         for i, layer in enumerate(self.hidden):
             features = dropout(layer(features), self.dropout_rate, _fold(seed, i))
         representations = self.output_layer(features)
-        thinned = dropout(representations, self.dropout_rate, _fold(seed, len(self.hidden)))
+        thinned = dropout(representations, self.dropout_rate, _fold(seed, last))
         return tf.cast(representations, tf.float32), self.classifiers(thinned)
 
 

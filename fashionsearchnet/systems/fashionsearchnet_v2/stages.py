@@ -1,13 +1,15 @@
 """The three stages of [Ak21] Sec. 3.4: localisation, representations, global ranking."""
 
+import abc
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.checks import check_choice
+from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.networks.losses import (
     batch_ranking_loss,
     euclidean_distance,
@@ -18,7 +20,8 @@ from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import equal_length
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.image_stage import ImageStage
-from fashionsearchnet.training import Update
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
+from fashionsearchnet.training import BalancedSampler, EpochSampler, Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
 
 RANKING_LOSSES = {
@@ -33,32 +36,95 @@ REDUCTIONS = ("mean", "sum")
 
 
 @dataclasses.dataclass
-class LocalizationStage(ImageStage):
-    """Trains the attention maps with the classification loss L_C alone (Eq. 2)."""
+class TrunkStage(ImageStage):
+    """Trains what stands on the trunk, and the trunk itself unless it is frozen.
+
+    Attributes:
+      outputs: of a frozen trunk, stored; the stage trains on them in place of images. Whether it
+        mirrors half of them depends on what was stored, not on `flip`.
+      trunk_rate_multiplier: on the learning rate of the trunk.
+    """
 
     model: FashionSearchNetV2
+    outputs: TrunkOutputs | None = None
+    trunk_rate_multiplier: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
+        if self.outputs is not None and self.model.trunk.trainable_variables:
+            raise ValueError(
+                "stored outputs are for a frozen trunk, but this stage trains the trunk; build the "
+                "system with a trunk whose training is 'frozen', or train on images."
+            )
+
+    def examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        """Returns endless batches of {image or outputs, attributes}; see `Stage.examples`."""
+        if self.outputs is None:
+            return super().examples(first_step, context)
+        labels = self.outputs.labels
+        if self.balanced:
+            sampler: Any = BalancedSampler(self.dataset.space, labels)
+        else:
+            sampler = EpochSampler(len(labels))
+        return self.outputs.examples(
+            sampler,
+            seed=self.seed,
+            first_step=first_step,
+            global_batch_size=self.global_batch_size,
+            context=context,
+        )
+
+    def update_of(self, *parts: keras.layers.Layer) -> Update:
+        """Returns the update of the trunk and of these parts, the trunk at a rate of its own."""
+        trunk = list(self.model.trunk.trainable_variables)
+        variables = trunk + [v for part in parts for v in part.trainable_variables]
+        rates = {variable.path: self.trunk_rate_multiplier for variable in trunk}
+        return Update(self.loss, variables, rate_multipliers=rates)
+
+    @abc.abstractmethod
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of the loss and of what is logged; see `Update`."""
+
+    def locate(self, batch) -> dict[str, tf.Tensor]:
+        """Returns `locate` of the model for a batch of images or of stored outputs."""
+        if self.outputs is not None:
+            return self.model.locate(batch["outputs"], training=True)
+        return self.model.localize(batch["image"], training=True)
+
+
+@dataclasses.dataclass
+class LocalizationStage(TrunkStage):
+    """Trains the attention maps with the classification loss L_C alone (Eq. 2)."""
+
     name: str = "localization"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.model.variant.pooled:
+            raise ValueError(
+                f"variant {self.model.variant.title!r} pools whole maps, so it has no attention to "
+                "train; start with the stage of representations, or use another variant."
+            )
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of the network up to the attention maps."""
-        return [Update(self.loss, self._attention_variables())]
-
-    def _attention_variables(self) -> list[keras.Variable]:
-        parts = (self.model.trunk, self.model.conv5, self.model.attention_maps)
-        return [v for part in parts for v in part.trainable_variables]
+        return [self.update_of(self.model.conv5, self.model.attention_maps)]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of L_C and of the accuracy; see `Update`."""
-        located = self.model.localize(batch["image"], training=True)
+        located = self.locate(batch)
         loss, accuracy = self.classification(located["logits"], batch["attributes"])
         return loss, {"accuracy": accuracy}
 
 
 @dataclasses.dataclass
-class RepresentationStage(LocalizationStage):
+class RepresentationStage(TrunkStage):
     """Trains everything up to fc10 with the joint loss, Eq. 9 with lambda_G = 0.
 
-    The weights are those of [Ak21] Sec. 3.4; a variant without ranking drops L_T.
+    The weights are those of [Ak21] Sec. 3.4; a variant without ranking drops L_T, one on pooled
+    features L_C.
 
     Attributes:
       classification_weight: lambda_C, of the attention's classifier.
@@ -76,26 +142,27 @@ class RepresentationStage(LocalizationStage):
     name: str = "representations"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("triplet_mean", self.triplet_mean, TRIPLET_MEANS)
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of the network up to fc10."""
-        variables = [*self._attention_variables(), *self.model.heads.trainable_variables]
-        return [Update(self.loss, variables)]
+        if self.model.variant.pooled:
+            return [self.update_of(self.model.heads)]
+        return [self.update_of(self.model.conv5, self.model.attention_maps, self.model.heads)]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the joint loss and of its parts; see `Update`."""
-        located = self.model.localize(batch["image"], training=True)
+        located = self.locate(batch)
         features = self.model.represent(located, seed=replica_seed(seed))
         labels = batch["attributes"]
-        attention_loss, _ = self.classification(located["logits"], labels)
         head_loss, accuracy = self.classification(features["logits"], labels)
-        loss = (
-            self.classification_weight * attention_loss
-            + self.representation_classification_weight * head_loss
-        )
-        logged = {"accuracy": accuracy, "l_c": attention_loss, "l_tc": head_loss}
-        if self.model.variant.ranking:
+        loss = self.representation_classification_weight * head_loss
+        logged = {"accuracy": accuracy, "l_tc": head_loss}
+        if "logits" in located:
+            logged["l_c"], _ = self.classification(located["logits"], labels)
+            loss = self.classification_weight * logged["l_c"] + loss
+        if self.model.variant.ranking and self.triplet_weight:
             triplet_loss, numbers = self._triplet_loss(features["embedding"], labels, seed)
             logged |= numbers
             loss += self.triplet_weight * triplet_loss

@@ -20,6 +20,7 @@ class Variant:
       normalized: rank representations of equal length.
       normalized_triplets: compare representations of equal length in the triplets of regions too.
       blockwise: each attribute has its own projection (`edit_ranking.EditRanking`).
+      pooled: the heads read the means of several of the trunk's maps. Nothing is localised.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Variant:
     normalized: bool = False
     normalized_triplets: bool = False
     blockwise: bool = False
+    pooled: bool = False
 
     @property
     def pooling(self) -> tuple[bool, ...]:
@@ -40,7 +42,7 @@ class Variant:
 
     def shares_representations(self, other: "Variant") -> bool:
         """Returns whether the second stage trains the same in both."""
-        keys = ("ranking", "pooling", "normalized_triplets")
+        keys = ("ranking", "pooling", "normalized_triplets", "pooled")
         return all(getattr(self, key) == getattr(other, key) for key in keys)
 
 
@@ -62,6 +64,19 @@ VARIANTS = {
     ),
     "ours": Variant(
         "Ours", updatable_memory=True, edit_weights=True, normalized=True, blockwise=True
+    ),
+    # On the pooled features of a pretrained trunk.
+    "full_pooled": Variant(
+        "Full, pooled features", localization=False, updatable_memory=True, pooled=True
+    ),
+    "ours_pooled": Variant(
+        "Ours, pooled features",
+        localization=False,
+        updatable_memory=True,
+        edit_weights=True,
+        normalized=True,
+        blockwise=True,
+        pooled=True,
     ),
 }
 

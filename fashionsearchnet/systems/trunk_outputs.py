@@ -1,0 +1,186 @@
+"""What a frozen trunk makes of the images of a split, computed once and kept in a folder.
+
+A stage on a frozen trunk sees the same maps in each epoch, so it can train on stored ones: that
+takes seconds where the trunk takes minutes. A file is found by the digest of all that it depends
+on, so it is never used for other images, another input, another trunk or other weights.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet import files
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
+from fashionsearchnet.systems.features import feature_batches, images_digest, store
+from fashionsearchnet.training import BalancedSampler, EpochSampler, Images
+
+_DTYPE = np.float16  # its rounding is far below what two photos of one item differ by
+_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class TrunkOutputs:
+    """The outputs of a trunk for all images of a split, in stored order.
+
+    Attributes:
+      upright: float16 `[num, ...]`, a memory map.
+      mirrored: the same of the mirrored images; None if they were not asked for.
+      labels: int32 `[num, A]`, -1 for missing.
+    """
+
+    upright: np.ndarray
+    mirrored: np.ndarray | None
+    labels: np.ndarray
+
+    def parts(self, size: int = 1024) -> Iterator[np.ndarray]:
+        """Yields the outputs of the upright images in order, float32 `[up to size, ...]`."""
+        for start in range(0, len(self.upright), size):
+            yield self.upright[start : start + size].astype(np.float32)
+
+    def examples(
+        self,
+        sampler: BalancedSampler | EpochSampler,
+        *,
+        seed: int,
+        first_step: int,
+        global_batch_size: int,
+        context: tf.distribute.InputContext | None,
+    ) -> tf.data.Dataset:
+        """Returns endless batches of {outputs, attributes} from a step on; see `Stage.examples`.
+
+        Args:
+          sampler: draws the images.
+          seed: of the draws.
+          first_step: the step to start at.
+          global_batch_size: images per step over all replicas.
+          context: of the input pipeline among several.
+        """
+        return sampler.examples(
+            self._load,
+            seed=seed,
+            first_step=first_step,
+            global_batch_size=global_batch_size,
+            context=context,
+        )
+
+    def _load(self, drawn: Images) -> dict[str, np.ndarray]:
+        """Returns the outputs, float32 `[batch, ...]`, and the labels of the drawn images."""
+        outputs = self.upright[drawn.position]
+        if self.mirrored is not None:
+            rows = np.flatnonzero(drawn.mirrored)
+            outputs[rows] = self.mirrored[drawn.position[rows]]
+        return {
+            "outputs": outputs.astype(np.float32),
+            "attributes": self.labels[drawn.position],
+        }
+
+
+def trunk_outputs(
+    system: ConvolutionalSystem,
+    dataset: Dataset,
+    split: str,
+    folder: str | os.PathLike[str],
+    *,
+    flip: bool = False,
+) -> TrunkOutputs:
+    """Returns what a system's trunk makes of a split, from `folder` if it is there.
+
+    Args:
+      system: with the trunk as it is now; a stage must not train it.
+      dataset: that holds the images.
+      split: of it.
+      folder: of the stored outputs; runs may share it.
+      flip: give the mirrored images too.
+
+    Raises:
+      ValueError: if a stored file is damaged, or an output is too large for float16.
+      OSError: if a file cannot be written.
+    """
+    known = _description(system, dataset, split)
+    upright = _stored(system, dataset, split, Path(folder), known | {"mirrored": False})
+    mirrored = None
+    if flip:
+        mirrored = _stored(system, dataset, split, Path(folder), known | {"mirrored": True})
+    return TrunkOutputs(upright, mirrored, dataset.labels(split))
+
+
+def _stored(
+    system: ConvolutionalSystem,
+    dataset: Dataset,
+    split: str,
+    folder: Path,
+    description: dict[str, Any],
+) -> np.ndarray:
+    """Returns the outputs that a description stands for, and computes them where they are not."""
+    text = json.dumps(description, sort_keys=True)
+    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
+    if not (path.is_file() and path.with_suffix(".json").is_file()):
+        batches = _compute(system, dataset, split, description["mirrored"])
+        store(path, batches, dataset, split, made_from=description)
+    cure = f"Delete {path} and run the same command again."
+    facts = files.read_json(path.with_suffix(".json"), "what the outputs were made from", cure)
+    shape = (dataset.num_examples(split), *system.trunk.output_shape[1:])
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is damaged ({error}). {cure}") from error
+    if facts.get("made_from") != description or found.shape != shape or found.dtype != _DTYPE:
+        raise ValueError(
+            f"{path} must hold {_DTYPE.__name__} {shape} of the trunk and images of this run; it "
+            f"holds {found.dtype} {found.shape} and other facts beside it. {cure}"
+        )
+    return found
+
+
+def _compute(
+    system: ConvolutionalSystem, dataset: Dataset, split: str, mirrored: bool
+) -> Iterator[np.ndarray]:
+    """Yields the outputs of all images in order, as they are stored."""
+    trunk = system.in_float32().trunk
+
+    def compute(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"outputs": trunk(images[:, :, ::-1] if mirrored else images, training=False)}
+
+    for batch in feature_batches(compute, system.image_input, dataset, split, _BATCH_SIZE):
+        outputs = batch["outputs"]
+        largest = np.abs(outputs).max()
+        if not largest < np.finfo(_DTYPE).max:
+            raise ValueError(
+                f"outputs of trunk {system.backbone.trunk.backbone} must be below "
+                f"{np.finfo(_DTYPE).max:g} to be stored; got {largest:g}. Check the pretrained "
+                "weights and --image_input, or do not freeze the trunk."
+            )
+        yield outputs.astype(_DTYPE)
+
+
+def _description(system: ConvolutionalSystem, dataset: Dataset, split: str) -> dict[str, Any]:
+    """Returns all that the outputs depend on, as JSON can hold it."""
+    trunk = system.backbone.trunk.to_dict()
+    kept = ("backbone", "width", "first_stride", "normalization", "tap", "pooled_taps")
+    return {
+        "dataset": dataset.name,
+        "split": split,
+        "examples": images_digest(dataset.image_ids(split), dataset.labels(split)),
+        "images": _digest(dataset.encoded_images(split).as_numpy_iterator()),
+        "image_input": system.image_input.to_dict(),
+        "trunk": {name: trunk[name] for name in kept},
+        "output_shape": list(system.trunk.output_shape[1:]),
+        "weights": _digest(v.numpy().tobytes() for v in system.trunk.variables),
+    }
+
+
+def _digest(contents: Iterator[bytes]) -> str:
+    """Returns sixteen hex digits that differ if one of the contents does."""
+    digest = hashlib.sha256()
+    for content in contents:
+        digest.update(len(content).to_bytes(8, "little"))
+        digest.update(content)
+    return digest.hexdigest()[:16]
