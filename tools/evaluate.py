@@ -17,6 +17,11 @@ images:
 
   python tools/evaluate.py --workdir=runs/garments/full --data_dir=data --num_changes=1,2,3
 
+A gallery that knows its labels, beyond the papers, in reports of their own:
+
+  python tools/evaluate.py --workdir=runs/garments/ours --data_dir=data \\
+      --gallery_labels=0,0.25,0.5,0.75,1 --generic_vectors=efficientnet_lite0
+
 Writes <name>.json, .md, .png (curve over K) and .npz (the outcome of every question) into
 <workdir>/evaluation; a report of other data or of another protocol is not overwritten. With
 --beside=<report of another run> that run's system gets a row of its own and a paired difference;
@@ -25,18 +30,23 @@ both must have been asked the same questions, and that one with these --top_k or
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from fashionsearchnet import evaluation, systems
 from fashionsearchnet.attributes import HIT_RULES
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import reporting, scores
+from fashionsearchnet.evaluation.generic import generic_vectors
 from fashionsearchnet.evaluation.tasks.manipulation import PLANS
-from fashionsearchnet.systems.system import TASKS
+from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
+from fashionsearchnet.systems.system import TASKS, System
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -98,6 +108,31 @@ flags.DEFINE_integer(
     "since there may be millions.",
     1,
 )
+flags.DEFINE_list(
+    "gallery_labels",
+    None,
+    "Manipulations: the share of its labels that the gallery knows, from 0 to 1; each number makes "
+    "a report. Only for systems whose vectors are made of blocks; the others are filtered.",
+)
+flags.DEFINE_list(
+    "wrong_labels",
+    ["0"],
+    "With --gallery_labels: the share of the known labels that are wrong; each number makes a "
+    "report.",
+)
+flags.DEFINE_list(
+    "label_blend",
+    None,
+    "With --gallery_labels: the share of the label in each block, one number or one for each "
+    "attribute; by default the run's, see tools/choose_blend.py.",
+)
+flags.DEFINE_string(
+    "generic_vectors",
+    "",
+    "With --gallery_labels: a pretrained network, such as efficientnet_lite0, whose own vectors "
+    "get a row: what a shop has that trains nothing and filters by facets.",
+)
+flags.DEFINE_integer("generic_size", 128, "Side of that network's input in pixels.", 1)
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
 flags.DEFINE_string(
     "name",
@@ -110,9 +145,11 @@ flags.DEFINE_multi_string(
     "beside", [], "Report (.json, .md or .npz) of another run to show beside; repeatable."
 )
 
+_LABEL_FLAGS = ("wrong_labels", "label_blend", "generic_vectors")
 _MANIPULATION_FLAGS = (
     *("plan", "keep_query_image", "hit_rule", "add_missing", "num_changes"),
-    "max_manipulations_per_attribute",
+    *("max_manipulations_per_attribute", "gallery_labels", "wrong_labels", "label_blend"),
+    "generic_vectors",
 )
 
 
@@ -141,7 +178,7 @@ def protocols(answered: Sequence[str]) -> list[evaluation.TaskProtocol]:
         return [evaluation.AttributeProtocol(**shared)]
     if task == "instance":
         return [evaluation.InstanceProtocol(**shared, headline_k=FLAGS.headline_k)]
-    return [
+    plain = [
         evaluation.ManipulationProtocol(
             **shared,
             headline_k=FLAGS.headline_k,
@@ -155,6 +192,62 @@ def protocols(answered: Sequence[str]) -> list[evaluation.TaskProtocol]:
         )
         for number in sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1)))
     ]
+    return [each for how in plain for each in with_labels(how)]
+
+
+def with_labels(
+    protocol: evaluation.ManipulationProtocol,
+) -> list[evaluation.ManipulationProtocol]:
+    """Returns the protocol itself, or with --gallery_labels one for each share."""
+    if FLAGS.gallery_labels is None:
+        alien = [f"--{name}" for name in _LABEL_FLAGS if FLAGS[name].present]
+        if alien:
+            raise ValueError(f"{', '.join(alien)} is for --gallery_labels; give that flag too.")
+        return [protocol]
+    fields = {f.name: getattr(protocol, f.name) for f in dataclasses.fields(protocol)}
+    return [
+        evaluation.LabelledGalleryProtocol(**fields, known_labels=known, wrong_labels=wrong)
+        for known in shares("gallery_labels")
+        for wrong in shares("wrong_labels")
+    ]
+
+
+def shares(flag: str) -> list[float]:
+    """Returns the numbers of a flag."""
+    texts: list[str] = FLAGS[flag].value or []
+    try:
+        return [float(text) for text in texts]
+    except ValueError as error:
+        given = ",".join(texts)
+        raise ValueError(f"--{flag} must be numbers from 0 to 1; got {given!r}.") from error
+
+
+def with_blend(
+    protocol: evaluation.TaskProtocol, system: System, weights: str
+) -> evaluation.TaskProtocol:
+    """Returns the protocol with the blend of the flags or of the run."""
+    if not isinstance(protocol, evaluation.LabelledGalleryProtocol) or not system.has_blocks:
+        return protocol
+    chosen = ChosenBlend.load(FLAGS.workdir, system.space, weights).blend
+    blend = shares("label_blend") if FLAGS.label_blend else chosen
+    return dataclasses.replace(protocol, label_blend=check_blend(system.space, blend))
+
+
+def row_name(system: System) -> str:
+    """Returns the name of the system's row."""
+    used = "labels used" if system.has_blocks else "filtered by label"
+    by_default = f"{system.title}, {used}" if FLAGS.gallery_labels is not None else system.title
+    return str(FLAGS.row_name or by_default)
+
+
+def generic(dataset: Dataset) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the vectors of --generic_vectors."""
+    if not FLAGS.generic_vectors:
+        return None
+    splits = (FLAGS.query_split, FLAGS.gallery_split)
+    return generic_vectors(
+        dataset, splits, FLAGS.generic_vectors, FLAGS.generic_size, FLAGS.batch_size
+    )
 
 
 def report_name(protocol: evaluation.TaskProtocol) -> str:
@@ -164,13 +257,20 @@ def report_name(protocol: evaluation.TaskProtocol) -> str:
 
 
 def main() -> None:
-    if len(set(FLAGS.num_changes)) > 1 and (FLAGS.name or FLAGS.beside):
-        raise ValueError("--name and --beside are for one report; give --num_changes one number.")
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system = systems.load_complete_system(FLAGS.workdir)
-    how = [protocol.resolved(dataset) for protocol in protocols(system.tasks)]
+    weights = systems.weights_digest(FLAGS.workdir)
+    how = [
+        with_blend(protocol.resolved(dataset), system, weights)
+        for protocol in protocols(system.tasks)
+    ]
+    if len(how) > 1 and (FLAGS.name or FLAGS.beside):
+        raise ValueError(
+            "--name and --beside are for one report; give --num_changes, --gallery_labels and "
+            "--wrong_labels one number."
+        )
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for each in how:
         reporting.check_replaceable(folder, report_name(each), dataset.name, each)
@@ -179,9 +279,10 @@ def main() -> None:
         dataset,
         how,
         beside,
-        name=FLAGS.row_name,
+        name=row_name(system),
         batch_size=FLAGS.batch_size,
-        weights=systems.weights_digest(FLAGS.workdir),
+        weights=weights,
+        generic=generic(dataset),
     ):
         report = reporting.summarize(measured)
         name = report_name(measured.plan.protocol)

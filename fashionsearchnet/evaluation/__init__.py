@@ -6,6 +6,7 @@ from fashionsearchnet.evaluation.tasks import (
     PROTOCOLS,
     AttributeProtocol,
     InstanceProtocol,
+    LabelledGalleryProtocol,
     ManipulationProtocol,
     TaskProtocol,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "AttributeProtocol",
     "Evaluation",
     "InstanceProtocol",
+    "LabelledGalleryProtocol",
     "ManipulationProtocol",
     "TaskProtocol",
     "default_draw",

@@ -48,9 +48,12 @@ def evaluate(
     name: str = "",
     batch_size: int = 64,
     weights: str = "",
+    generic: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Evaluation:
     """Returns the measured system beside its baselines; see `evaluate_each`."""
-    return next(evaluate_each(system, dataset, [protocol], beside, name, batch_size, weights))
+    return next(
+        evaluate_each(system, dataset, [protocol], beside, name, batch_size, weights, generic)
+    )
 
 
 def evaluate_each(
@@ -61,6 +64,7 @@ def evaluate_each(
     name: str = "",
     batch_size: int = 64,
     weights: str = "",
+    generic: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Evaluation]:
     """Yields an evaluation for each protocol; the network sees every image once for all of them.
 
@@ -74,6 +78,8 @@ def evaluate_each(
       name: of the system's row; '' for its title.
       batch_size: images per step of the feature extraction.
       weights: SHA-256 of the system's weights in hexadecimal, for the report; '' if not known.
+      generic: vectors of the query split and of the gallery split that know nothing of the
+        attributes, float32 `[N, dim]`; a labelled gallery has a row for them.
 
     Raises:
       ValueError: if the system does not answer a task, has other attributes than the data, or its
@@ -97,7 +103,7 @@ def evaluate_each(
         system, dataset, dict(zip(splits.names[counted], features[counted], strict=True))
     )
     description = {"name": name, "class": type(system).__name__, "arguments": system.arguments}
-    representations = Representations(system, *features)
+    representations = Representations(system, features[0], features[1], generic)
     for plan, rows in zip(plans, others, strict=True):
         found = [measure(each, plan) for each in plan.methods(representations, name)]
         yield Evaluation(
@@ -146,6 +152,10 @@ def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.nda
             "the training of this system went wrong; take an earlier checkpoint."
         )
     relevant = plan.relevant(questions)
+    if method.passes is not None:
+        allowed = method.passes(questions)
+        relevant &= allowed
+        distances += np.where(allowed, 0.0, np.ptp(distances) + 1.0).astype(np.float32)
     if plan.own is not None:
         rows, own = np.arange(len(questions)), plan.own[questions]
         distances[rows, own] = np.inf  # behind all others

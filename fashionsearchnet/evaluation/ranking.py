@@ -43,11 +43,14 @@ class Method:
       name: its row in the tables.
       embed: from the numbers of questions of one group, int `[B]`, to float32 `[B, dim]`.
       index: from a group to the index of its candidates.
+      passes: from the numbers of questions to the candidates that a filter lets through, bool
+        `[B, N]`; None without a filter. The others come last, and are no hits.
     """
 
     name: str
     embed: Callable[[np.ndarray], np.ndarray]
     index: Callable[[int], ExactIndex]
+    passes: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,11 +61,14 @@ class Representations:
       system: the system.
       queries: features of the query split.
       gallery: features of the gallery split.
+      generic: vectors of the queries and of the gallery that know nothing of the attributes; None
+        for none.
     """
 
     system: System
     queries: FeatureArrays
     gallery: FeatureArrays
+    generic: tuple[np.ndarray, np.ndarray] | None = None
 
     @functools.cached_property
     def probabilities(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -28,7 +28,7 @@ from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import check
 from fashionsearchnet.export.precision import PRECISIONS
 from fashionsearchnet.export.signatures import ServedSystem
-from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, check_blend
+from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, beliefs_of, check_blend
 from fashionsearchnet.systems.system import System
 
 TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
@@ -101,9 +101,11 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
 
     blend = np.linspace(0.0, 1.0, space.num_attributes, dtype=np.float32)
 
-    def labelled(features: dict[str, tf.Tensor], values: tf.Tensor) -> dict[str, tf.Tensor]:
+    beliefs = beliefs_of(space, edits)
+
+    def labelled(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         blocks = system.gallery_blocks(features)
-        return {"blocks": blocks, "labelled": system.labelled_embedding(blocks, values, blend)}
+        return {"blocks": blocks, "labelled": system.labelled_embedding(blocks, beliefs, blend)}
 
     # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
     @tf.function
@@ -111,7 +113,7 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         with tf.device("CPU:0"), served.stored_weights():
             features = system.image_features(pictures)
             return {
-                **(labelled(features, manipulation) if system.has_blocks else {}),
+                **(labelled(features) if system.has_blocks else {}),
                 "logits": system.attribute_logits(features),
                 "gallery": system.gallery_embedding(features),
                 "query": system.query_embedding(features, manipulation),
@@ -142,7 +144,7 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
     if not system.has_blocks:
         return cases
     blocks = live["blocks"].numpy()
-    inputs = {"blocks": blocks, "values": edits, "blend": blend}
+    inputs = {"blocks": blocks, "beliefs": beliefs, "blend": blend}
     return [
         *cases,
         _case("encode_blocks", images, {}, {"blocks": blocks, "probabilities": probabilities}),

@@ -14,8 +14,9 @@ For B images and A attributes with C values in all:
 From a system with `has_blocks` also what a labelled gallery needs (`systems/gallery_labels.py`):
 
 * `encode_blocks`: `image_bytes` -> `blocks` float32 `[B, A, block_dim]`, `probabilities`;
-* `embed_blocks`: `blocks`, `values` int32 `[B, A]` (the labels, -1 for missing) and `blend` float32
-  `[A]` -> `embedding` float32 `[B, dim]`. No image: a changed label needs this one only.
+* `embed_blocks`: `blocks`, `beliefs` float32 `[B, C]` (one-hot for a label, else the
+  probabilities) and `blend` float32 `[A]` -> `embedding` float32 `[B, dim]`. No image: a changed
+  label needs this one only.
 """
 
 from typing import Any
@@ -87,16 +88,16 @@ class ServedSystem:
         return {"blocks": blocks, "probabilities": probabilities}
 
     def embed_blocks(
-        self, blocks: tf.Tensor, values: tf.Tensor, blend: tf.Tensor
+        self, blocks: tf.Tensor, beliefs: tf.Tensor, blend: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
         same_number = tf.debugging.assert_equal(
-            tf.shape(values)[0], tf.shape(blocks)[0], "values must have one row per image's blocks."
+            tf.shape(beliefs)[0], tf.shape(blocks)[0], "beliefs must have one row per image."
         )
-        with tf.control_dependencies([same_number, self._check_values("values", values)]):
+        with tf.control_dependencies([same_number]):
             blocks = tf.identity(blocks)
         with self.stored_weights():
-            embedding = self.system.labelled_embedding(blocks, values, blend)
+            embedding = self.system.labelled_embedding(blocks, beliefs, blend)
         return {"embedding": embedding}
 
     def predict(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -131,7 +132,7 @@ class ServedSystem:
         number, block_dim = self.system.space.num_attributes, self.system.prototypes().shape[1]
         inputs = [
             tf.TensorSpec([None, number, block_dim], tf.float32, "blocks"),
-            tf.TensorSpec([None, number], tf.int32, "values"),
+            tf.TensorSpec([None, self.system.space.total_values], tf.float32, "beliefs"),
             tf.TensorSpec([number], tf.float32, "blend"),
         ]
         return {
@@ -151,22 +152,18 @@ class ServedSystem:
 
     def _checks(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> list[tf.Operation]:
         """Assertions on the arguments, for callers that send whatever they like."""
+        sizes = tf.constant(self.system.space.num_values, tf.int32)
         return [
             tf.debugging.assert_equal(
                 tf.shape(manipulation)[0],
                 tf.shape(image_bytes)[0],
                 "manipulation must have one row per image.",
             ),
-            self._check_values("manipulation", manipulation),
+            tf.debugging.Assert(
+                tf.reduce_all((manipulation >= KEEP) & (manipulation < sizes)),
+                ["manipulation must be -1 or below the number of values", sizes, manipulation],
+            ),
         ]
-
-    def _check_values(self, name: str, values: tf.Tensor) -> tf.Operation:
-        """An assertion that values int32 `[B, A]` are -1 or exist."""
-        sizes = tf.constant(self.system.space.num_values, tf.int32)
-        return tf.debugging.Assert(
-            tf.reduce_all((values >= KEEP) & (values < sizes)),
-            [f"{name} must be -1 or below the number of values", sizes, values],
-        )
 
     def _logits(self, features: dict[str, tf.Tensor]) -> tf.Tensor:
         logits = self.system.attribute_logits(features)

@@ -31,3 +31,14 @@ def check_blocks(blocks: np.ndarray, number: int, num_attributes: int) -> np.nda
     if not np.isfinite(blocks).all():
         raise ValueError("blocks must not hold NaN or infinity; take an earlier checkpoint.")
     return blocks
+
+
+def check_probabilities(probabilities: np.ndarray, number: int, num_values: int) -> np.ndarray:
+    """Returns probabilities as float32 `[number, C]`, or raises a ValueError."""
+    probabilities = np.asarray(probabilities, np.float32)
+    if probabilities.shape != (number, num_values) or not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"probabilities must be finite and of shape [{number}, {num_values}], one of each "
+            f"value for each item; got shape {probabilities.shape}."
+        )
+    return probabilities

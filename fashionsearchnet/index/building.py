@@ -20,12 +20,12 @@ class Encoded:
 
     Attributes:
       vectors: float `[N, dim]`.
-      predicted: int `[N, A]`, what it reads off them; None if it reads nothing.
+      probabilities: float32 `[N, C]`, what it reads off them; None if it reads nothing.
       blocks: float32 `[N, A, block_dim]`; only for an index that uses labels.
     """
 
     vectors: np.ndarray
-    predicted: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
     blocks: np.ndarray | None = None
 
 
@@ -35,8 +35,10 @@ class Encoder(Protocol):
     def encode(self, images: Sequence[bytes], values: np.ndarray) -> Encoded:
         """Returns what the index stores of encoded images with the labels int32 `[N, A]`."""
 
-    def embed(self, blocks: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Returns the vectors float32 `[N, dim]` of stored blocks with the labels `[N, A]`.
+    def embed(
+        self, blocks: np.ndarray, probabilities: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
+        """Returns the vectors float32 `[N, dim]` of what is stored, with the labels `[N, A]`.
 
         Only for an index that uses labels.
         """
@@ -135,16 +137,16 @@ def _put(index: GalleryIndex, encoder: Encoder, items: Sequence[Item]) -> None:
     if items:
         labels = np.stack([item.values for item in items])
         found = encoder.encode([item.image or b"" for item in items], labels)
-        index.put(items, found.vectors, predicted=found.predicted, blocks=found.blocks)
+        index.put(items, found.vectors, probabilities=found.probabilities, blocks=found.blocks)
 
 
 def _put_again(index: GalleryIndex, encoder: Encoder, items: Sequence[Item]) -> None:
     """Puts items whose images the index knows, with the blocks that it has of them."""
     if items:
-        blocks, predicted = index.blocks_of([item.id for item in items])
+        blocks, probabilities = index.blocks_of([item.id for item in items])
         _, labels = check_items(index.space, items)
-        vectors = encoder.embed(blocks, labels)
-        index.put(items, vectors, predicted=predicted, blocks=blocks)
+        vectors = encoder.embed(blocks, probabilities, labels)
+        index.put(items, vectors, probabilities=probabilities, blocks=blocks)
 
 
 def _missing(

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.attributes import MISSING, AttributeSpace, predicted_values
 from fashionsearchnet.checks import check_choice, check_range, suggestion
-from fashionsearchnet.index.arrays import check_blocks, check_vectors
+from fashionsearchnet.index.arrays import check_blocks, check_probabilities, check_vectors
 from fashionsearchnet.index.blocks import BlockStore
 from fashionsearchnet.index.engines import Engine, EngineSettings
 from fashionsearchnet.index.filters import AllowedValues, item_filter
@@ -229,7 +229,7 @@ class GalleryIndex:
         items: Sequence[Item],
         vectors: np.ndarray,
         *,
-        predicted: np.ndarray | None = None,
+        probabilities: np.ndarray | None = None,
         blocks: np.ndarray | None = None,
     ) -> None:
         """Adds items. An item of the same id is replaced, and moves to the end of the order.
@@ -237,7 +237,8 @@ class GalleryIndex:
         Args:
           items: with different ids.
           vectors: float `[number, dim]`, of the model with this index's fingerprint.
-          predicted: int `[number, A]`, what the model reads off the images; None if not known.
+          probabilities: float `[number, C]`, what the model reads off the images; None if it is not
+            known, but an index that uses labels needs it.
           blocks: float `[number, A, block_dim]`, of the images, for an index that uses labels.
 
         Raises:
@@ -248,9 +249,13 @@ class GalleryIndex:
         ids, values = check_items(self.space, items)
         if len(items) != len(vectors):
             raise ValueError(f"each item needs a vector; got {len(items)} and {len(vectors)}.")
-        if (blocks is None) != (self.label_blend is None):
-            raise ValueError("blocks belong to an index that uses labels, and to no other.")
-        read = np.full_like(values, MISSING) if predicted is None else np.asarray(predicted, "i4")
+        is_odd = blocks is not None and probabilities is None
+        if (blocks is None) != (self.label_blend is None) or is_odd:
+            raise ValueError("blocks belong to an index that uses labels, with probabilities.")
+        read = np.full_like(values, MISSING)
+        if probabilities is not None:
+            probabilities = check_probabilities(probabilities, len(items), self.space.total_values)
+            read = predicted_values(self.space, probabilities)
         if blocks is not None:
             blocks = check_blocks(blocks, len(items), self.space.num_attributes)
         if not items:
@@ -258,13 +263,13 @@ class GalleryIndex:
         digests = ["" if i.image is None else self._images.put(i.image) for i in items]
         keys = self._items.reserve(len(items))
         self.engine.add(keys, vectors, ids, values)
-        if blocks is not None:
-            self._blocks.add(keys, blocks)
+        if blocks is not None and probabilities is not None:
+            self._blocks.add(keys, blocks, probabilities)
         self._drop([name for name in ids if name in self._items])
         self._items.append(ids, keys, values, digests, read)
 
     def blocks_of(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what `put` got for items that exist: blocks and predicted.
+        """Returns what `put` got for items that exist: blocks and probabilities.
 
         Raises:
           KeyError: for an id that does not exist.
@@ -275,9 +280,7 @@ class GalleryIndex:
                 f"the index {self.directory} does not use labels, so it holds no blocks. Put items "
                 "with their images, or build an index with tools/build_index.py --use_labels."
             )
-        entries = [self._items[name] for name in ids]
-        blocks = self._blocks.get(np.array([entry.key for entry in entries]))
-        return blocks, np.stack([entry.predicted for entry in entries])
+        return self._blocks.get(np.array([self._items[name].key for name in ids]))
 
     def remove(self, ids: Collection[str]) -> None:
         """Removes items. The former state on disk keeps them until the commit after next.

@@ -20,7 +20,7 @@ from fashionsearchnet.systems.features import (
     extract_features,
     gallery_embeddings,
 )
-from fashionsearchnet.systems.gallery_labels import KnownLabels, check_blend
+from fashionsearchnet.systems.gallery_labels import KnownLabels, beliefs_of, check_blend
 from fashionsearchnet.systems.system import System
 
 
@@ -61,11 +61,16 @@ class LiveGallery:
         system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
         self.system, self.dataset, self.split = system, dataset, split
         self.ids, self.labels = dataset.image_ids(split), dataset.labels(split)
-        self._known: KnownLabels | None = None
         if label_blend is not None:
             system.prototypes()  # raises for a system without
-            self._known = KnownLabels(self.labels, check_blend(system.space, label_blend))
+            label_blend = check_blend(system.space, label_blend)
         self._features = extract_features(system, dataset, split, batch_size)
+        self._known: KnownLabels | None = None
+        if label_blend is not None:
+            logits = attribute_logits(system, self._features)
+            read = None if logits is None else softmax_blocks(system.space, logits)
+            beliefs = beliefs_of(system.space, self.labels, read)
+            self._known = KnownLabels(beliefs, tuple(label_blend))
 
     def search(
         self,

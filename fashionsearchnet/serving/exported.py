@@ -75,19 +75,19 @@ class ExportedModel(ModelCalls):
         return outputs["blocks"], outputs["probabilities"]
 
     def embed_blocks(
-        self, blocks: np.ndarray, values: np.ndarray, blend: Sequence[float]
+        self, blocks: np.ndarray, beliefs: np.ndarray, blend: Sequence[float]
     ) -> np.ndarray:
         """Returns gallery vectors that use labels, float32 `[B, dim]`.
 
         Args:
           blocks: of `encode_blocks`.
-          values: int32 `[B, A]`, the labels, -1 for missing.
+          beliefs: float32 `[B, C]`; see `gallery_labels.beliefs_of`.
           blend: the share of the label's prototype in 0..1, for each attribute.
         """
         self.check_uses_labels()
         outputs = self._signatures["embed_blocks"](
             blocks=tf.constant(blocks, tf.float32),
-            values=tf.constant(values, tf.int32),
+            beliefs=tf.constant(beliefs, tf.float32),
             blend=tf.constant(blend, tf.float32),
         )
         return outputs["embedding"].numpy()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fashionsearchnet.attributes import predicted_values
 from fashionsearchnet.index.building import Encoded
 from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +26,13 @@ class GalleryEncoder:
         """See `building.Encoder`; raises a ValueError that names an image that is none."""
         if self.label_blend is None:
             vectors, probabilities = self.model.encode_gallery(images)
-            return Encoded(vectors, predicted_values(self.model.space, probabilities))
+            return Encoded(vectors, probabilities)
         blocks, probabilities = self.model.encode_blocks(images)
-        predicted = predicted_values(self.model.space, probabilities)
-        return Encoded(self.embed(blocks, values), predicted, blocks)
+        return Encoded(self.embed(blocks, probabilities, values), probabilities, blocks)
 
-    def embed(self, blocks: np.ndarray, values: np.ndarray) -> np.ndarray:
+    def embed(
+        self, blocks: np.ndarray, probabilities: np.ndarray, values: np.ndarray
+    ) -> np.ndarray:
         """See `building.Encoder`."""
-        return self.model.embed_blocks(blocks, values, self.label_blend or ())
+        beliefs = beliefs_of(self.model.space, values, probabilities)
+        return self.model.embed_blocks(blocks, beliefs, self.label_blend or ())

@@ -209,14 +209,15 @@ def _labelled_embeddings(
 ) -> np.ndarray:
     """Returns gallery vectors that use labels; see `gallery_embeddings`."""
 
-    def embed(tensors: dict[str, tf.Tensor], values: tf.Tensor, edits: tf.Tensor) -> tf.Tensor:
+    def embed(tensors: dict[str, tf.Tensor], beliefs: tf.Tensor, edits: tf.Tensor) -> tf.Tensor:
         blocks = system.gallery_blocks(tensors)
-        return system.labelled_embedding(blocks, values, tf.constant(known.blend), edits)
+        return system.labelled_embedding(blocks, beliefs, tf.constant(known.blend), edits)
 
-    rows = tf.TensorSpec([None, system.space.num_attributes], tf.int32)
-    compiled = tf.function(embed, input_signature=[_signature(features), rows, rows])
+    beliefs = tf.TensorSpec([None, system.space.total_values], tf.float32)
+    edits = tf.TensorSpec([None, system.space.num_attributes], tf.int32)
+    compiled = tf.function(embed, input_signature=[_signature(features), beliefs, edits])
     batches = [
-        compiled(_rows(features, part), known.values[part], edit[part]).numpy()
+        compiled(_rows(features, part), known.beliefs[part], edit[part]).numpy()
         for part in _parts(_number_of(features))
     ]
     return np.concatenate(batches).astype(np.float32, copy=False)

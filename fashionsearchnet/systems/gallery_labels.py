@@ -3,11 +3,13 @@
 In a shop the items of the gallery are labelled, and only the query is a photo. Each block of an
 item's vector is then
 
-  b' = |b'| unit((1 - w) b + w p),  |b'| = (1 - w) |b| + w |p|,
+  b' = |b'| unit((1 - w) b + w sum_v p_v m_v),  |b'| = (1 - w) |b| + w sum_v p_v |m_v|,
 
-with the block b of the image, the prototype p of the item's label (the row of the attribute memory
+with the block b of the image, the prototype m_v of each value v (the row of the attribute memory
 that an edit to that value puts into a query) and the blend w of the attribute, from 0 (the image
-alone) to 1 (the label alone). A block without a label stays as it is. No paper has this.
+alone) to 1 (the label alone). The belief p is one-hot for a label. Where there is no label, it is
+what the system reads off the image: the probabilities of the values. Without any belief (zeros) a
+block stays as it is. No paper has this.
 """
 
 import dataclasses
@@ -20,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.attributes import AttributeSpace, edit_blocks, one_hot_blocks
 from fashionsearchnet.checks import check_range
 
 DEFAULT_BLEND = 0.5
@@ -29,24 +31,50 @@ _CURE = "Choose one with tools/choose_blend.py."
 
 
 def blend_blocks(
-    blocks: tf.Tensor, prototypes: tf.Tensor, values: tf.Tensor, blend: tf.Tensor
+    space: AttributeSpace,
+    blocks: tf.Tensor,
+    prototypes: tf.Tensor,
+    beliefs: tf.Tensor,
+    blend: tf.Tensor,
 ) -> tf.Tensor:
     """Returns blocks that use labels, float32 `[B, A, dim]`; see the module.
 
     Where image and prototype cancel out, a blend has no direction, and the image's block stays.
 
     Args:
+      space: A attributes of C values together.
       blocks: float32 `[B, A, dim]`, of images.
-      prototypes: float32 `[B, A, dim]`, of the labels; any finite numbers where there is none.
-      values: int32 `[B, A]`, the labels, -1 for missing.
-      blend: float32 `[A]` in 0..1, the share of the prototype.
+      prototypes: float32 `[C, dim]`.
+      beliefs: float32 `[B, C]`, how likely each value is; zeros where nothing is known.
+      blend: float32 `[A]` in 0..1, the share of the prototypes.
     """
+    owner = np.repeat(np.arange(space.num_attributes), space.num_values)  # [C]
+    is_own = np.arange(space.num_attributes)[:, None] == owner  # [A, C]
+    of_attribute = tf.where(is_own, beliefs[:, None], 0.0)  # [B, A, C]
     share = blend[:, None]  # [A, 1]
-    mixed = (1.0 - share) * blocks + share * prototypes
-    length = (1.0 - share) * _length(blocks) + share * _length(prototypes)
+    mixed = (1.0 - share) * blocks + share * tf.matmul(of_attribute, prototypes)
+    wanted_length = tf.matmul(of_attribute, _length(prototypes))  # [B, A, 1]
+    length = (1.0 - share) * _length(blocks) + share * wanted_length
     own = _length(mixed)
-    is_used = (values != MISSING)[..., None] & (share > 0.0) & (own > 1e-6 * length)
+    is_known = tf.reduce_sum(of_attribute, axis=-1, keepdims=True) > 0.0
+    is_used = is_known & (share > 0.0) & (own > 1e-6 * length)
     return tf.where(is_used, mixed * length / tf.where(is_used, own, 1.0), blocks)
+
+
+def beliefs_of(
+    space: AttributeSpace, values: np.ndarray, probabilities: np.ndarray | None = None
+) -> np.ndarray:
+    """Returns what is believed of items, float32 `[N, C]`.
+
+    Args:
+      space: the attributes.
+      values: int32 `[N, A]`, the labels, -1 for missing.
+      probabilities: float32 `[N, C]`, what the system reads off the images, for missing labels;
+        None for zeros there: the image alone.
+    """
+    if probabilities is None:
+        return one_hot_blocks(space, values)
+    return edit_blocks(space, probabilities, values)
 
 
 def check_blend(space: AttributeSpace, blend: float | Sequence[float]) -> tuple[float, ...]:
@@ -73,11 +101,11 @@ class KnownLabels:
     """The labels that the vectors of a gallery use, and how.
 
     Attributes:
-      values: int32 `[number, A]`, -1 for missing.
+      beliefs: float32 `[number, C]`, see `beliefs_of`.
       blend: the share of the prototype in 0..1, for each attribute.
     """
 
-    values: np.ndarray
+    beliefs: np.ndarray
     blend: tuple[float, ...]
 
 

@@ -138,7 +138,7 @@ class System(keras.Model):
     def labelled_embedding(
         self,
         blocks: tf.Tensor,
-        values: tf.Tensor,
+        beliefs: tf.Tensor,
         blend: tf.Tensor,
         manipulation: tf.Tensor | None = None,
     ) -> tf.Tensor:
@@ -146,16 +146,16 @@ class System(keras.Model):
 
         Args:
           blocks: of `gallery_blocks`.
-          values: int32 `[B, A]`, the labels; a block without one (-1) is the image's.
+          beliefs: float32 `[B, C]`, one-hot for a label, probabilities for what was read off the
+            image, zeros for the image alone.
           blend: float32 `[A]` in 0..1, the share of the label's prototype.
           manipulation: see `gallery_embedding`.
 
         Raises:
           ValueError: unless `has_blocks`.
         """
-        rows = tf.maximum(values, 0) + tf.constant(self.space.offsets, tf.int32)
-        of_labels = tf.gather(self.prototypes(), rows)  # [B, A, block_dim]
-        blended = blend_blocks(blocks, of_labels, values, tf.convert_to_tensor(blend, tf.float32))
+        share = tf.convert_to_tensor(blend, tf.float32)
+        blended = blend_blocks(self.space, blocks, self.prototypes(), beliefs, share)
         return self.merge_blocks(blended, manipulation)
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:

@@ -18,7 +18,7 @@ class Encoder:
         self.encoded += len(images)
         if self.encoded > self.stop_after:
             raise KeyboardInterrupt
-        return Encoded(vectors_of(images), predicted=np.zeros_like(values))
+        return Encoded(vectors_of(images), np.full((len(images), 9), 0.25))
 
 
 class LabelledEncoder(Encoder):
@@ -27,9 +27,11 @@ class LabelledEncoder(Encoder):
     def encode(self, images, values):
         found = super().encode(images, values)
         blocks = found.vectors[:, :6].reshape(-1, 3, 2)
-        return Encoded(self.embed(blocks, values), found.predicted, blocks)
+        vectors = self.embed(blocks, found.probabilities, values)
+        return Encoded(vectors, found.probabilities, blocks)
 
-    def embed(self, blocks, values):
+    def embed(self, blocks, probabilities, values):
+        assert (probabilities == 0.25).all()
         return np.pad(
             blocks.reshape(len(blocks), 6) + np.repeat(values, 2, axis=1), [(0, 0), (0, 2)]
         )

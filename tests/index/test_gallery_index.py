@@ -286,11 +286,11 @@ def test_must_goes_by_label_and_by_prediction_where_there_is_none(tmp_path):
     """Colours red 0, green 1, blue 2; the labels and the predictions of six items."""
     labels = np.full((6, 3), -1, np.int32)
     labels[:, 0] = [2, 1, -1, -1, -1, 2]
-    predicted = np.zeros((6, 3), np.int32)
-    predicted[:, 0] = [0, 2, 2, 0, -1, 2]
+    read = np.zeros((6, 9), np.float32)
+    read[np.arange(6), [0, 2, 2, 0, 1, 2]] = 1.0
     vectors = np.arange(6, dtype=np.float32)[:, None] * np.ones(DIM, np.float32)
     index = create(tmp_path / "index")
-    index.put(make_items(labels), vectors, predicted=predicted)
+    index.put(make_items(labels), vectors, probabilities=read)
     index.commit()
     for opened in (index, GalleryIndex.open(tmp_path / "index")):
 
@@ -326,20 +326,22 @@ def test_an_index_without_predictions_opens(gallery, monkeypatch):
 
 def test_blocks_are_kept_apart_and_survive_commits(tmp_path, rng):
     values, vectors = random_values(rng, 5), rng.normal(size=(5, DIM)).astype("f4")
-    blocks, read = rng.normal(size=(5, 3, 4)).astype("f4"), random_values(rng, 5)
+    blocks, read = rng.normal(size=(5, 3, 4)).astype("f4"), rng.random((5, 9)).astype("f4")
     index = create(tmp_path / "index", label_blend=(0.5, 0.25, 1.0))
     index.commit()
-    index.put(make_items(values[:3]), vectors[:3], predicted=read[:3], blocks=blocks[:3])
+    index.put(make_items(values[:3]), vectors[:3], probabilities=read[:3], blocks=blocks[:3])
     index.commit()
-    index.put(make_items(values[3:], first=3), vectors[3:], predicted=read[3:], blocks=blocks[3:])
+    index.put(
+        make_items(values[3:], first=3), vectors[3:], probabilities=read[3:], blocks=blocks[3:]
+    )
     index.remove(["item1"])
     index.commit()
     rows = [0, 2, 3, 4]
     for opened in (index, GalleryIndex.open(tmp_path / "index")):
         assert opened.label_blend == (0.5, 0.25, 1.0)
-        found, predicted = opened.blocks_of([f"item{row}" for row in rows])
+        found, probabilities = opened.blocks_of([f"item{row}" for row in rows])
         np.testing.assert_array_equal(found, blocks[rows])
-        np.testing.assert_array_equal(predicted, read[rows])
+        np.testing.assert_array_equal(probabilities, read[rows])
         with pytest.raises(KeyError):
             opened.blocks_of(["item1"])
 
@@ -347,17 +349,20 @@ def test_blocks_are_kept_apart_and_survive_commits(tmp_path, rng):
 def test_which_blocks_are_refused(tmp_path, gallery):
     index, vectors, values = gallery
     items = make_items(values[:2], first=100)
-    with pytest.raises(ValueError, match="belong to an index that uses labels"):
+    with pytest.raises(ValueError, match="blocks belong to an index that uses labels"):
         index.put(items, vectors[:2], blocks=np.zeros((2, 3, 4)))
+    with pytest.raises(ValueError, match=r"must be finite and of shape \[2, 9\]"):
+        index.put(items, vectors[:2], probabilities=np.zeros((2, 8)))
     with pytest.raises(ValueError, match=r"does not use labels.*--use_labels"):
         index.blocks_of(["item0"])
     labelled = create(tmp_path / "labelled", label_blend=(0.5, 0.5, 0.5))
-    with pytest.raises(ValueError, match="belong to an index that uses labels"):
-        labelled.put(items, vectors[:2])
+    for some in ({}, {"blocks": np.zeros((2, 3, 4))}, {"probabilities": np.zeros((2, 9))}):
+        with pytest.raises(ValueError, match="uses labels, with probabilities"):
+            labelled.put(items, vectors[:2], **some)
     for wrong, rule in (
         (np.zeros((2, 2, 4)), r"shape \[2, 3, block_dim"),
         ([[[np.nan]] * 3] * 2, "NaN"),
     ):
         with pytest.raises(ValueError, match=rule):
-            labelled.put(items, vectors[:2], blocks=np.array(wrong))
+            labelled.put(items, vectors[:2], blocks=np.array(wrong), probabilities=np.zeros((2, 9)))
     assert not len(labelled)

@@ -17,6 +17,7 @@ from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.features import attribute_logits, extract_features
+from fashionsearchnet.systems.gallery_labels import beliefs_of
 from fashionsearchnet.systems.system import TASKS, System
 
 BATCH = 5
@@ -157,13 +158,14 @@ def test_the_gallery_depends_on_the_edit_only_where_it_says_so(name, system, ima
 def test_labels_of_the_gallery(name, system, images, edits):
     """A system has blocks that its gallery vectors are made of, or says that it has none."""
     features = system.image_features(images)
-    values, blend = tf.maximum(edits, 0), tf.fill([SPACE.num_attributes], 0.5)
+    values, blend = np.maximum(edits, 0), tf.fill([SPACE.num_attributes], 0.5)
+    beliefs = tf.constant(beliefs_of(SPACE, values))
     if not system.has_blocks:
         for member in (
             lambda: system.gallery_blocks(features),
             system.prototypes,
             lambda: system.merge_blocks(features["embedding"]),
-            lambda: system.labelled_embedding(features["embedding"], values, blend),
+            lambda: system.labelled_embedding(features["embedding"], beliefs, blend),
         ):
             with pytest.raises(ValueError, match="cannot use the labels of a gallery"):
                 member()
@@ -174,16 +176,16 @@ def test_labels_of_the_gallery(name, system, images, edits):
     plain = system.gallery_embedding(features, edits)
     np.testing.assert_array_equal(system.merge_blocks(blocks, edits), plain)
     np.testing.assert_array_equal(system.merge_blocks(blocks), system.gallery_embedding(features))
-    for unused in ((tf.fill(values.shape, KEEP), blend), (values, tf.zeros_like(blend))):
+    for unused in ((tf.zeros_like(beliefs), blend), (beliefs, tf.zeros_like(blend))):
         found = system.labelled_embedding(blocks, *unused, edits)
         np.testing.assert_array_equal(found, plain)
     # The label alone: what the prototypes of the values give, and what an edit puts into a query.
-    flat = values.numpy() + np.array(SPACE.offsets)
-    alone = system.labelled_embedding(blocks, values, tf.ones_like(blend))
+    flat = values + np.array(SPACE.offsets)
+    alone = system.labelled_embedding(blocks, beliefs, tf.ones_like(blend))
     np.testing.assert_allclose(
         alone, system.merge_blocks(tf.gather(prototypes, flat)), rtol=1e-4, atol=1e-4
     )
-    assert system.labelled_embedding(blocks, values, blend).shape == plain.shape
+    assert system.labelled_embedding(blocks, beliefs, blend).shape == plain.shape
 
 
 @EVERY

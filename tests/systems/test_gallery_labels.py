@@ -5,49 +5,78 @@ import tensorflow as tf
 from fakes import SPACE
 from small_networks import network
 
+from fashionsearchnet.attributes import one_hot_blocks
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
-from fashionsearchnet.systems.gallery_labels import ChosenBlend, blend_blocks, check_blend
+from fashionsearchnet.systems.gallery_labels import (
+    ChosenBlend,
+    beliefs_of,
+    blend_blocks,
+    check_blend,
+)
 
 NUM = SPACE.num_attributes
 
 
-def blended(blocks, prototypes, values, blend):
-    shown, wanted, share = (tf.constant(x, tf.float32) for x in (blocks, prototypes, blend))
-    return blend_blocks(shown, wanted, tf.constant(values), share).numpy()
+def blended(blocks, prototypes, beliefs, blend):
+    """The blend of blocks [B, 3, dim] with prototypes [9, dim]."""
+    arguments = (tf.constant(x, tf.float32) for x in (blocks, prototypes, beliefs, blend))
+    return blend_blocks(SPACE, *arguments).numpy()
 
 
 def test_blends_worked_by_hand():
     """[3, 0] and [0, 4]: halfway lies [1.5, 2] of length 2.5, and the length wanted is 3.5."""
-    found = blended(
-        [[[3, 0], [3, 0], [3, 0], [3, 0]]], [[[0, 4]] * 4], [[1, 1, 1, -1]], [0.5, 0, 1, 0.5]
-    )
-    wanted = np.array([[[2.1, 2.8], [3, 0], [0, 4], [3, 0]]])
+    prototypes = np.tile([0, 4], (9, 1))
+    label = one_hot_blocks(SPACE, np.array([[0, 1, 2], [-1, -1, 0]]))
+    found = blended(np.tile([3, 0], (2, 3, 1)), prototypes, label, [0.5, 0, 1])
+    wanted = np.array([[[2.1, 2.8], [3, 0], [0, 4]], [[3, 0], [3, 0], [0, 4]]])
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
+def test_what_is_read_weighs_the_prototypes_of_its_values():
+    """Halves of [8, 0] and [0, 4]: [4, 2], which with [3, 0] makes [3.5, 1] of length 4.5."""
+    prototypes = np.zeros((9, 2))
+    prototypes[3:5] = [[8, 0], [0, 4]]
+    read = np.zeros((1, 9))
+    read[0, 3:5] = 0.5
+    found = blended(np.tile([3, 0], (1, 3, 1)), prototypes, read, [0.5] * 3)
+    length = np.hypot(3.5, 1)
+    wanted = np.array([[[3, 0], [3.5 * 4.5 / length, 4.5 / length], [3, 0]]])
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    labelled = beliefs_of(SPACE, np.array([[-1, 1, -1]]), read)
+    np.testing.assert_array_equal(labelled, [[0, 0, 0, 0, 1, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(beliefs_of(SPACE, np.array([[-1, 1, -1]])), labelled)
+
+
+def some(rng, number=20, dim=8):
+    """Blocks, prototypes and labels."""
+    blocks, prototypes = rng.normal(size=(number, 3, dim)), rng.normal(size=(9, dim))
+    return blocks, prototypes, rng.integers(0, SPACE.num_values, (number, 3))
+
+
 def test_blocks_of_equal_length_keep_it(rng):
-    blocks, prototypes = (rng.normal(size=(20, 3, 8)) for _ in range(2))
+    blocks, prototypes, values = some(rng)
     for each in (blocks, prototypes):
         each *= 2.0 / np.linalg.norm(each, axis=-1, keepdims=True)
     for blend in (0.1, 0.5, 0.9):
-        found = blended(blocks, prototypes, np.zeros((20, 3), np.int32), [blend] * 3)
+        found = blended(blocks, prototypes, one_hot_blocks(SPACE, values), [blend] * 3)
         np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 2.0, rtol=1e-5)
 
 
 def test_a_blend_without_a_direction_is_the_images():
-    found = blended([[[1.0, 0.0]]], [[[-1.0, 0.0]]], [[0]], [0.5])
-    np.testing.assert_array_equal(found, [[[1.0, 0.0]]])
+    label = one_hot_blocks(SPACE, np.array([[0, 0, 0]]))
+    found = blended(np.tile([1.0, 0.0], (1, 3, 1)), np.tile([-1.0, 0.0], (9, 1)), label, [0.5] * 3)
+    np.testing.assert_array_equal(found, np.tile([1.0, 0.0], (1, 3, 1)))
 
 
 def test_a_blend_comes_nearer_to_its_prototype_as_it_grows(rng):
-    blocks, prototypes = (rng.normal(size=(50, 3, 6)) for _ in range(2))
-    values = np.zeros((50, 3), np.int32)
+    blocks, prototypes, values = some(rng)
+    wanted = prototypes[values + np.array(SPACE.offsets)]
     cosines = []
     for blend in np.linspace(0.0, 1.0, 11):
-        found = blended(blocks, prototypes, values, [blend] * 3)
-        lengths = np.linalg.norm(found, axis=-1) * np.linalg.norm(prototypes, axis=-1)
-        cosines.append((found * prototypes).sum(axis=-1) / lengths)
+        found = blended(blocks, prototypes, one_hot_blocks(SPACE, values), [blend] * 3)
+        lengths = np.linalg.norm(found, axis=-1) * np.linalg.norm(wanted, axis=-1)
+        cosines.append((found * wanted).sum(axis=-1) / lengths)
     assert (np.diff(cosines, axis=0) > -1e-6).all()
 
 
@@ -79,7 +108,7 @@ def test_labels_find_more_at_every_share(variant, rng):
 
     def top_5(told, blend=0.5):
         index = ExactIndex(
-            system.labelled_embedding(blocks, tf.constant(told, tf.int32), [blend] * NUM).numpy()
+            system.labelled_embedding(blocks, beliefs_of(SPACE, told), [blend] * NUM).numpy()
         )
         found = gallery_values[index.search(vectors.numpy(), 5)[1]]
         return (found == targets[:, None]).all(axis=2).any(axis=1).mean()

@@ -9,8 +9,9 @@ import tensorflow as tf
 from absl import flags
 from evaluation_fakes import SPACE, FakeDataset, script
 
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.attributes import AttributeSpace, predicted_values
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 
 class FakeModel:
@@ -29,9 +30,10 @@ class FakeModel:
         vectors, probabilities = self.encode_gallery(images)
         return vectors.reshape(len(images), SPACE.num_attributes, -1), probabilities
 
-    def embed_blocks(self, blocks, values, blend):
+    def embed_blocks(self, blocks, beliefs, blend):
+        values = predicted_values(SPACE, beliefs)
         labelled = blocks + 100 * np.array(blend)[:, None] * values[..., None]
-        return np.where((values >= 0)[..., None], labelled, blocks).reshape(len(blocks), -1)
+        return labelled.reshape(len(blocks), -1)
 
     def encode_gallery(self, images):
         vectors = np.empty((len(images), self.dim), np.float32)
@@ -152,8 +154,9 @@ def test_an_index_that_uses_labels(run, capsys, monkeypatch):
     told = capsys.readouterr().out
     assert "replaced 0, relabelled 1, already there 59" in told and run.model.encoded == 60
     index = GalleryIndex.open(run.directory)
-    blocks, _ = FakeModel().encode_blocks(images[3:4])
-    vectors = FakeModel().embed_blocks(blocks, labels[3:4], index.label_blend)
+    blocks, read = FakeModel().encode_blocks(images[3:4])
+    beliefs = beliefs_of(SPACE, labels[3:4], read)
+    vectors = FakeModel().embed_blocks(blocks, beliefs, index.label_blend)
     assert index.search(vectors, 1)[0].distances[0] == 0.0
     with pytest.raises(ValueError, match="uses labels, unlike --nouse_labels"):
         run("--dataset=fakes/tiny", "--nouse_labels")

@@ -2,7 +2,10 @@
 
 from fashionsearchnet.evaluation.tasks.attribute import AttributeProtocol
 from fashionsearchnet.evaluation.tasks.instance import InstanceProtocol
-from fashionsearchnet.evaluation.tasks.manipulation import ManipulationProtocol
+from fashionsearchnet.evaluation.tasks.manipulation import (
+    LabelledGalleryProtocol,
+    ManipulationProtocol,
+)
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
 
 PROTOCOLS: dict[str, type[TaskProtocol]] = {
@@ -14,6 +17,7 @@ __all__ = [
     "PROTOCOLS",
     "AttributeProtocol",
     "InstanceProtocol",
+    "LabelledGalleryProtocol",
     "ManipulationProtocol",
     "Plan",
     "TaskProtocol",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -213,16 +214,16 @@ class ManipulationPlan(Plan):
         def vectors(group: int) -> tuple[np.ndarray, ExactIndex]:
             return vectors_of(groups[group] if system.gallery_depends_on_edit else ())
 
-        embed = edited_embedding(system.query_embedding, found.queries)
-
-        def embed_edited(questions: np.ndarray) -> np.ndarray:
-            return embed(self.query[questions], self.edits[questions])
-
         return [
             self.by_vectors("unedited query", vectors),
             *(self._predicted(*found.probabilities) if found.probabilities else []),
-            Method(name, embed_edited, lambda group: vectors(group)[1]),
+            Method(name, self.embed_edited(found), lambda group: vectors(group)[1]),
         ]
+
+    def embed_edited(self, found: Representations) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns the vectors of the edited queries as a function of questions; see Method."""
+        embed = edited_embedding(found.system.query_embedding, found.queries)
+        return lambda questions: embed(self.query[questions], self.edits[questions])
 
     def _predicted(self, queries: np.ndarray, gallery: np.ndarray) -> list[Method]:
         """Returns the search of softmax outputs with edited blocks set to one-hot."""
