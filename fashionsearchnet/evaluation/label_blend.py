@@ -21,6 +21,7 @@ from fashionsearchnet.systems.system import System
 # What a gallery may know: the share of labels known, and the share of these that are wrong.
 CONDITIONS = ((0.25, 0.0), (0.5, 0.0), (0.75, 0.0), (1.0, 0.0), (1.0, 0.05), (1.0, 0.1), (1.0, 0.2))
 GRID = tuple(round(0.1 * step, 1) for step in range(11))
+_NEAR = 0.2  # how far the number of one attribute may lie from the common one
 LEAST_GAIN = 0.005  # of the mean, for a blend per attribute; less may be chance
 
 Blend = tuple[float, ...]
@@ -66,7 +67,8 @@ def choose_blend(
     """Returns the blend whose mean headline figure over CONDITIONS is highest.
 
     Only blends count that are nowhere below the images alone. First one number for all attributes
-    is chosen, then a number for each attribute in turn; these are taken if they add LEAST_GAIN.
+    is chosen, then a number near it for each attribute in turn; these are taken if they add
+    LEAST_GAIN.
 
     Args:
       system: with `has_blocks`.
@@ -104,9 +106,10 @@ def choose_blend(
         return max(fit, key=lambda blend: np.mean(tried[blend]), default=none)
 
     common = each = best([check_blend(system.space, share) for share in grid])
+    near = [share for share in grid if abs(share - common[0]) < 1.01 * _NEAR]
     for attribute in range(system.space.num_attributes):
         head, tail = each[:attribute], each[attribute + 1 :]
-        each = best([each, *((*head, float(share), *tail) for share in grid)])
+        each = best([each, *((*head, float(share), *tail) for share in near)])
     tried.update({blend: figures(blend) for blend in (common, each)})
     gain = np.mean(tried[each]) - np.mean(tried[common])
     return BlendChoice(tried, alone, common, each if gain >= LEAST_GAIN else common)

@@ -1,0 +1,168 @@
+"""Manipulation with a gallery that knows its labels."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from evaluation_fakes import (
+    SPACE,
+    BlockSystem,
+    EditDependentSystem,
+    FakeDataset,
+    FakeSystem,
+    QueriesInGallery,
+    evaluated,
+)
+
+from fashionsearchnet.evaluation import (
+    LabelledGalleryProtocol,
+    ManipulationProtocol,
+    label_blend,
+    reporting,
+)
+from fashionsearchnet.evaluation.scores import Figure
+from fashionsearchnet.evaluation.splits import read_splits
+from fashionsearchnet.evaluation.tasks.manipulation.labelled import told_labels
+
+SMALL = LabelledGalleryProtocol(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
+PLAIN = ManipulationProtocol(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
+TOP_1, TOP_3 = Figure("top_k", 1), Figure("top_k", 3)
+NAME = "labels used"
+
+
+def rows_of(measured):
+    return {row.name: row for row in measured.rows}
+
+
+def test_what_is_told_is_nested_and_of_the_share_asked_for(rng):
+    labels = rng.integers(-1, SPACE.num_values, (5000, 3)).astype(np.int32)
+    there = labels >= 0
+    before = np.zeros_like(there)
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        told = told_labels(labels, SPACE, share, 0.0, seed=3)
+        is_told = told >= 0
+        assert (is_told | ~before).all() and (told == labels)[is_told].all()
+        assert not is_told[~there].any()
+        assert abs(is_told[there].mean() - share) < 0.02
+        before = is_told
+    wrong_before = np.zeros_like(there)
+    for share in (0.05, 0.1, 0.2):
+        told = told_labels(labels, SPACE, 1.0, share, seed=3)
+        assert ((told >= 0) == there).all() and (told < SPACE.num_values).all()
+        wrong = told != labels
+        assert (wrong | ~wrong_before).all() and abs(wrong[there].mean() - share) < 0.02
+        wrong_before = wrong
+    np.testing.assert_array_equal(told, told_labels(labels, SPACE, 1.0, 0.2, seed=3))
+    assert (told != told_labels(labels, SPACE, 1.0, 0.2, seed=4)).any()
+
+
+def test_the_rows_and_that_those_without_labels_are_the_same_as_ever():
+    system, dataset = BlockSystem(noise=0.8), FakeDataset()
+    generic = tuple(np.random.default_rng(s).normal(size=(n, 5)) for s, n in enumerate((12, 60)))
+    measured = evaluated(system, dataset, SMALL, name=NAME, generic=generic)
+    assert [row.name for row in measured.rows] == [
+        *("chance", "unedited query", "predicted attributes", "generic vectors, filtered"),
+        *("predicted attributes, unedited and filtered", "predicted attributes, labels used"),
+        *("unedited query of fake, filtered", "fake, images alone", "fake, filtered"),
+        *("fake, labels used and filtered", NAME),
+    ]
+    found, plain = rows_of(measured), rows_of(evaluated(system, dataset, PLAIN))
+    same = {"unedited query": "unedited query", "predicted attributes": "predicted attributes"}
+    for name, other in {**same, "fake": "fake, images alone"}.items():
+        np.testing.assert_array_equal(plain[name].ranks, found[other].ranks)
+    top = {name: row.values(TOP_3).mean() for name, row in found.items()}
+    assert top[NAME] > top["fake, images alone"] and top["fake, filtered"] > top["unedited query"]
+    assert top["predicted attributes, labels used"] > top["predicted attributes"]
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.0), (1.0, 0.1), (0.0, 0.0)])
+def test_a_filter_lets_through_what_has_the_wanted_value(shares):
+    """Against a sort per manipulation of the images that pass."""
+    system, dataset = BlockSystem(noise=0.8), QueriesInGallery()
+    how = dataclasses.replace(SMALL, known_labels=shares[0], wrong_labels=shares[1])
+    generic = tuple(np.random.default_rng(s).normal(size=(n, 5)) for s, n in enumerate((12, 60)))
+    measured = evaluated(system, dataset, how, name=NAME, generic=generic)
+    plan, row = measured.plan, rows_of(measured)["generic vectors, filtered"]
+    labels = dataset.labels("gallery")
+    for m in range(len(plan)):
+        (attribute,) = np.flatnonzero(plan.edits[m] >= 0)
+        passes = plan.told[:, attribute] == plan.edits[m, attribute]
+        query = plan.query[m]
+        order = np.argsort(((generic[1] - generic[0][query]) ** 2).sum(axis=1), kind="stable")
+        order = [i for i in order if passes[i] and i != dataset.own[query]]
+        hits = [
+            r for r, i in enumerate(order) if (labels[i] == plan.manipulations.targets[m]).all()
+        ]
+        assert (row.values(TOP_3)[m] == 1.0) == bool(hits and hits[0] < 3)
+        if hits:
+            assert row.ranks[m] == hits[0] + 1
+
+
+def test_nothing_known_is_the_image_and_what_it_reads_and_blend_0_the_image():
+    system, dataset = BlockSystem(noise=0.8), FakeDataset()
+    how = dataclasses.replace(SMALL, label_blend=(0.0,))
+    found = rows_of(evaluated(system, dataset, how, name=NAME))
+    np.testing.assert_array_equal(found[NAME].ranks, found["fake, images alone"].ranks)
+    how = dataclasses.replace(SMALL, known_labels=0.0)
+    found = rows_of(evaluated(system, dataset, how, name=NAME))
+    one = found["predicted attributes, labels used"]
+    np.testing.assert_array_equal(one.ranks, found["predicted attributes"].ranks)
+
+
+def test_a_system_without_blocks_is_filtered():
+    for kind in (FakeSystem, EditDependentSystem):
+        measured = evaluated(kind(noise=0.8), FakeDataset(), SMALL, name="fake, filtered by label")
+        names = [row.name for row in measured.rows]
+        assert names[-2:] == ["fake, images alone", "fake, filtered by label"]
+        found = rows_of(measured)
+        assert found[names[-1]].values(TOP_3).mean() >= found[names[-2]].values(TOP_3).mean()
+
+
+def test_reports_say_what_was_known_and_have_their_own_names():
+    how = dataclasses.replace(SMALL, known_labels=0.5, wrong_labels=0.05, num_changes=2)
+    assert how.report_name == "query_2_changes_labels_50_known_5_wrong"
+    assert SMALL.report_name == "query_labels_100_known"
+    measured = evaluated(BlockSystem(), FakeDataset(), how, name=NAME)
+    report = reporting.summarize(measured)
+    assert report["protocol"]["known_labels"] == 0.5 and report["protocol"]["wrong_labels"] == 0.05
+    told, facts = measured.plan.told, report["protocol"]
+    assert facts["told_labels"] == (told >= 0).sum() > facts["told_labels_wrong"] > 0
+    text = reporting.markdown(report, "curve.png")
+    assert "50% of the gallery's labels known" in text and "Not comparable with the papers" in text
+    plain = evaluated(BlockSystem(), FakeDataset(), dataclasses.replace(PLAIN, num_changes=2))
+    with pytest.raises(ValueError, match="different protocols"):
+        measured.outcomes.check_comparable(plain.outcomes, "this", "that")
+
+
+def test_what_cannot_be_known_is_refused():
+    for name in ("known_labels", "wrong_labels"):
+        with pytest.raises(ValueError, match=f"{name} must be between 0"):
+            dataclasses.replace(SMALL, **{name: 1.5})
+    dataset = FakeDataset()
+    with pytest.raises(ValueError, match="label_blend must be one number, or one for each"):
+        evaluated(BlockSystem(), dataset, dataclasses.replace(SMALL, label_blend=(0.1, 0.2)))
+    dataset.labels("gallery")[:] = -1
+    with pytest.raises(ValueError, match="no image of 'gallery' of fakes/tiny has a label"):
+        SMALL.make_plan(dataset, read_splits(dataset, [("query", "gallery")]))
+
+
+def test_a_blend_is_chosen_that_is_nowhere_worse_than_the_images_alone():
+    system, dataset = BlockSystem(noise=0.8), FakeDataset(num_queries=40, num_gallery=200)
+    choice = label_blend.choose_blend(system, dataset, SMALL, grid=(0.0, 0.3, 0.6, 1.0))
+    assert len(set(choice.common)) == 1 and choice.common[0] > 0.0
+    found = choice.figures[choice.blend]
+    assert len(found) == len(label_blend.CONDITIONS) and min(found) >= choice.alone
+    assert np.mean(found) == max(
+        np.mean(figures)
+        for blend, figures in choice.figures.items()
+        if min(figures) >= choice.alone and (len(set(blend)) == 1 or choice.blend != choice.common)
+    )
+    assert set(choice.figures[(0.0,) * 3]) == {choice.alone}
+    stored = choice.chosen("ab", SMALL)
+    assert stored.blend == choice.blend and stored.chosen_on["images_alone"] == choice.alone
+    how = dataclasses.replace(SMALL, label_blend=choice.blend)
+    measured = rows_of(evaluated(system, dataset, how, name=NAME))[NAME]
+    grouping = evaluated(system, dataset, how, name=NAME).outcomes.grouping()
+    assert grouping.num_groups == 3 and 0 < measured.values(TOP_1).mean() <= 1
+    with pytest.raises(ValueError, match="cannot use the labels of a gallery"):
+        label_blend.choose_blend(FakeSystem(), dataset, SMALL)
