@@ -145,6 +145,7 @@ flags.DEFINE_multi_string(
     "beside", [], "Report (.json, .md or .npz) of another run to show beside; repeatable."
 )
 
+_SEVERAL_REPORTS = ("num_changes", "gallery_labels", "wrong_labels")  # a report for each number
 _LABEL_FLAGS = ("wrong_labels", "label_blend", "generic_vectors")
 _MANIPULATION_FLAGS = (
     *("plan", "keep_query_image", "hit_rule", "add_missing", "num_changes"),
@@ -257,6 +258,12 @@ def report_name(protocol: evaluation.TaskProtocol) -> str:
 
 
 def main() -> None:
+    several = [len(set(FLAGS[name].value or [0])) > 1 for name in _SEVERAL_REPORTS]
+    if any(several) and (FLAGS.name or FLAGS.beside):
+        flags_of_several = ", ".join(f"--{name}" for name in _SEVERAL_REPORTS)
+        raise ValueError(
+            f"--name and --beside are for one report; give {flags_of_several} one number each."
+        )
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
     trained = systems.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
@@ -266,11 +273,6 @@ def main() -> None:
         with_blend(protocol.resolved(dataset), system, weights)
         for protocol in protocols(system.tasks)
     ]
-    if len(how) > 1 and (FLAGS.name or FLAGS.beside):
-        raise ValueError(
-            "--name and --beside are for one report; give --num_changes, --gallery_labels and "
-            "--wrong_labels one number."
-        )
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for each in how:
         reporting.check_replaceable(folder, report_name(each), dataset.name, each)

@@ -3,11 +3,12 @@ import json
 
 import pytest
 from absl import flags
-from evaluation_fakes import FakeDataset, FakeSystem, script
+from evaluation_fakes import BlockSystem, FakeDataset, FakeSystem, script
 
 from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.evaluation import reporting
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
 
 
 def test_one_name_is_not_given_to_two_reports():
@@ -96,3 +97,52 @@ def test_the_script_writes_a_report_of_each_task(tmp_path, monkeypatch, capsys):
         with pytest.raises(ValueError, match="it has no instance ids"):
             tool.main()
     assert "MAP" in capsys.readouterr().out
+
+
+def test_each_share_of_known_labels_has_a_report(tmp_path, monkeypatch, capsys):
+    systems_by_name = {"blocks": BlockSystem(noise=0.8), "plain": FakeSystem(noise=0.8)}
+    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(
+        systems, "load_complete_system", lambda path: systems_by_name[path.rpartition("/")[2]]
+    )
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
+    for name in systems_by_name:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.weights.h5").write_bytes(b"weights")
+    ChosenBlend((0.2, 0.4, 0.6), hashlib.sha256(b"weights").hexdigest()).save(tmp_path / "blocks")
+
+    def run(name, *arguments):
+        with script("evaluate") as tool:
+            flags.FLAGS(["evaluate.py", f"--workdir={tmp_path / name}", *arguments])
+            tool.main()
+
+    run("blocks", "--gallery_labels=0,0.5", "--wrong_labels=0,0.1")
+    reports = tmp_path / "blocks" / "evaluation"
+    assert sorted(path.stem for path in reports.glob("*.json")) == [
+        *("query_labels_0_known", "query_labels_0_known_10_wrong"),
+        *("query_labels_50_known", "query_labels_50_known_10_wrong"),
+    ]
+    report = json.loads((reports / "query_labels_50_known.json").read_text())
+    assert report["rows"][-1]["name"] == "fake, labels used"
+    assert report["protocol"]["label_blend"] == [0.2, 0.4, 0.6]
+    run("plain", "--gallery_labels=1")
+    report = (tmp_path / "plain" / "evaluation" / "query_labels_100_known.json").read_text()
+    assert json.loads(report)["rows"][-1]["name"] == "fake, filtered by label"
+    assert "100% of the gallery's labels known" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="report of another evaluation: --label_blend is"):
+        run("blocks", "--gallery_labels=0.5", "--label_blend=0.7")
+
+
+def test_which_flags_of_labels_are_refused():
+    for arguments, problem in (
+        (["--wrong_labels=0.1"], "--wrong_labels is for --gallery_labels"),
+        (["--gallery_labels=x"], "--gallery_labels must be numbers from 0 to 1; got 'x'"),
+        (["--gallery_labels=2"], "known_labels must be between 0"),
+        (["--task=attribute", "--gallery_labels=1"], "--gallery_labels is for task manipulation"),
+    ):
+        with script("evaluate") as tool, pytest.raises(ValueError, match=problem):
+            flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
+            tool.protocols(["manipulation"])
+    with script("evaluate") as tool, pytest.raises(ValueError, match="are for one report"):
+        flags.FLAGS(["evaluate.py", "--workdir=run", "--gallery_labels=0,1", "--name=both"])
+        tool.main()

@@ -1,0 +1,44 @@
+"""tools/choose_blend.py on a fake system: what it prints and stores."""
+
+import hashlib
+
+import pytest
+from absl import flags
+from evaluation_fakes import SPACE, BlockSystem, FakeDataset, script
+
+from fashionsearchnet import systems
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
+
+
+def test_the_chosen_blend_is_stored_with_the_run(tmp_path, monkeypatch, capsys):
+    class Validation(FakeDataset):
+        """Has only splits cut from validation."""
+
+        def __init__(self):
+            super().__init__()
+            self._labels = {f"validation[{cut}]": self._labels[name] for cut, name in CUTS.items()}
+
+    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "load_complete_system", lambda _: BlockSystem(noise=0.8))
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: Validation())
+    (tmp_path / "model.weights.h5").write_bytes(b"weights")
+    with script("choose_blend") as tool:
+        flags.FLAGS(["choose_blend.py", f"--workdir={tmp_path}", "--k=3"])
+        tool.main()
+    weights = hashlib.sha256(b"weights").hexdigest()
+    stored = ChosenBlend.load(tmp_path, SPACE, weights)
+    assert max(stored.blend) > 0.0 and stored.chosen_on["query_split"] == "validation[:30%]"
+    told = capsys.readouterr().out
+    assert "Top-3 with known / wrong labels" in told and "images alone" in told
+    assert f"written: {tmp_path}" in told
+
+
+CUTS = {":30%": "query", "30%:": "gallery"}
+
+
+def test_nothing_is_chosen_on_the_queries():
+    with script("choose_blend") as tool:
+        flags.FLAGS(["choose_blend.py", "--workdir=run", "--query_split=query[:10%]"])
+        with pytest.raises(ValueError, match="never made on the queries"):
+            tool.main()
