@@ -222,7 +222,7 @@ def load_pretrained_weights(model: System) -> None:
     """Loads --pretrained_weights, if given, into a system's trunk and prints the layers."""
     if FLAGS.pretrained_weights:
         names = backbones.load_pretrained(model.backbone, FLAGS.pretrained_weights)
-        print(f"loaded {', '.join(names)} from {FLAGS.pretrained_weights}")
+        print(f"loaded {names[0]} to {names[-1]} ({len(names)} layers) from {FLAGS.pretrained_weights}")
 
 
 def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:
@@ -394,7 +394,7 @@ def save(model: System, stage: str, strategy: tf.distribute.Strategy) -> None:
     if not distribution.is_chief(strategy):
         return
     details = {"dataset": FLAGS.dataset, "train_split": FLAGS.train_split}
-    if "init_from" in FLAGS:  # to notice when the start is trained again
+    if "init_from" in FLAGS and FLAGS.init_from:  # to notice when the start is trained again
         details["starts_from"] = systems.weights_digest(FLAGS.init_from)
     systems.save_system(FLAGS.workdir, model, stage, **details)
     print(f"{stage}: done; the model is in {FLAGS.workdir}")

@@ -1,6 +1,7 @@
 """One table of every stage of every system, and what each must promise."""
 
 import json
+import tempfile
 from collections.abc import Callable
 
 import keras
@@ -24,19 +25,23 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS
 from fashionsearchnet.systems.memory import class_means
+from fashionsearchnet.systems.trunk_outputs import trunk_outputs
 from fashionsearchnet.training import distribution
 
 BATCH = 16
 
 
 def build_model(
-    variant: str, normalization: str = "batch", dropout_rate: float = 0.1
+    variant: str,
+    normalization: str = "batch",
+    dropout_rate: float = 0.1,
+    training: str = "full",
 ) -> FashionSearchNetV2:
     keras.utils.set_random_seed(0)
     return FashionSearchNetV2(
         SPACE,
         variant=variant,
-        **network(width=0.1, normalization=normalization),
+        **network(width=0.1, normalization=normalization, training=training),
         hidden_dims=(16, 16),
         representation_dim=8,
         dropout_rate=dropout_rate,
@@ -50,6 +55,38 @@ def localization(variant="full", **model_arguments):
 
 def representations(variant="full", **model_arguments):
     return RepresentationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
+
+
+def on_frozen_trunk(stage, folder):
+    """Makes a stage train on the stored outputs of its trunk, mirrored ones among them."""
+    stage.outputs = trunk_outputs(stage.model, stage.dataset, "train", folder, flip=True)
+    return stage
+
+
+def frozen_localization(**model_arguments):
+    """The same stage on the stored maps of a frozen trunk."""
+    model = build_model("full", training="frozen", **model_arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        return on_frozen_trunk(LocalizationStage(model, FakeDataset(), BATCH), folder)
+
+
+def pooled_representations(**model_arguments):
+    """On stored pooled features: no attention to train."""
+    model = build_model("ours_pooled", training="frozen", **model_arguments)
+    stage = RepresentationStage(model, FakeDataset(), BATCH, balanced=True)
+    with tempfile.TemporaryDirectory() as folder:
+        on_frozen_trunk(stage, folder)
+    model.standardization.adapt(stage.outputs.parts())
+    return stage
+
+
+def finetuned_representations(**model_arguments):
+    """On images, the trunk at a rate of its own and with fixed statistics."""
+    model = build_model("full_pooled", training="fixed_statistics", **model_arguments)
+    stage = RepresentationStage(model, FakeDataset(), BATCH, trunk_rate_multiplier=0.1)
+    images = stage.dataset.images("train", model.image_input)
+    model.standardization.adapt(model.trunk(batch).numpy() for batch in images)
+    return stage
 
 
 def balanced_representations(**model_arguments):
@@ -128,6 +165,9 @@ STAGES: dict[str, list[Callable[..., training.Stage]]] = {
         localization,
         representations,
         balanced_representations,
+        frozen_localization,
+        pooled_representations,
+        finetuned_representations,
         global_ranking,
         batch_ranking,
     ],
@@ -307,6 +347,43 @@ def test_an_unknown_triplet_mean_is_refused():
     model = build_model("full")
     with pytest.raises(ValueError, match="triplet_mean must be one of batch, valid"):
         RepresentationStage(model, FakeDataset(), BATCH, triplet_mean="all")
+
+
+def test_stored_outputs_are_for_frozen_trunks():
+    outputs = frozen_localization().outputs
+    with pytest.raises(ValueError, match="stored outputs are for a frozen trunk, but this stage"):
+        LocalizationStage(build_model("full"), FakeDataset(), BATCH, outputs=outputs)
+
+
+def test_pooled_features_have_no_attention_to_train():
+    with pytest.raises(ValueError, match="'Full, pooled features' pools whole maps, so it has no"):
+        localization("full_pooled")
+
+
+def test_batch_norm_of_a_trunk_with_fixed_statistics_stays(tmp_path):
+    stage = finetuned_representations()
+    before = weights(stage.model.trunk)
+    train(stage, tmp_path, 2)
+    for path, value in weights(stage.model.trunk).items():
+        assert (value != before[path]).any() == ("moving_" not in path), path
+
+
+def test_a_trunk_at_a_rate_of_its_own_moves_as_far_under_adam(tmp_path):
+    """The first step of Adam is the learning rate, whatever the gradient."""
+    stage = finetuned_representations(normalization="none", dropout_rate=0.0)
+    before = weights(stage.model)
+    training.train(
+        stage,
+        workdir=tmp_path,
+        optimizer=training.OptimizerSettings(optimizer="adamw", learning_rate=1e-3),
+        length=training.RunLength(1),
+        strategy=distribution.get_strategy("one_device"),
+    )
+    after = weights(stage.model)
+    moved = {path: np.abs(after[path] - value).max() for path, value in before.items()}
+    for part, rate in ((stage.model.trunk, 1e-4), (stage.model.heads, 1e-3)):
+        for variable in part.trainable_variables:
+            assert moved[variable.path] == pytest.approx(rate, rel=0.05), variable.path
 
 
 @pytest.mark.parametrize("variant", ["full_edit_weights", "full_normalized"])

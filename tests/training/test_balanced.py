@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.training import BalancedSampler
+from fashionsearchnet.training import BalancedSampler, EpochSampler
 
 SPACE = AttributeSpace.from_dict(
     {"colour": ["red", "green", "blue"], "sleeve": ["short", "long"], "fit": ["slim", "wide"]}
@@ -60,3 +60,34 @@ def test_an_attribute_without_a_triplet_is_left_out_and_named(sparse):
     sampler = BalancedSampler(SPACE, sparse)
     assert "fit (images show one value at most)" in sampler.left_out
     next(sampler.batches(0, 0, 6))
+
+
+def positions(sampler, first_step, num_steps, batch_size=4, seed=0):
+    drawn = itertools.islice(sampler.batches(seed, first_step, batch_size), num_steps)
+    return [batch.position.tolist() for batch in drawn]
+
+
+def test_an_epoch_has_each_image_once_in_its_own_order():
+    sampler = EpochSampler(10)
+    flat = np.concatenate(positions(sampler, 0, 15))
+    epochs = flat.reshape(6, 10)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(10))
+    assert len({tuple(epoch) for epoch in epochs}) == 6
+    assert positions(sampler, 0, 2, seed=1) != positions(sampler, 0, 2)
+
+
+@pytest.mark.parametrize(("num", "batch_size"), [(10, 4), (3, 8), (8, 4)])
+def test_a_batch_depends_on_its_step_only(num, batch_size):
+    sampler = EpochSampler(num)
+    through = list(itertools.islice(sampler.batches(7, 0, batch_size), 9))
+    resumed = list(itertools.islice(sampler.batches(7, 5, batch_size), 4))
+    for straight, after in zip(through[5:], resumed, strict=True):
+        np.testing.assert_array_equal(straight.position, after.position)
+        np.testing.assert_array_equal(straight.mirrored, after.mirrored)
+        assert len(straight.position) == batch_size
+
+
+def test_an_epoch_needs_images():
+    with pytest.raises(ValueError, match="number of images must be at least 1; got 0"):
+        EpochSampler(0)

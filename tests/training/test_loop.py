@@ -326,15 +326,6 @@ def test_a_variable_that_the_loss_does_not_reach_is_refused_by_name(tmp_path, mo
         train_two(stage, tmp_path)
 
 
-def test_rate_multipliers_are_refused_where_they_would_do_nothing(tmp_path, monkeypatch):
-    stage = TwoUpdatesStage()
-    (first, _) = stage.updates()
-    multiplied = dataclasses.replace(first, rate_multipliers={"a": 2.0})
-    monkeypatch.setattr(stage, "updates", lambda: [multiplied])
-    with pytest.raises(ValueError, match=r"rate multipliers need optimizer sgd.*\{'a': 2.0\}"):
-        train_two(stage, tmp_path, optimizer="adam")
-
-
 def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path):
     stage = RegressionStage()
     stage.global_batch_size = 7

@@ -1,0 +1,135 @@
+"""The outputs of frozen trunks: computed once, found again, and never taken for others."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from fakes import SPACE, FakeDataset
+from small_networks import network
+
+from fashionsearchnet.systems import trunk_outputs as module
+from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.trunk_outputs import trunk_outputs
+
+HEADS = {"hidden_dims": (8,), "representation_dim": 8, "global_dim": 6}
+
+
+def build(variant="full", **settings) -> FashionSearchNetV2:
+    keras.utils.set_random_seed(0)
+    given = network(normalization="batch", training="frozen", **settings)
+    return FashionSearchNetV2(SPACE, variant=variant, **HEADS, **given)
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """The names of what was computed rather than found."""
+    found: list[str] = []
+    compute = module._compute
+
+    def counted(system, dataset, split, mirrored):
+        found.append(f"{split} {'mirrored' if mirrored else 'upright'}")
+        return compute(system, dataset, split, mirrored)
+
+    monkeypatch.setattr(module, "_compute", counted)
+    return found
+
+
+def images_of(dataset, model):
+    return tf.concat(list(dataset.images("train", model.image_input)), axis=0)
+
+
+@pytest.mark.parametrize("variant", ["full", "ours_pooled"])
+def test_they_are_what_the_trunk_gives(variant, tmp_path):
+    model, dataset = build(variant), FakeDataset()
+    found = trunk_outputs(model, dataset, "train", tmp_path, flip=True)
+    images = images_of(dataset, model)
+    for stored, seen in ((found.upright, images), (found.mirrored, images[:, :, ::-1])):
+        assert stored.dtype == np.float16
+        np.testing.assert_allclose(stored, model.trunk(seen), rtol=2e-3, atol=2e-3)
+    np.testing.assert_array_equal(found.labels, dataset.labels("train"))
+    np.testing.assert_array_equal(np.concatenate(list(found.parts(7))), found.upright)
+
+
+def test_they_are_computed_once(computed, tmp_path):
+    model, dataset = build(), FakeDataset()
+    first = trunk_outputs(model, dataset, "train", tmp_path)
+    assert first.mirrored is None
+    again = trunk_outputs(build(), dataset, "train", tmp_path, flip=True)
+    np.testing.assert_array_equal(again.upright, first.upright)
+    assert computed == ["train upright", "train mirrored"]
+    facts = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert sorted(each["made_from"]["mirrored"] for each in facts) == [False, True]
+    assert facts[0]["dataset"] == dataset.name
+
+
+def change_weights(model):
+    variable = model.trunk.variables[0]
+    variable.assign(variable + 1e-3)
+    return model
+
+
+class OtherPictures(FakeDataset):
+    """The same ids and labels, other pixels: a data set that was prepared anew."""
+
+    def encoded_images(self, split):
+        return super().encoded_images(split).map(lambda data: data + b" ")
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "split"),
+    [
+        (lambda: change_weights(build()), FakeDataset, "train"),
+        (lambda: build(mean=(1.0, 2.0, 3.0)), FakeDataset, "train"),
+        (lambda: build(image_size=44), FakeDataset, "train"),
+        (lambda: build("ours_pooled"), FakeDataset, "train"),
+        (build, OtherPictures, "train"),
+        (build, lambda: FakeDataset(seed=1), "train"),
+        (build, FakeDataset, "validation"),
+    ],
+    ids=["weights", "input", "size", "pooled", "pictures", "labels", "split"],
+)
+def test_others_are_never_taken(model, dataset, split, computed, tmp_path):
+    trunk_outputs(build(), FakeDataset(), "train", tmp_path)
+    trunk_outputs(model(), dataset(), split, tmp_path)
+    assert computed == ["train upright", f"{split} upright"]
+
+
+@pytest.mark.parametrize("keep", [0, 60, -100])
+def test_a_damaged_file_is_refused(keep, tmp_path):
+    trunk_outputs(build(), FakeDataset(), "train", tmp_path)
+    (path,) = tmp_path.glob("*.npy")
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged .*Delete .* and run the same"):
+        trunk_outputs(build(), FakeDataset(), "train", tmp_path)
+
+
+def test_a_file_of_other_facts_is_refused(tmp_path):
+    trunk_outputs(build(), FakeDataset(), "train", tmp_path)
+    (path,) = tmp_path.glob("*.json")
+    content = json.loads(path.read_text())
+    content["made_from"]["weights"] = "0" * 16
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="other facts beside it. Delete"):
+        trunk_outputs(build(), FakeDataset(), "train", tmp_path)
+
+
+def test_outputs_that_float16_cannot_hold_are_refused(tmp_path):
+    model = build()
+    for variable in model.trunk.variables:
+        if variable.name == "gamma":
+            variable.assign(variable * 1e5)
+    with pytest.raises(ValueError, match="outputs of trunk alexnet must be below 65504 to be stor"):
+        trunk_outputs(model, FakeDataset(), "train", tmp_path)
+    assert not list(tmp_path.glob("*"))
+
+
+def test_half_of_the_images_are_mirrored(tmp_path):
+    model, dataset = build("ours_pooled"), FakeDataset()
+    found = trunk_outputs(model, dataset, "train", tmp_path, flip=True)
+    drawn = module.Images(np.arange(4, dtype=np.int32), np.array([False, True, False, True]))
+    batch = found._load(drawn)
+    np.testing.assert_array_equal(batch["outputs"][::2], found.upright[:4:2])
+    np.testing.assert_array_equal(batch["outputs"][1::2], found.mirrored[1:4:2])
+    np.testing.assert_array_equal(batch["attributes"], dataset.labels("train")[:4])
