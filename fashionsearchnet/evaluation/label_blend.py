@@ -90,7 +90,7 @@ def choose_blend(
         for known, wrong in ((0.0, 0.0), *CONDITIONS)
     ]
     features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
-    found = Representations(system, features[0], features[1])
+    found = Representations(system, *features)
     alone = _figure(plans[0], found, (0.0,) * system.space.num_attributes)
 
     @functools.cache

@@ -103,7 +103,7 @@ def evaluate_each(
         system, dataset, dict(zip(splits.names[counted], features[counted], strict=True))
     )
     description = {"name": name, "class": type(system).__name__, "arguments": system.arguments}
-    representations = Representations(system, features[0], features[1], generic)
+    representations = Representations(system, *features, generic=generic)
     for plan, rows in zip(plans, others, strict=True):
         found = [measure(each, plan) for each in plan.methods(representations, name)]
         yield Evaluation(

@@ -68,7 +68,7 @@ class Representations:
     system: System
     queries: FeatureArrays
     gallery: FeatureArrays
-    generic: tuple[np.ndarray, np.ndarray] | None = None
+    generic: tuple[np.ndarray, np.ndarray] | None = dataclasses.field(default=None, kw_only=True)
 
     @functools.cached_property
     def probabilities(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -17,7 +17,8 @@ def test_the_chosen_blend_is_stored_with_the_run(tmp_path, monkeypatch, capsys):
 
         def __init__(self):
             super().__init__()
-            self._labels = {f"validation[{cut}]": self._labels[name] for cut, name in CUTS.items()}
+            whole = {name: self.labels(name) for name in CUTS.values()}
+            self._labels = {f"validation[{cut}]": whole[name] for cut, name in CUTS.items()}
 
     monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(systems, "load_complete_system", lambda _: BlockSystem(noise=0.8))
