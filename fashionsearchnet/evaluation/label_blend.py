@@ -19,7 +19,9 @@ from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
 from fashionsearchnet.systems.system import System
 
 # What a gallery may know: the share of labels known, and the share of these that are wrong.
-CONDITIONS = ((0.25, 0.0), (0.5, 0.0), (0.75, 0.0), (1.0, 0.0), (1.0, 0.05), (1.0, 0.1), (1.0, 0.2))
+# Where none is known, what the system reads is all that the blend uses.
+_KNOWN, _WRONG = (0.0, 0.25, 0.5, 0.75, 1.0), (0.05, 0.1, 0.2)
+CONDITIONS = (*((known, 0.0) for known in _KNOWN), *((1.0, wrong) for wrong in _WRONG))
 GRID = tuple(round(0.1 * step, 1) for step in range(11))
 _NEAR = 0.2  # how far the number of one attribute may lie from the common one
 LEAST_GAIN = 0.005  # of the mean, for a blend per attribute; less may be chance
@@ -87,22 +89,22 @@ def choose_blend(
         dataclasses.replace(protocol, known_labels=known, wrong_labels=wrong).make_plan(
             dataset, splits
         )
-        for known, wrong in ((0.0, 0.0), *CONDITIONS)
+        for known, wrong in CONDITIONS
     ]
     features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
     found = Representations(system, *features)
-    alone = _figure(plans[0], found, (0.0,) * system.space.num_attributes)
+    none = (0.0,) * system.space.num_attributes
+    alone = _figure(plans[0], found, none)
 
     @functools.cache
     def figures(blend: Blend) -> tuple[float, ...]:
-        return tuple(_figure(plan, found, blend) for plan in plans[1:])
+        return tuple(_figure(plan, found, blend) for plan in plans)
 
     tried: dict[Blend, tuple[float, ...]] = {}
 
     def best(blends: Sequence[Blend]) -> Blend:
         tried.update({blend: figures(blend) for blend in blends})
         fit = [blend for blend in blends if min(tried[blend]) >= alone]
-        none = (0.0,) * system.space.num_attributes
         return max(fit, key=lambda blend: np.mean(tried[blend]), default=none)
 
     common = each = best([check_blend(system.space, share) for share in grid])
