@@ -7,7 +7,7 @@ import pytest
 from evaluation_fakes import FakeDataset
 from reproduction_fakes import ROOT, TABLE_1, make_experiment, plan_of
 
-from fashionsearchnet.reproduction.plan import available_rows, choose_rows
+from fashionsearchnet.reproduction.plan import available_rows, choose_rows, make_plan
 from fashionsearchnet.systems import RECIPES
 
 GARMENTS = ROOT / "flags/garments"
@@ -72,6 +72,20 @@ def test_rows_that_change_nothing_are_left_out(tmp_path):
 def test_rows_of_systems_without_flagfiles_are_left_out(tmp_path):
     rows = available_rows(make_experiment(tmp_path, flags_dir=ROOT / "flags/demo"))
     assert "amnet" not in rows and "full" in rows
+
+
+def test_optional_rows_need_a_flagfile(tmp_path):
+    optional = {key for key, row in TABLE_1.table(RECIPES).items() if row.is_optional}
+    assert optional == {"full_pooled", "ours_pooled"}
+    assert not optional & set(available_rows(make_experiment(tmp_path)))
+    catalogue = make_experiment(tmp_path, flags_dir=ROOT / "flags/catalogue")
+    assert optional <= set(available_rows(catalogue))
+    plan = make_plan(catalogue, choose_rows(["ours_pooled"], catalogue, "--variants"))
+    assert names(plan)[-3:] == [
+        "pretrained_representations",
+        "pretrained_ours",
+        "pretrained_ours/query",
+    ]
 
 
 def test_an_unknown_row_is_refused_with_the_rows_there_are(tmp_path):

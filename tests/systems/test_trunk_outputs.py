@@ -71,7 +71,7 @@ def change_weights(model):
 
 
 class OtherPictures(FakeDataset):
-    """The same ids and labels, other pixels: a data set that was prepared anew."""
+    """The same ids and labels, other pixels: a data set that was prepared again."""
 
     def encoded_images(self, split):
         return super().encoded_images(split).map(lambda data: data + b" ")
@@ -111,7 +111,7 @@ def test_a_file_of_other_facts_is_refused(tmp_path):
     content = json.loads(path.read_text())
     content["made_from"]["weights"] = "0" * 16
     path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="other facts beside it. Delete"):
+    with pytest.raises(ValueError, match="other facts beside it"):
         trunk_outputs(build(), FakeDataset(), "train", tmp_path)
 
 
