@@ -104,7 +104,7 @@ class Backbone:
       trunk: what it was built from.
       model: maps float `[batch, image_size, image_size, 3]` to the tap's `[batch, h, w, channels]`.
       geometry: where the cells of that map lie.
-      network: the whole network, of which `model` is the part up to the tap; they share weights.
+      network: the whole network. `model` is its part up to the tap; they share weights.
       maps: the network's map at every tap, as symbolic tensors.
       geometries: where the cells of each map lie.
     """

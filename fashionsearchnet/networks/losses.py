@@ -64,8 +64,8 @@ def batch_ranking_loss(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the softmax loss of each query's own candidate among all candidates of the batch.
 
-    Eq. 4 of [Ak21] is a softmax over two distances; this is one over as many as the batch has, of
-    squared distances. Among many candidates some are hard, without a rule for what hard is.
+    Eq. 4 of [Ak21] is a softmax over two distances. This is a softmax over the squared distances
+    to all candidates. Among many candidates some are hard, without a rule for what hard is.
 
     Args:
       queries: float32 `[batch, dim]`.

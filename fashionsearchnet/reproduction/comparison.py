@@ -37,7 +37,7 @@ class Measured:
 
 
 def make_comparison(plan: Plan, progress: Progress, states: Sequence[StepState]) -> dict[str, Any]:
-    """Returns the report of what is measured so far.
+    """Returns the report of the evaluations so far.
 
     Args:
       plan: of the table.
@@ -191,7 +191,7 @@ class _Table:
         return entry
 
     def gains(self) -> list[dict[str, Any]]:
-        """Returns what each row adds to the one that it is compared with, here and in the paper."""
+        """Returns the gain of each row over its row of comparison, here and in the paper."""
         keys = {run.row.key for run in self._plan.runs}
         seeds = list(dict.fromkeys(run.seed for run in self._plan.runs))
         claimed = claimed_gains(self._rows, self._recipe.order, keys)
@@ -306,7 +306,7 @@ def _of_seed(measured: Sequence[Measured], seed: int) -> dict[str, Measured]:
 
 
 def _recipe_words(recipe: Recipe) -> dict[str, Any]:
-    """Returns what the tables are called, and what is compared in them."""
+    """Returns the titles of the tables and the figure that they compare."""
     figure = _figure(recipe)
     metric = scores.METRICS[recipe.metric]
     return {

@@ -1,4 +1,4 @@
-"""What is done of a plan, in what time, and whether it is what the plan would do now.
+"""The state of a plan: finished steps, their times, and whether they have the settings of today.
 
 `<runs_dir>/steps.json` holds the flags, the seconds of work so far and the machine of each step
 that was begun. The output of a step shows whether it is finished, with which settings and from
@@ -77,11 +77,11 @@ class Progress:
         if not found:
             return
         others = _dependents(step, plan.steps)
-        together = f", together with what was made from it ({_places(others)})," if others else ""
+        together = f", together with the steps that start from it ({_places(others)})," if others else ""
         what = "a run" if step.is_training else f"{', '.join(step.outputs)} of {_tool(step)}"
         raise ValueError(
             f"{step.folder} holds {what} with other settings: {'; '.join(found)}. Nothing is "
-            "overwritten: choose another --runs_dir, give the settings that it was made with, or "
+            "overwritten: choose another --runs_dir, give its settings, or "
             f"move it away{together} to make it again."
         )
 

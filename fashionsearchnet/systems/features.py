@@ -26,7 +26,7 @@ FeatureArrays = dict[str, np.ndarray]
 def store(
     path: Path, batches: Iterable[np.ndarray], dataset: Dataset, split: str, **details: Any
 ) -> None:
-    """Writes features of a whole split as .npy, and beside it (as .json) of which images they are.
+    """Writes features of a whole split as .npy, and beside it a .json file that names the images.
 
     Holds one batch in memory at a time.
 
@@ -93,13 +93,13 @@ def load_stored(
             raise ValueError(
                 f"{path} holds split {images['split']!r} of {images['dataset']} as it was then, "
                 f"which has other images or labels than split {split!r} of {dataset.name} now; "
-                f"{cure}, or train it again if the data set was prepared anew."
+                f"{cure}, or train it again if you prepared the data set again."
             )
     return features
 
 
 def _images_file(path: Path) -> Path:
-    """The file that says of which images the features in `path` are."""
+    """The file that names the images of the features in `path`."""
     return path.with_suffix(".json")
 
 
@@ -145,7 +145,7 @@ def feature_batches(
     split: str,
     batch_size: int = 64,
 ) -> Iterator[FeatureArrays]:
-    """Yields what a network makes of a split, batch by batch, for what is larger than memory.
+    """Yields the outputs of a network for a split, batch by batch: all may be larger than memory.
 
     Args:
       compute: from images float32 `[B, size, size, 3]` to tensors `[B, ...]` by name.

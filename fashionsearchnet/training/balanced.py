@@ -36,7 +36,8 @@ class EpochSampler(Sampler[Images]):
         Raises:
           ValueError: if there is none.
         """
-        self._num = check_range("number of images", num_images, 1)
+        check_range("number of images", num_images, 1)
+        self._num = num_images
 
     def sample(self, rng: np.random.Generator, batch_size: int) -> Images:
         """Returns images of as many random orders as the batch needs."""
@@ -80,7 +81,7 @@ class BalancedSampler(Sampler[Images]):
           values: int32 `[num, A]`, -1 for missing.
 
         Raises:
-          ValueError: if no attribute has two values, one of which two images show.
+          ValueError: unless some attribute has two values, and two images share one of them.
         """
         self._images = ImagesByValue(values, space.to_dict(), "leave_out", needs_others=True)
         self._num = len(values)

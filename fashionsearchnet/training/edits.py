@@ -52,7 +52,7 @@ class EditSampler(Sampler[EditTriplets]):
           values: int32 `[num, attributes]`, -1 for missing.
           negatives: a key of NEGATIVES.
           num_changes: attributes changed at once, at most: of each anchor a random number from
-            one to this. An edit of several is made of single ones, each of which leads to a
+            one to this. An edit of several is a chain of single ones. Each leads to a
             combination that exists.
 
         Raises:

@@ -204,12 +204,12 @@ def test_the_refusal_of_a_run_names_what_goes_with_it(tmp_path):
     flags = plan.experiment.runs_dir / "localization/flags.txt"
     flags.write_text(flags.read_text() + "--batch_size=13\n")
     with pytest.raises(
-        ValueError, match=r"what was made from it \(\S+/rank_l, \S+/full\), to make"
+        ValueError, match=r"the steps that start from it \(\S+/rank_l, \S+/full\), to make"
     ):
         progress_of(plan).check(plan)
 
 
-def test_a_start_that_is_made_anew_makes_stale_what_was_made_from_it(tmp_path, capsys):
+def test_a_new_start_makes_its_followers_stale(tmp_path, capsys):
     plan = plan_of(tmp_path, "rank_l")
     execute(plan, FakeRunner())
     other = plan_of(tmp_path, "rank_l", epochs_scale=0.5)
@@ -221,7 +221,7 @@ def test_a_start_that_is_made_anew_makes_stale_what_was_made_from_it(tmp_path, c
     assert f"trained again: {plan.experiment.runs_dir}/rank_l. Nothing" in capsys.readouterr().err
 
 
-def test_a_start_that_is_made_anew_with_the_same_weights_keeps_what_was_made_from_it(tmp_path):
+def test_a_new_start_with_the_same_weights_keeps_its_followers(tmp_path):
     plan = plan_of(tmp_path, "rank_l")
     execute(plan, FakeRunner())
     shutil.rmtree(plan.experiment.runs_dir / "localization")

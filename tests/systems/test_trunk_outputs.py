@@ -1,6 +1,7 @@
 """The outputs of frozen trunks: computed once, found again, and never taken for others."""
 
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from fashionsearchnet.systems import trunk_outputs as module
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
 
-HEADS = {"hidden_dims": (8,), "representation_dim": 8, "global_dim": 6}
+HEADS: dict[str, Any] = {"hidden_dims": (8,), "representation_dim": 8, "global_dim": 6}
 
 
 def build(variant="full", **settings) -> FashionSearchNetV2:
@@ -45,6 +46,7 @@ def test_they_are_what_the_trunk_gives(variant, tmp_path):
     model, dataset = build(variant), FakeDataset()
     found = trunk_outputs(model, dataset, "train", tmp_path, flip=True)
     images = images_of(dataset, model)
+    assert found.mirrored is not None
     for stored, seen in ((found.upright, images), (found.mirrored, images[:, :, ::-1])):
         assert stored.dtype == np.float16
         np.testing.assert_allclose(stored, model.trunk(seen), rtol=2e-3, atol=2e-3)
@@ -130,6 +132,7 @@ def test_half_of_the_images_are_mirrored(tmp_path):
     found = trunk_outputs(model, dataset, "train", tmp_path, flip=True)
     drawn = module.Images(np.arange(4, dtype=np.int32), np.array([False, True, False, True]))
     batch = found._load(drawn)
+    assert found.mirrored is not None
     np.testing.assert_array_equal(batch["outputs"][::2], found.upright[:4:2])
     np.testing.assert_array_equal(batch["outputs"][1::2], found.mirrored[1:4:2])
     np.testing.assert_array_equal(batch["attributes"], dataset.labels("train")[:4])

@@ -1,7 +1,7 @@
 """DARN: photos of upper-body clothes from shops, the paper's 9 attributes with 179 values.
 
 [Huang15] J. Huang et al., "Cross-domain Image Retrieval with a Dual Attribute-aware Ranking
-Network", ICCV 2015. It was published as addresses of images, of which many are gone (the paper has
+Network", ICCV 2015. The authors published addresses of images. Many are gone (the paper has
 272,711 images, ASEN 214,619). The format of the authors' own label files could not be verified. Two
 layouts are read:
 

@@ -156,7 +156,7 @@ def decode_labels(
 
 
 def _too_few_values(attribute: str, counts: dict[str, int], num_kept: int, min_count: int) -> str:
-    """Returns the message for an attribute of which fewer than two values are left."""
+    """Returns the message for an attribute with fewer than two values left."""
     top = sorted(counts.items(), key=lambda item: -item[1])[:3]
     frequent = ", ".join(f"{value!r} {count}" for value, count in top) or "none"
     return (

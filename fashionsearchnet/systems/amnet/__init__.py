@@ -1,4 +1,4 @@
-"""AMNet [Zhao17]; see README.md in this folder for what is known of it and what is our reading."""
+"""AMNet [Zhao17]; README.md in this folder separates the known facts from our reading."""
 
 from fashionsearchnet.systems.amnet.model import AMNet
 
