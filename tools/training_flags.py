@@ -222,9 +222,8 @@ def load_pretrained_weights(model: System) -> None:
     """Loads --pretrained_weights, if given, into a system's trunk and prints the layers."""
     if FLAGS.pretrained_weights:
         names = backbones.load_pretrained(model.backbone, FLAGS.pretrained_weights)
-        print(
-            f"loaded {names[0]} to {names[-1]} ({len(names)} layers) from {FLAGS.pretrained_weights}"
-        )
+        layers = f"{names[0]} to {names[-1]}, {len(names)} layers"
+        print(f"loaded {layers}, from {FLAGS.pretrained_weights}")
 
 
 def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:

@@ -1,5 +1,7 @@
 """FashionSearchNet-v2 on other trunks than AlexNet, and on pooled features."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     Standardization,
 )
 
-HEADS = {"hidden_dims": (6,), "representation_dim": 4, "global_dim": 5}
+HEADS: dict[str, Any] = {"hidden_dims": (6,), "representation_dim": 4, "global_dim": 5}
 LITE = Trunk("efficientnet_lite0", width=0.05, normalization="batch", training="frozen")
 
 

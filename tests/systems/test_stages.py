@@ -57,17 +57,19 @@ def representations(variant="full", **model_arguments):
     return RepresentationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
 
 
-def on_frozen_trunk(stage, folder):
+def store_outputs(stage, folder):
     """Makes a stage train on the stored outputs of its trunk, mirrored ones among them."""
     stage.outputs = trunk_outputs(stage.model, stage.dataset, "train", folder, flip=True)
-    return stage
+    return stage.outputs
 
 
 def frozen_localization(**model_arguments):
     """The same stage on the stored maps of a frozen trunk."""
     model = build_model("full", training="frozen", **model_arguments)
+    stage = LocalizationStage(model, FakeDataset(), BATCH)
     with tempfile.TemporaryDirectory() as folder:
-        return on_frozen_trunk(LocalizationStage(model, FakeDataset(), BATCH), folder)
+        store_outputs(stage, folder)
+    return stage
 
 
 def pooled_representations(**model_arguments):
@@ -75,8 +77,8 @@ def pooled_representations(**model_arguments):
     model = build_model("ours_pooled", training="frozen", **model_arguments)
     stage = RepresentationStage(model, FakeDataset(), BATCH, balanced=True)
     with tempfile.TemporaryDirectory() as folder:
-        on_frozen_trunk(stage, folder)
-    model.standardization.adapt(stage.outputs.parts())
+        outputs = store_outputs(stage, folder)
+    model.standardization.adapt(outputs.parts())
     return stage
 
 

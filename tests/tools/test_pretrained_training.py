@@ -82,8 +82,8 @@ def test_a_second_stage_may_train_the_trunk_that_the_first_one_froze(tmp_path, w
     first, second = tmp_path / "first", tmp_path / "second"
     call(STAGE_1, first, *frozen(weights_file))
     learns = ("--trunk_training=fixed_statistics", "--trunk_rate_multiplier=0.1")
-    learns += ("--optimizer=adamw", "--learning_rate=0.001")
-    call(STAGE_2, second, f"--init_from={first}", *HEADS, "--variant=rank", *learns)
+    adamw = ("--optimizer=adamw", "--learning_rate=0.001")
+    call(STAGE_2, second, f"--init_from={first}", *HEADS, "--variant=rank", *learns, *adamw)
     before, after = systems.load_system(first), systems.load_system(second)
     assert after.arguments["trunk"]["training"] == "fixed_statistics"
     for old, new in zip(before.trunk.variables, after.trunk.variables, strict=True):

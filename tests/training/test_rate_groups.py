@@ -11,10 +11,15 @@ from fashionsearchnet.training.rate_groups import rate_groups
 RATES = {"slow": 0.1}
 
 
+def update_of(variables, rates) -> Update:
+    """An update whose loss nobody asks for."""
+    return Update(lambda batch, seed: (tf.constant(0.0), {}), variables, rate_multipliers=rates)
+
+
 def moved(gradients, rates=RATES, **settings) -> list[float]:
     """How far variables 'fast', 'slow' and 'other' are from 1 after a step."""
     variables = [keras.Variable(1.0, name=name) for name in ("fast", "slow", "other")]
-    update = Update(lambda batch, seed: (tf.constant(0.0), {}), variables, rate_multipliers=rates)
+    update = update_of(variables, rates)
     groups = rate_groups(update, OptimizerSettings(learning_rate=0.01, **settings), 10)
     groups.apply([tf.constant(gradient) for gradient in gradients])
     return [1.0 - float(variable) for variable in variables]
@@ -33,17 +38,12 @@ def test_adam_has_an_optimizer_for_each_rate(optimizer):
 
 
 def test_decay_is_at_the_rate_of_its_variable():
-    kernels = [keras.Variable(1.0, name="kernel") for _ in range(2)]
-    loss = lambda batch, seed: (tf.constant(0.0), {})  # noqa: E731
-    paths = {kernels[1].path: 0.1}
-    if kernels[0].path == kernels[1].path:
-        layers = [keras.layers.Dense(1, use_bias=False, name=name) for name in ("fast", "slow")]
-        for layer in layers:
-            layer.build((None, 1))
-            layer.kernel.assign([[1.0]])
-        kernels = [layer.kernel for layer in layers]
-        paths = {kernels[1].path: 0.1}
-    update = Update(loss, kernels, rate_multipliers=paths)
+    layers = [keras.layers.Dense(1, use_bias=False, name=name) for name in ("fast", "slow")]
+    for layer in layers:
+        layer.build((None, 1))
+        layer.kernel.assign([[1.0]])
+    kernels = [layer.kernel for layer in layers]
+    update = update_of(kernels, {kernels[1].path: 0.1})
     settings = OptimizerSettings(optimizer="adamw", learning_rate=0.01, weight_decay=0.5)
     rate_groups(update, settings, 10).apply([tf.zeros_like(k.value) for k in kernels])
     left = [float(np.squeeze(kernel.numpy())) for kernel in kernels]
@@ -53,7 +53,7 @@ def test_decay_is_at_the_rate_of_its_variable():
 def test_the_norm_of_all_groups_together_is_bounded():
     """Adam's step does not see the bound, but its slots do: the first one is (1 - beta_1) g."""
     variables = [keras.Variable(1.0, name=name) for name in ("fast", "slow")]
-    update = Update(lambda batch, seed: (tf.constant(0.0), {}), variables, rate_multipliers=RATES)
+    update = update_of(variables, RATES)
     settings = OptimizerSettings(optimizer="adam", gradient_clip_norm=1.0)
     groups = rate_groups(update, settings, 10)
     groups.apply([tf.constant(3.0), tf.constant(4.0)])
@@ -65,7 +65,7 @@ def test_the_norm_of_all_groups_together_is_bounded():
 
 def test_one_rate_has_one_optimizer():
     variables = [keras.Variable(1.0, name="a"), keras.Variable(1.0, name="b")]
-    update = Update(lambda batch, seed: (tf.constant(0.0), {}), variables, rate_multipliers={})
+    update = update_of(variables, {})
     assert len(rate_groups(update, OptimizerSettings(optimizer="adam"), 3).optimizers) == 1
 
 
