@@ -77,7 +77,7 @@ class Progress:
         if not found:
             return
         others = _dependents(step, plan.steps)
-        together = f", together with the steps that start from it ({_places(others)})," if others else ""
+        together = f", with the steps that start from it ({_places(others)})," if others else ""
         what = "a run" if step.is_training else f"{', '.join(step.outputs)} of {_tool(step)}"
         raise ValueError(
             f"{step.folder} holds {what} with other settings: {'; '.join(found)}. Nothing is "

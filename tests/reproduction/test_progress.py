@@ -204,7 +204,7 @@ def test_the_refusal_of_a_run_names_what_goes_with_it(tmp_path):
     flags = plan.experiment.runs_dir / "localization/flags.txt"
     flags.write_text(flags.read_text() + "--batch_size=13\n")
     with pytest.raises(
-        ValueError, match=r"the steps that start from it \(\S+/rank_l, \S+/full\), to make"
+        ValueError, match=r"with the steps that start from it \(\S+/rank_l, \S+/full\), to make"
     ):
         progress_of(plan).check(plan)
 
