@@ -4,12 +4,14 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import export_tiny
+from exported import export_tiny, tiny_system
 from fakes import SPACE
 
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.serving.export_folder import find_version
 from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
+from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 EDITS = np.array([[-1, -1, -1], [2, 1, 3]], np.int32)
 
@@ -132,3 +134,28 @@ def test_a_damaged_export(copy, name):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"cannot be loaded .* the export is damaged"):
         ExportedModel(copy)
+
+
+def test_an_index_that_uses_labels_gets_blocks_and_vectors(model, images):
+    encoder = GalleryEncoder(model, model.description.label_blend)
+    values = np.array([[-1, -1, -1], [0, -1, 3]], np.int32)
+    found = encoder.encode(images, values)
+    assert found.blocks.shape == (2, 3, 6) and found.probabilities.shape == (2, 9)
+    system = tiny_system()
+    beliefs = beliefs_of(SPACE, values, found.probabilities)
+    wanted = system.labelled_embedding(found.blocks, beliefs, [0.5] * 3)
+    np.testing.assert_allclose(found.vectors, wanted, rtol=1e-4, atol=1e-5)
+    again = encoder.embed(found.blocks, found.probabilities, values)
+    np.testing.assert_array_equal(again, found.vectors)
+    plain = GalleryEncoder(model).encode(images, values)
+    np.testing.assert_array_equal(plain.vectors, model.encode_gallery(images)[0])
+    assert plain.blocks is None and plain.probabilities is not None
+
+
+def test_an_export_that_cannot_use_labels_says_what_to_do(copy, images):
+    path = copy / "assets/export.json"
+    content = json.loads(path.read_text())
+    del content["label_blend"]  # as version 0.1 wrote it
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"cannot make a gallery.*tools/export\.py"):
+        ExportedModel(copy).encode_blocks(images)
