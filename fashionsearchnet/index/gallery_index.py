@@ -237,8 +237,7 @@ class GalleryIndex:
         Args:
           items: with different ids.
           vectors: float `[number, dim]`, of the model with this index's fingerprint.
-          probabilities: float `[number, C]`, what the model reads off the images; None if it is not
-            known, but an index that uses labels needs it.
+          probabilities: float `[number, C]`, what the model reads off the images, if it is known.
           blocks: float `[number, A, block_dim]`, of the images, for an index that uses labels.
 
         Raises:
