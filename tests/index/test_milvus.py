@@ -12,6 +12,7 @@ from index_fakes import DIM, create, make_items, nearest_of, random_values
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index import milvus
+from fashionsearchnet.index.engines import Choice, ItemFilter
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.states import States
 
@@ -137,3 +138,13 @@ def test_fields_have_names_that_a_server_takes():
     space = AttributeSpace.from_dict({"größe (EU)": ["a", "b"], "größe [EU]": ["a", "b"]})
     assert milvus.field_names(space) == ["a0_gr_e_EU_", "a1_gr_e_EU_"]
     assert milvus.field_names(SPACE) == ["a0_colour", "a1_sleeve", "a2_neckline"]
+
+
+def test_a_filter_names_the_labels_and_the_keys_that_pass_without_one():
+    engine = milvus.MilvusEngine(None, "http://nowhere", "items", SPACE)
+    chosen = ItemFilter(np.ones(1, bool), (Choice(0, (0, 2)), Choice(1, (1,), (5, 8))))
+    colour, sleeve, _ = milvus.field_names(SPACE)
+    assert engine._condition(chosen) == (
+        f"key < 0 and {colour} in [0, 2] and ({sleeve} in [1] or key in [5, 8])"
+    )
+    assert engine._condition(None) == "key < 0"
