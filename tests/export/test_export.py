@@ -18,7 +18,9 @@ from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import precision
 from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.export.signatures import ServedSystem
+from fashionsearchnet.networks.backbones import Trunk, pretrained_input
 from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 ROOT = Path(__file__).parents[2]
@@ -176,6 +178,29 @@ def test_features_and_attention_are_those_of_the_two_methods(system):
         assert found.keys() == wanted.keys()
         for name, value in found.items():
             np.testing.assert_array_equal(value, wanted[name])
+
+
+def test_a_pretrained_trunk_is_exported_with_its_input(tmp_path):
+    """On pooled features: the statistics that standardise them, and no attention."""
+    keras.utils.set_random_seed(0)
+    trunk = Trunk("efficientnet_lite0", pretrained="imagenet", training="frozen")
+    pooled = FashionSearchNetV2(
+        SPACE,
+        variant="ours_pooled",
+        image_input=pretrained_input(trunk, 40),
+        trunk=trunk,
+        hidden_dims=(6,),
+        representation_dim=4,
+    )
+    rng = np.random.default_rng(0)
+    pooled.standardization.adapt([rng.normal(0.3, 2.0, (9, pooled.trunk.output_shape[1]))])
+    made = export.export_system(pooled, tmp_path)  # checks it in a fresh process
+    pictures = export.sample_images(40, 2)
+    found = tf.saved_model.load(str(made)).signatures["predict"](image_bytes=tf.constant(pictures))
+    features = pooled.image_features(load_images(pooled, pictures))
+    expected = softmax_blocks(SPACE, pooled.attribute_logits(features).numpy())
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
+    assert not {"maps", "boxes"} & set(found)
 
 
 def test_a_system_without_attention_has_no_maps(tmp_path, unchecked):
