@@ -140,6 +140,7 @@ def test_an_index_that_uses_labels_gets_blocks_and_vectors(model, images):
     encoder = GalleryEncoder(model, model.description.label_blend)
     values = np.array([[-1, -1, -1], [0, -1, 3]], np.int32)
     found = encoder.encode(images, values)
+    assert found.blocks is not None and found.probabilities is not None
     assert found.blocks.shape == (2, 3, 6) and found.probabilities.shape == (2, 9)
     system = tiny_system()
     beliefs = beliefs_of(SPACE, values, found.probabilities)
