@@ -45,7 +45,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",  # TensorFlow 2.21 has wheels for these
     packages=find_packages(include=["fashionsearchnet", "fashionsearchnet.*"]),
-    package_data={"fashionsearchnet": ["evaluation/published/*.json", "data/*/*.json", "serving/page/*"]},
+    package_data={
+        "fashionsearchnet": ["evaluation/published/*.json", "data/*/*.json", "serving/page/*"]
+    },
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "keras>=3.15,<3.16",
