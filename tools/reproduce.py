@@ -94,7 +94,12 @@ def experiment_of_flags() -> Experiment:
     if 1 not in changes:
         raise ValueError(f"--num_changes must contain 1, which the table is about; got {changes}.")
     flags_dir = Path(FLAGS.flags_dir or ROOT / "flags" / FLAGS.dataset.split("/")[0])
-    limit = FLAGS.max_manipulations_per_attribute
+    limit, task = FLAGS.max_manipulations_per_attribute, RECIPES[FLAGS.recipe].task
+    if limit and task != "manipulation":
+        raise ValueError(
+            "--max_manipulations_per_attribute is for tables about manipulation, but recipe "
+            f"{FLAGS.recipe} is about {task}. Leave it out."
+        )
     is_default = FLAGS.recipe == FLAGS["recipe"].default
     return Experiment(
         recipe=RECIPES[FLAGS.recipe],

@@ -184,11 +184,14 @@ class Plan:
         for protocol in protocols:
             protocol.make_plan(dataset, splits)
         trained = [(step.stage.examples, step.flags()) for step in self.steps if step.stage]
-        uses = {(examples, flags.get("train_split", "train")) for examples, flags in trained}
-        for examples, split in sorted(uses):
+        uses = {
+            (examples, flags.get("train_split", "train"), int(flags.get("num_changes", 1)))
+            for examples, flags in trained
+        }
+        for examples, split, num_changes in sorted(uses):
             labels = dataset.labels(split)
             if examples == "edits":
-                EditSampler(labels)
+                EditSampler(labels, num_changes=num_changes)
 
 
 def available_rows(experiment: Experiment) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from evaluation_fakes import FakeDataset
 from reproduction_fakes import ROOT, TABLE_1, make_experiment, plan_of
 
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.reproduction.plan import available_rows, choose_rows, make_plan
 from fashionsearchnet.systems import RECIPES
 
@@ -161,6 +162,12 @@ def test_a_data_set_is_checked_for_all_steps(tmp_path):
     with pytest.raises(ValueError, match="no two training images differ in exactly one attribute"):
         plan.check_dataset(Trainable(has_edits=False))
     plan_of(tmp_path, "rank_l").check_dataset(Trainable(has_edits=False))
+    narrow = Trainable()
+    narrow.space = AttributeSpace(narrow.space.names[:2], narrow.space.values[:2])
+    narrow._labels = {split: labels[:, :2] for split, labels in narrow._labels.items()}
+    plan_of(tmp_path, "ours").check_dataset(narrow)
+    with pytest.raises(ValueError, match="num_changes must be between 1 and 2; got 3"):
+        plan_of(tmp_path, "ours_3_changes").check_dataset(narrow)
     with pytest.raises(ValueError, match="no change of one attribute of the 1 queries"):
         plan.check_dataset(Trainable(num_queries=1, num_gallery=1))
     with pytest.raises(KeyError, match="tarin"):
