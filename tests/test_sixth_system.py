@@ -11,9 +11,11 @@ from sixth_system.stages import ClassificationStage
 from small_networks import network
 
 from fashionsearchnet import evaluation, systems, training
-from fashionsearchnet.evaluation.reporting import screen_text, summarize
+from fashionsearchnet.evaluation.reporting import screen_text, summarize, write_report
 from fashionsearchnet.flagfiles import read_flagfile
+from fashionsearchnet.reproduction import execution
 from fashionsearchnet.reproduction.plan import Experiment, make_plan
+from fashionsearchnet.reproduction.progress import Progress
 from fashionsearchnet.training import distribution
 
 FLAGS_DIR = Path(__file__).parent / "sixth_system" / "flags"
@@ -59,7 +61,9 @@ def test_it_is_trained_loaded_and_measured(workdir):
         evaluation.evaluate(system, FakeDataset(), evaluation.ManipulationProtocol())
 
 
-def test_its_recipe_is_a_plan(registered, tmp_path):
+@pytest.fixture
+def plan(registered, tmp_path):
+    """The plan of its recipe."""
     experiment = Experiment(
         recipe=RECIPE,
         dataset="catalogue/fake",
@@ -67,8 +71,23 @@ def test_its_recipe_is_a_plan(registered, tmp_path):
         runs_dir=tmp_path / "runs",
         flags_dir=FLAGS_DIR,
     )
-    plan = make_plan(experiment, list(RECIPE.table(systems.RECIPES).values()))
+    return make_plan(experiment, list(RECIPE.table(systems.RECIPES).values()))
+
+
+def test_its_recipe_is_a_plan(plan):
     train, evaluate = plan.steps
     assert train.script == "classifier/train_classification"
     assert train.flags()["learning_rate"] == "0.02"
     assert evaluate.script == "evaluate" and evaluate.flags()["task"] == "attribute"
+
+
+def test_its_table_is_written(plan):
+    (run,), dataset = plan.runs, FakeDataset()
+    system = Classifier(dataset.space, **network(width=0.1, normalization="batch"))
+    measured = evaluation.evaluate(
+        system, dataset, evaluation.AttributeProtocol(num_resamples=5), name=run.row.title
+    )
+    write_report(summarize(measured), measured.outcomes, run.report().parent, run.report().stem)
+    execution.write_report(plan, Progress(plan.experiment.runs_dir))
+    text = (plan.experiment.report_dir / "report.md").read_text()
+    assert "| Classifier | 0." in text and "| chance | 0." in text and "paper" not in text

@@ -155,7 +155,9 @@ class _Table:
         self._paper = self._own or self._published_table(self._recipe.orientation)
 
     def _published_table(self, dataset: str) -> published.PublishedTable | None:
-        """Returns the paper's table of a data set, if it is one of this figure."""
+        """Returns the paper's table of a data set, if there is one of this figure."""
+        if not self._recipe.paper:
+            return None
         table = published.table_for(dataset, self._recipe.paper)
         return table if table and table.figure == self._figure else None
 

@@ -99,7 +99,7 @@ def _table(report: dict[str, Any]) -> list[str]:
     words = report["recipe"]
     notes = [
         f"{words['figure']}. Baselines: of the network of {report['baselines']['network']}. Mean: "
-        f"{words['mean_note']}"
+        f"{words['mean_note'].removesuffix('.')}."
     ]
     if paper and is_same:
         notes.append(f"Paper: {paper['source']}. {paper['protocol']}. Other queries than ours.")

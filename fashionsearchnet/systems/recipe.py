@@ -110,7 +110,7 @@ class Recipe:
 
     Attributes:
       name: its key in `systems.RECIPES`.
-      paper: whose figures stand beside ours, by its name in `evaluation.published`.
+      paper: whose figures stand beside ours, by its name in `evaluation.published`; '' for none.
       title: of the table, as the paper numbers it.
       task: that the table is about; a key of `systems.system.TASKS`.
       metric: of its figures; a key of `evaluation.scores.METRICS`.

@@ -7,7 +7,7 @@ CLASSIFICATION = StageRun(
 )
 RECIPE = Recipe(
     name="classifier",
-    paper="classifier",
+    paper="",
     title="Attributes by a classifier",
     task="attribute",
     metric="average_precision",
