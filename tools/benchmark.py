@@ -1,4 +1,4 @@
-"""Measures what the parts cost beside what they cannot do without; each pair in one run.
+"""Measures the speed of each part beside the work that it cannot avoid, both in one run.
 
   python tools/benchmark.py --data_dir=data --dataset=garments/large
 
@@ -201,8 +201,8 @@ def measure_many(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float
 def compare_parts(figures: dict[str, float]) -> dict[str, float]:
     """Returns the ratios between parts that were timed one after the other.
 
-    `many_over_extraction`, (e) beside (a), is below 1 by what decoding takes. Above 1 says that the
-    machine had other work during (a): then only the ratios whose sides were timed in turn hold.
+    `many_over_extraction`, (e) beside (a), is below 1, because (e) decodes images too. If it is
+    above 1, the machine had other work during (a). Only ratios whose sides took turns hold then.
     """
     ratios = {
         "pipeline_over_stage2": figures["pipeline_images_per_second"]

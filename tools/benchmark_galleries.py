@@ -129,8 +129,8 @@ def random_edits(num_values: tuple[int, ...], number: int) -> np.ndarray:
 def measure(ways: list[Way], edits: np.ndarray) -> tuple[list[float], list[np.ndarray]]:
     """Returns each way's median milliseconds per search, and the positions that it found.
 
-    The ways take turns, so that what else the machine does meets all of them; the first round
-    does not count.
+    The ways take turns, so that other work of the machine slows all of them. The first round does
+    not count.
     """
     taken: list[list[float]] = [[] for _ in ways]
     found: list[np.ndarray] = []

@@ -84,8 +84,8 @@ def evaluate_each(
     Raises:
       ValueError: if the system does not answer a task, has other attributes than the data, or its
         row the name of a baseline; if the splits differ or overlap where they must not; if there is
-        nothing to ask; if `beside` was measured on other questions. The network has not seen an
-        image by then. Later, if its vectors are broken.
+        nothing to ask; if `beside` was measured on other questions. All these come before the
+        network sees an image. Also, later, if its vectors are broken.
     """
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
     for protocol in protocols:

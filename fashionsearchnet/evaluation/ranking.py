@@ -27,7 +27,7 @@ class Candidates:
     def in_order(self) -> np.ndarray:
         """Returns the positions of all, nearest first, int64 `[B, N]`: faster than `nearest`."""
         bits = self.squared_distances.view(np.uint32)
-        # The bits of floats sort as the floats do once those of negative numbers are turned round.
+        # The bits of floats sort as the floats do, once those of negative numbers are inverted.
         # With the position below them, one sort of whole numbers orders ties too.
         keys = np.where(bits >> 31, ~bits, bits | 0x80000000).astype(np.uint64) << np.uint64(32)
         keys |= np.arange(bits.shape[1], dtype=np.uint64)

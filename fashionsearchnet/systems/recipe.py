@@ -77,8 +77,8 @@ class Order:
 
     Attributes:
       keys: of the rows, the worst first.
-      beside_first: further rows that stand at the foot beside the first, each with what the next
-        row of the order has that it lacks.
+      beside_first: further rows that rank as low as the first, by key; each with what the second
+        row of the order adds to it.
       text: the order in words.
     """
 

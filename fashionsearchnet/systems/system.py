@@ -169,7 +169,7 @@ class System(keras.Model):
     def attribute_logits(self, features: Features) -> tf.Tensor | None:
         """Returns what the system reads off images, float32 `[B, C]`, a block per attribute.
 
-        None for a system that reads nothing. It is all or nothing: not a matter of the image.
+        None for a system that reads nothing. A system returns None for all images or for none.
         """
         del features
         return None

@@ -17,7 +17,7 @@ EPOCHS = {
     "images": "one edit for every image",
     "edits": "one for every edit of every image, one attribute at a time",
 }
-_ATTEMPTS = 8  # draws of several changes at once before an anchor makes do with one
+_ATTEMPTS = 8  # to reach the wanted number of changes; then the last target stands
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +154,7 @@ class EditSampler(Sampler[EditTriplets]):
         """The combination wanted of each: after one edit, or a walk of several.
 
         The wanted number of changes is reached by steps to neighbouring combinations; where a
-        walk comes back on itself it is tried again, and at last the single edit stands.
+        walk comes back on itself it is tried again; after the last try the target reached stands.
         """
         target = self._draw_edit(rng, combination)
         if self._num_changes == 1:

@@ -64,7 +64,7 @@ class OptimizerSettings:
         if self.optimizer != "sgd" and self.momentum:
             raise ValueError(
                 f"momentum is for sgd, but optimizer is {self.optimizer}; got momentum "
-                f"{self.momentum}. Set momentum to 0; beta_1 is what comes nearest in Adam."
+                f"{self.momentum}. Set momentum to 0; Adam has beta_1 in its place."
             )
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError(

@@ -21,8 +21,8 @@ def fill_memory(
 ) -> None:
     """Stores the features of a split for stage 2 and sets the memory to the split's class means.
 
-    The origin of the model's features moves to the mean of the images: what all prototypes share
-    would otherwise drown what tells them apart. Convolutional features go to the disk batch by
+    The origin of the model's features moves to the mean of the images. Otherwise the mean would be
+    the largest part of every prototype. Convolutional features go to the disk batch by
     batch: those of all images can be larger than memory.
     """
     exact = cast(AMNet, model.in_float32())
