@@ -59,8 +59,12 @@ class OptimizerSettings:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_range("learning_rate", self.learning_rate, 0.0)
-        for name in ("momentum", "beta_1", "beta_2", "step_factor"):
-            check_range(name, getattr(self, name), 0.0, 1.0)
+        check_range("step_factor", self.step_factor, 0.0, 1.0)
+        for name in ("momentum", "beta_1", "beta_2"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(
+                    f"{name} must be at least 0 and below 1; got {getattr(self, name)}."
+                )
         if self.optimizer != "sgd" and self.momentum:
             raise ValueError(
                 f"momentum is for sgd, but optimizer is {self.optimizer}; got momentum "

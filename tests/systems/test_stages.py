@@ -215,6 +215,9 @@ def own_paths(stage) -> list[str]:
 
 def test_every_system_has_its_stages_in_the_table():
     assert set(STAGES) == set(systems.SYSTEMS)
+    for builders in STAGES.values():
+        stages = [build() for build in builders]
+        assert {stage.name for stage in stages} == {n for s in stages for n in s.model.stages}
 
 
 @pytest.mark.parametrize("build", ALL)
