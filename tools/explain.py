@@ -8,8 +8,8 @@ classifier reads, its heat map, its box, and the true box where the data set has
       --query_id=garments-008002 --attributes=neckline,sleeve --output=maps.png
 
 Retrieval sheet, as Figure 6 of the FashionSearchNet-v2 paper: a row per query, with the edit and
-the nearest gallery images. The edits are chosen at random from those that tools/evaluate.py tries,
-or given:
+the nearest gallery images. The edits are chosen at random from all changes of one value whose
+target exists in the gallery, or given:
 
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet --num_queries=8
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet \\

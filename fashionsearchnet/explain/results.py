@@ -26,7 +26,7 @@ class SampledEdits:
     Attributes:
       query: int64 `[R]`, positions in the query split.
       manipulation: int32 `[R, A]`, the wanted values, -1 to keep.
-      num_available: how many the protocol has in all.
+      num_available: how many there are in all.
       seed: of the choice.
     """
 
@@ -39,15 +39,16 @@ class SampledEdits:
     def in_words(self) -> str:
         """How they were chosen, for the note of a sheet."""
         return (
-            f"Queries and edits: {len(self.query)} of the {self.num_available:,} that the protocol "
-            f"tries, chosen at random (seed {self.seed}, attributes in turn)."
+            f"Queries and edits: {len(self.query)} of the {self.num_available:,} changes of one "
+            f"value that the gallery allows, chosen at random (seed {self.seed}, attributes in "
+            "turn)."
         )
 
 
 def sample_edits(
     query_labels: np.ndarray, gallery_labels: np.ndarray, number: int, hit_rule: str, seed: int
 ) -> SampledEdits:
-    """Returns random manipulations of the protocol; the attributes take turns.
+    """Returns random changes of one value whose target exists; the attributes take turns.
 
     Args:
       query_labels: int32 `[queries, A]`.
