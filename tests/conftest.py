@@ -5,6 +5,8 @@ import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 
+from fashionsearchnet import command  # noqa: F401  isort: skip  (TensorFlow starts quietly)
+
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -1,8 +1,8 @@
-"""How well each method answers each question, and what is concluded from it.
+"""Scores of each method on each question, and their means, intervals and paired differences.
 
 A question is a manipulation, a query with an attribute, or a query. The figures of every question
-are stored beside a report, so that two runs can be compared pair by pair later: much sharper than
-a comparison of their two intervals.
+are stored beside a report, so two runs can be compared pair by pair later. That is much sharper
+than a comparison of their two intervals.
 """
 
 import abc

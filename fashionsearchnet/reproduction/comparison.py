@@ -151,7 +151,9 @@ class _Table:
         self.seed = plan.runs[0].seed
         self.first = _of_seed(measured, self.seed)
         self.grouping = measured[0].outcomes.grouping() if measured else None
-        self._own = self._published_table(plan.experiment.dataset)
+        # A data set may list other questions than the paper's table has.
+        is_other = bool(measured) and not measured[0].report.get("published", True)
+        self._own = None if is_other else self._published_table(plan.experiment.dataset)
         self._paper = self._own or self._published_table(self._recipe.orientation)
 
     def _published_table(self, dataset: str) -> published.PublishedTable | None:

@@ -68,7 +68,7 @@ class OptimizerSettings:
         if self.optimizer != "sgd" and self.momentum:
             raise ValueError(
                 f"momentum is for sgd, but optimizer is {self.optimizer}; got momentum "
-                f"{self.momentum}. Set momentum to 0; Adam has beta_1 in its place."
+                f"{self.momentum}. Set momentum to 0: Adam has its own (beta_1)."
             )
         if self.optimizer == "adam" and self.weight_decay:
             raise ValueError(

@@ -166,7 +166,15 @@ class PairSampler(Sampler[Pairs]):
         Args:
           instance_ids: of each image.
           rare_values: what to do with items that one image shows; a key of RARE_VALUES.
+
+        Raises:
+          ValueError: if an image has no id, or for items that one image shows.
         """
+        if "" in instance_ids:
+            raise ValueError(
+                f"image {list(instance_ids).index('')} has no instance id; give each image the id "
+                "of the item that it shows."
+            )
         names, item = np.unique(np.asarray(instance_ids), return_inverse=True)
         return cls(item.reshape(-1, 1), {"instance": names.tolist()}, rare_values)
 
@@ -181,7 +189,7 @@ def _too_rare(rare: Sequence[str]) -> str:
     """Returns the message that refuses values."""
     more = f" and {len(rare) - _LISTED} more" if len(rare) > _LISTED else ""
     return (
-        "each value must have at least two images, an anchor and a positive, but too few show "
+        "each value must have at least two images that show it, but too few show "
         f"{', '.join(rare[:_LISTED])}{more}. Label more images, merge the values with others, or "
         "set rare_values to 'leave_out'."
     )

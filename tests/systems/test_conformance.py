@@ -63,9 +63,8 @@ def edits(rng):
 
 
 def test_every_system_is_in_the_table():
+    """Variants cannot be missing: the table takes them from VARIANTS."""
     assert {name.split("/")[0] for name in BUILDERS} == set(systems.SYSTEMS)
-    variants = {name.partition("/")[2] for name in BUILDERS if name.startswith("fashion")}
-    assert variants == set(VARIANTS)
 
 
 @EVERY

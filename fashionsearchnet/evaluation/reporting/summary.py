@@ -121,7 +121,8 @@ def _row(row: scores.MethodScores, how: TaskProtocol, grouping: scores.Grouping)
 def _published(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Returns the papers' tables of this figure on this data set, in the order of our groups."""
     plan = evaluation.plan
-    if not set(plan.space.names) <= set(plan.group_names):  # papers have a figure per attribute
+    # Papers have a figure per attribute, over all edits.
+    if not set(plan.space.names) <= set(plan.group_names) or not plan.protocol.is_published:
         return []
     return [
         {

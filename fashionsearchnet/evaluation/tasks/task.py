@@ -53,6 +53,11 @@ class TaskProtocol(abc.ABC):
         """The figure of the main table."""
 
     @property
+    def is_published(self) -> bool:
+        """Whether the questions are those of the papers' tables in `evaluation.published`."""
+        return True
+
+    @property
     def report_name(self) -> str:
         """The name of the report, without suffix, unless a user gives another."""
         return f"{self.query_split}_{self.task}"

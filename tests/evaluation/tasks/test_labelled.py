@@ -22,7 +22,7 @@ from fashionsearchnet.evaluation import (
 )
 from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.evaluation.splits import read_splits
-from fashionsearchnet.evaluation.tasks.manipulation.labelled import told_labels
+from fashionsearchnet.evaluation.tasks.manipulation.labelled import known_labels_of
 
 SMALL = LabelledGalleryProtocol(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
 PLAIN = ManipulationProtocol(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
@@ -34,26 +34,26 @@ def rows_of(measured):
     return {row.name: row for row in measured.rows}
 
 
-def test_what_is_told_is_nested_and_of_the_share_asked_for(rng):
+def test_known_labels_are_nested_and_of_the_right_share(rng):
     labels = rng.integers(-1, SPACE.num_values, (5000, 3)).astype(np.int32)
     there = labels >= 0
     before = np.zeros_like(there)
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        told = told_labels(labels, SPACE, share, 0.0, seed=3)
-        is_told = told >= 0
-        assert (is_told | ~before).all() and (told == labels)[is_told].all()
-        assert not is_told[~there].any()
-        assert abs(is_told[there].mean() - share) < 0.02
-        before = is_told
+        known = known_labels_of(labels, SPACE, share, 0.0, seed=3)
+        is_shown = known >= 0
+        assert (is_shown | ~before).all() and (known == labels)[is_shown].all()
+        assert not is_shown[~there].any()
+        assert abs(is_shown[there].mean() - share) < 0.02
+        before = is_shown
     wrong_before = np.zeros_like(there)
     for share in (0.05, 0.1, 0.2):
-        told = told_labels(labels, SPACE, 1.0, share, seed=3)
-        assert ((told >= 0) == there).all() and (told < SPACE.num_values).all()
-        wrong = told != labels
+        known = known_labels_of(labels, SPACE, 1.0, share, seed=3)
+        assert ((known >= 0) == there).all() and (known < SPACE.num_values).all()
+        wrong = known != labels
         assert (wrong | ~wrong_before).all() and abs(wrong[there].mean() - share) < 0.02
         wrong_before = wrong
-    np.testing.assert_array_equal(told, told_labels(labels, SPACE, 1.0, 0.2, seed=3))
-    assert (told != told_labels(labels, SPACE, 1.0, 0.2, seed=4)).any()
+    np.testing.assert_array_equal(known, known_labels_of(labels, SPACE, 1.0, 0.2, seed=3))
+    assert (known != known_labels_of(labels, SPACE, 1.0, 0.2, seed=4)).any()
 
 
 def test_the_rows_and_that_those_without_labels_are_the_same_as_ever():
@@ -86,7 +86,7 @@ def test_a_filter_lets_through_what_has_the_wanted_value(shares):
     labels = dataset.labels("gallery")
     for m in range(len(plan)):
         (attribute,) = np.flatnonzero(plan.edits[m] >= 0)
-        passes = plan.told[:, attribute] == plan.edits[m, attribute]
+        passes = plan.known[:, attribute] == plan.edits[m, attribute]
         query = plan.query[m]
         distances = ((generic[1] - generic[0][query]) ** 2).sum(axis=1)
         order = [i for i in np.argsort(distances) if passes[i] and i != dataset.own[query]]
@@ -125,8 +125,8 @@ def test_reports_say_what_was_known_and_have_their_own_names():
     measured = evaluated(BlockSystem(), FakeDataset(), how, name=NAME)
     report = reporting.summarize(measured)
     assert report["protocol"]["known_labels"] == 0.5 and report["protocol"]["wrong_labels"] == 0.05
-    told, facts = measured.plan.told, report["protocol"]
-    assert facts["told_labels"] == (told >= 0).sum() > facts["told_labels_wrong"] > 0
+    known, facts = measured.plan.known, report["protocol"]
+    assert facts["num_known_labels"] == (known >= 0).sum() > facts["num_wrong_labels"] > 0
     text = reporting.markdown(report, "curve.png")
     assert "50% of the gallery's labels known" in text and "Not comparable with the papers" in text
     plain = evaluated(BlockSystem(), FakeDataset(), dataclasses.replace(PLAIN, num_changes=2))

@@ -1,6 +1,6 @@
 """Manipulation where the gallery knows its labels, beyond the papers.
 
-In a shop the gallery is labelled and only the query is a photo. The gallery is told a share of its
+In a shop the gallery is labelled and only the query is a photo. The gallery knows a share of its
 labels, some of them wrong. What counts as a hit does not change: the true labels say it.
 """
 
@@ -31,10 +31,10 @@ from fashionsearchnet.systems.gallery_labels import (
 )
 
 
-def told_labels(
+def known_labels_of(
     labels: np.ndarray, space: AttributeSpace, known: float, wrong: float, seed: int
 ) -> np.ndarray:
-    """Returns the labels that a gallery is told, int32 `[N, A]`, -1 for missing.
+    """Returns the labels that a gallery knows, int32 `[N, A]`, -1 for missing.
 
     Each label is drawn on its own. The draws are nested: what is known at one share is known at
     every larger one, and the same holds for what is wrong.
@@ -42,7 +42,7 @@ def told_labels(
     Args:
       labels: int32 `[N, A]`, the true ones.
       space: the attributes.
-      known: the share of labels that the gallery is told, in 0..1.
+      known: the share of labels that the gallery knows, in 0..1.
       wrong: the share of these that are replaced by another value of the attribute, in 0..1.
       seed: of the draws.
     """
@@ -50,8 +50,8 @@ def told_labels(
     is_known, is_wrong = generator.random(labels.shape) < known, generator.random(labels.shape)
     sizes = np.array(space.num_values)
     others = (labels + generator.integers(1, sizes, labels.shape)) % sizes
-    told = np.where(is_wrong < wrong, others, labels)
-    return np.where(is_known & (labels != MISSING), told, MISSING).astype(np.int32)
+    shown = np.where(is_wrong < wrong, others, labels)
+    return np.where(is_known & (labels != MISSING), shown, MISSING).astype(np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LabelledGalleryProtocol(ManipulationProtocol):
     """How manipulation is measured where the gallery knows labels.
 
     Attributes:
-      known_labels: the share of its labels that the gallery is told.
+      known_labels: the share of its labels that the gallery knows.
       wrong_labels: the share of these that are wrong.
       label_blend: the share of the label's prototype in the system's blocks, one number or one for
         each attribute.
@@ -75,13 +75,18 @@ class LabelledGalleryProtocol(ManipulationProtocol):
         check_range("wrong_labels", self.wrong_labels, 0.0, 1.0)
 
     @property
+    def is_published(self) -> bool:
+        """No paper's table has a labelled gallery."""
+        return False
+
+    @property
     def report_name(self) -> str:
         """As without labels, and behind it the shares in per cent."""
         wrong = f"_{100 * self.wrong_labels:g}_wrong" if self.wrong_labels else ""
         return f"{super().report_name}_labels_{100 * self.known_labels:g}_known{wrong}"
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "LabelledGalleryPlan":
-        """Returns the manipulations of ManipulationProtocol, with what the gallery is told.
+        """Returns the manipulations, with the labels that the gallery knows.
 
         Raises:
           ValueError: as there, and for a gallery without any label.
@@ -92,22 +97,22 @@ class LabelledGalleryProtocol(ManipulationProtocol):
         plan = super().make_plan(dataset, splits)
         fields = {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}
         fields["protocol"] = dataclasses.replace(self, plan=plan.protocol.plan, label_blend=blend)
-        told = told_labels(
+        known = known_labels_of(
             splits.gallery_labels, dataset.space, self.known_labels, self.wrong_labels, self.seed
         )
-        return LabelledGalleryPlan(**fields, told=told)
+        return LabelledGalleryPlan(**fields, known=known)
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledGalleryPlan(ManipulationPlan):
-    """The manipulations, and the labels that the gallery is told.
+    """The manipulations, and the labels that the gallery knows.
 
     Attributes:
-      told: int32 `[N, A]`, -1 for missing.
+      known: int32 `[N, A]`, -1 for missing.
     """
 
     protocol: LabelledGalleryProtocol
-    told: np.ndarray
+    known: np.ndarray
 
     def methods(self, found: Representations, name: str) -> list[Method]:
         """Returns the methods without labels, those with a filter by label, those that use labels.
@@ -135,10 +140,10 @@ class LabelledGalleryPlan(ManipulationPlan):
         return [*rows, filtered, both, labelled]
 
     def labelled_method(self, found: Representations, name: str) -> Method:
-        """Returns the search of a system whose gallery vectors use the labels told."""
+        """Returns the search of a system whose gallery vectors use the labels known."""
         system, groups = found.system, self.manipulations.groups
         read = found.probabilities[1] if found.probabilities else None
-        beliefs = beliefs_of(self.space, self.told, read)
+        beliefs = beliefs_of(self.space, self.known, read)
         known = KnownLabels(beliefs, check_blend(self.space, self.protocol.label_blend))
 
         @functools.lru_cache(maxsize=1)
@@ -151,11 +156,11 @@ class LabelledGalleryPlan(ManipulationPlan):
         return Method(name, self.embed_edited(found), index)
 
     def _facets(self, found: Representations) -> np.ndarray:
-        """Returns the labels told, and what the system reads where there is none, `[N, A]`."""
+        """Returns the known labels `[N, A]`, and the system's readings where there is none."""
         if found.probabilities is None:
-            return self.told
+            return self.known
         read = predicted_values(self.space, found.probabilities[1])
-        return np.where(self.told == MISSING, read, self.told)
+        return np.where(self.known == MISSING, read, self.known)
 
     def _passes(self, facets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         """Returns which images have the wanted values, as a function of questions; see Method."""
@@ -176,7 +181,7 @@ class LabelledGalleryPlan(ManipulationPlan):
         queries, gallery = found.generic
         index = ExactIndex(gallery)
         method = self.by_vectors("generic vectors, filtered", lambda group: (queries, index))
-        return [dataclasses.replace(method, passes=self._passes(self.told))]
+        return [dataclasses.replace(method, passes=self._passes(self.known))]
 
     def _predicted_rows(
         self, found: Representations, facets: Callable[[np.ndarray], np.ndarray]
@@ -190,7 +195,7 @@ class LabelledGalleryPlan(ManipulationPlan):
             "predicted attributes, unedited and filtered", lambda group: (queries, index)
         )
         # The one-hot of a label takes the block's place, as that of an edit does in a query.
-        (labelled,) = self._predicted(queries, edit_blocks(self.space, gallery, self.told))
+        (labelled,) = self._predicted(queries, edit_blocks(self.space, gallery, self.known))
         return [
             dataclasses.replace(unedited, passes=facets),
             dataclasses.replace(labelled, name="predicted attributes, labels used"),
@@ -201,32 +206,32 @@ class LabelledGalleryPlan(ManipulationPlan):
         """The rules as text; the blend belongs to the system, as its weights do."""
         how = self.protocol
         return (
-            f"{super().rules}, gallery told {how.known_labels:g} of its labels, "
+            f"{super().rules}, gallery knows {how.known_labels:g} of its labels, "
             f"{how.wrong_labels:g} of them wrong, seed {how.seed}"
         )
 
     def facts(self) -> dict[str, Any]:
-        """Returns the rules in words, and how many labels were told."""
-        number = int((self.told != MISSING).sum())
-        wrong = int(((self.told != MISSING) & (self.told != self.splits.gallery_labels)).sum())
-        return {**super().facts(), "told_labels": number, "told_labels_wrong": wrong}
+        """Returns the rules in words, and the number of known labels."""
+        number = int((self.known != MISSING).sum())
+        wrong = int(((self.known != MISSING) & (self.known != self.splits.gallery_labels)).sum())
+        return {**super().facts(), "num_known_labels": number, "num_wrong_labels": wrong}
 
     def words(self) -> Words:
         """Returns the sentences of the report."""
         words, facts = super().words(), self.facts()
         shares = zip(self.space.names, self.protocol.label_blend, strict=True)
-        told = (
+        known = (
             f"{self.protocol.known_labels:.0%} of the gallery's labels known "
-            f"({facts['told_labels']:,}, {facts['told_labels_wrong']:,} of them wrong)"
+            f"({facts['num_known_labels']:,}, {facts['num_wrong_labels']:,} of them wrong)"
         )
         return dataclasses.replace(
             words,
-            headline=f"{words.headline}\n{told}. Not comparable with the papers.",
-            title=", ".join(filter(None, (words.title, told))),
+            headline=f"{words.headline}\n{known}. Not comparable with the papers.",
+            title=", ".join(filter(None, (words.title, known))),
             notes=(
                 *words.notes,
-                f"{told}. Each label is drawn on its own; the draws of larger shares contain those "
-                "of smaller ones. Hits go by the true labels.",
+                f"{known}. Each label is drawn on its own; the draws of larger shares contain "
+                "those of smaller ones. Hits go by the true labels.",
                 "labels used: each block of a gallery vector is a blend of the image's and the "
                 "label's prototype; without a label, of the prototypes of what the system reads "
                 "off the image, weighted by their probabilities. Share of the prototypes: "

@@ -79,6 +79,11 @@ class ManipulationProtocol(TaskProtocol):
         return Figure("top_k", self.headline_k)
 
     @property
+    def is_published(self) -> bool:
+        """Listed edits are other questions than those of the papers' tables."""
+        return self.plan != "listed"
+
+    @property
     def report_name(self) -> str:
         """The query split, and behind it how many attributes change at once if not one."""
         changes = f"_{self.num_changes}_changes" if self.num_changes > 1 else ""
