@@ -24,8 +24,7 @@ from fashionsearchnet.training import distribution, edits, optimizers, runs
 FLAGS = flags.FLAGS
 
 AnySystem = TypeVar("AnySystem", bound=System)
-# Of `define_network`; a later stage takes them over.
-_NETWORK_FLAGS = {
+_NETWORK_FLAGS = {  # of `define_network`; a later stage takes them over
     *("backbone", "image_size", "width", "first_stride", "normalization"),
     *("trunk_tap", "pretrained_weights", "image_input"),
 }
