@@ -1,4 +1,4 @@
-"""The whole of FashionSearchNet-v2 in eight minutes on 2 cores: `make demo`.
+"""The whole of FashionSearchNet-v2 in five to eight minutes on 2 cores: `make demo`.
 
 Renders garments, trains all stages of the variant `full`, measures it beside `w/o Rank` and
 chance, and runs one search. Each step is a command of tools/ that you can run yourself; the
