@@ -75,11 +75,15 @@ flags.DEFINE_list(
 flags.DEFINE_integer(
     "max_manipulations_per_attribute", None, "Evaluate so many of each, drawn; all by default.", 1
 )
+flags.DEFINE_bool(
+    "keep_query_image", False, "Rank the query's own image too, as ADDE does; see evaluate.py."
+)
 flags.DEFINE_list("sheet_rows", [], "Rows to draw a retrieval sheet of; by default the recipe's.")
 flags.DEFINE_multi_string(
     "training_flag",
     [],
-    "A flag for every training script, such as --training_flag=--precision=mixed_float16.",
+    "A flag for every training script, such as --training_flag=--precision=mixed_float16. Every "
+    "script must know it.",
 )
 flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small for a smoke test.")
 flags.DEFINE_bool("benchmark", False, "Measure the run time too.")
@@ -95,11 +99,15 @@ def experiment_of_flags() -> Experiment:
         raise ValueError(f"--num_changes must contain 1, which the table is about; got {changes}.")
     flags_dir = Path(FLAGS.flags_dir or ROOT / "flags" / FLAGS.dataset.split("/")[0])
     limit, task = FLAGS.max_manipulations_per_attribute, RECIPES[FLAGS.recipe].task
-    if limit and task != "manipulation":
-        raise ValueError(
-            "--max_manipulations_per_attribute is for tables about manipulation, but recipe "
-            f"{FLAGS.recipe} is about {task}. Leave it out."
-        )
+    if task != "manipulation":
+        for name in ("max_manipulations_per_attribute", "keep_query_image"):
+            if FLAGS[name].value:
+                raise ValueError(
+                    f"--{name} is for tables about manipulation, but recipe {FLAGS.recipe} is "
+                    f"about {task}. Leave it out."
+                )
+    evaluation = [f"--max_manipulations_per_attribute={limit}"] if limit else []
+    evaluation += ["--keep_query_image=True"] if FLAGS.keep_query_image else []
     is_default = FLAGS.recipe == FLAGS["recipe"].default
     return Experiment(
         recipe=RECIPES[FLAGS.recipe],
@@ -110,7 +118,7 @@ def experiment_of_flags() -> Experiment:
         epochs_scale=FLAGS.epochs_scale,
         num_changes=changes,
         training=tuple(FLAGS.training_flag),
-        evaluation=(f"--max_manipulations_per_attribute={limit}",) if limit else (),
+        evaluation=tuple(evaluation),
         # Tables of several recipes share their runs.
         report_name="report" if is_default else f"report_{FLAGS.recipe}",
     )
@@ -145,10 +153,29 @@ def check_dataset(plan: Plan) -> None:
     plan.check_dataset(pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset))
 
 
+def check_training_flags(plan: Plan) -> None:
+    """Raises a ValueError if a script does not know one of the --training_flag."""
+    for step in {step.script: step for step in plan.steps if step.is_training}.values():
+        done = subprocess.run(
+            [*command_of(step), "--only_check_args"], capture_output=True, text=True
+        )
+        if done.returncode:
+            reason = (done.stderr.strip() or "no reason").splitlines()[-1]
+            raise ValueError(
+                f"--training_flag={','.join(FLAGS.training_flag)}: tools/{step.script}.py refuses "
+                f"its flags ({reason}). Put a flag of one stage into a flagfile, and name its "
+                "folder by --flags_dir."
+            )
+
+
+def command_of(step: Step) -> list[str]:
+    """Returns the command line of a step."""
+    return [sys.executable, str(ROOT / "tools" / f"{step.script}.py"), *step.arguments]
+
+
 def run_command(step: Step) -> int:
     """Runs a step's script and returns its exit status."""
-    line = [sys.executable, str(ROOT / "tools" / f"{step.script}.py"), *step.arguments]
-    return subprocess.run(line).returncode
+    return subprocess.run(command_of(step)).returncode
 
 
 def stop(number: int, frame: object) -> None:
@@ -166,6 +193,8 @@ def main() -> None:
     print(plan_table(step_states(plan, progress)), flush=True)
     if FLAGS.dry_run:
         return
+    if FLAGS.training_flag:
+        check_training_flags(plan)
     signal.signal(signal.SIGTERM, stop)
     write_report(plan, progress)
     failed = run_plan(plan, progress, run_command, lambda: check_dataset(plan))

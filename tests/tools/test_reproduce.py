@@ -48,6 +48,14 @@ def folder(tmp_path_factory):
     return found
 
 
+def test_a_training_flag_that_a_stage_does_not_know_is_refused_first(folder):
+    arguments = ("--dataset=garments/large", "--variants=full", "--training_flag=--flip")
+    done = reproduce(folder, *arguments)
+    assert done.returncode == 1
+    assert "fashionsearchnet_v2/train_global.py refuses its flags" in done.stderr
+    assert "flip" in done.stderr and not (folder / "runs").exists()
+
+
 def test_from_flags_to_report(folder):
     rows = ("--variants=rank_l,full", "--num_changes=1,2", "--epochs_scale=0.5")
     done = reproduce(folder, "--dataset=garments/large", *rows)
