@@ -118,7 +118,9 @@ class FashionSearchNetV2(ConvolutionalSystem):
         self.memory = AttributeMemory(space, representation_dim, name="attribute_memory")
         # Built in every variant, so that its stages can take over each other's weights.
         if self.variant.blockwise:
-            merge: Any = EditRanking(dtype="float32", name="global_representation")
+            merge: EditRanking | GlobalRepresentation = EditRanking(
+                dtype="float32", name="global_representation"
+            )
         else:
             merge = GlobalRepresentation(
                 global_dim,

@@ -3,7 +3,6 @@
 import abc
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -65,7 +64,7 @@ class TrunkStage(ImageStage):
             return super().examples(first_step, context)
         labels = self.outputs.labels
         if self.balanced:
-            sampler: Any = BalancedSampler(self.dataset.space, labels)
+            sampler: BalancedSampler | EpochSampler = BalancedSampler(self.dataset.space, labels)
         else:
             sampler = EpochSampler(len(labels))
         return self.outputs.examples(
