@@ -2,7 +2,7 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,20 @@ class ListedEdits:
     manipulation: np.ndarray
     target: np.ndarray
     source: str
+
+
+def check_instance_ids(instance_ids: Sequence[str], where: str) -> None:
+    """Raises a ValueError if an image has no instance id: such images would pass for one item.
+
+    Args:
+      instance_ids: of the images, in order.
+      where: the images, for the message.
+    """
+    if "" in instance_ids:
+        raise ValueError(
+            f"image {list(instance_ids).index('')} of {where} has no instance id; give each image "
+            "the id of the item that it shows."
+        )
 
 
 class Dataset(abc.ABC):

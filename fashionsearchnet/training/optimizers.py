@@ -75,6 +75,11 @@ class OptimizerSettings:
                 f"optimizer adam has no weight decay; got {self.weight_decay}. Use adamw, or set "
                 "weight_decay to 0."
             )
+        if self.warmup_steps and self.schedule != "cosine":
+            raise ValueError(
+                f"warmup_steps is for schedule cosine, but schedule is {self.schedule}; got "
+                f"{self.warmup_steps}. Set warmup_steps to 0, or use the cosine."
+            )
         if self.schedule == "steps" and self.step_every < 1:
             raise ValueError(
                 "schedule steps needs step_every, the number of steps between two drops of the "

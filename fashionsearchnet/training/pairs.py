@@ -8,6 +8,7 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.data.dataset import check_instance_ids
 from fashionsearchnet.training.sampler import Rows, Sampler
 
 RARE_VALUES = {
@@ -170,11 +171,7 @@ class PairSampler(Sampler[Pairs]):
         Raises:
           ValueError: if an image has no id, or for items that one image shows.
         """
-        if "" in instance_ids:
-            raise ValueError(
-                f"image {list(instance_ids).index('')} has no instance id; give each image the id "
-                "of the item that it shows."
-            )
+        check_instance_ids(instance_ids, "the training images")
         names, item = np.unique(np.asarray(instance_ids), return_inverse=True)
         return cls(item.reshape(-1, 1), {"instance": names.tolist()}, rare_values)
 

@@ -100,6 +100,14 @@ def test_the_norm_of_all_gradients_together_is_bounded():
         ({"optimizer": "adam", "momentum": 0.9}, "momentum is for sgd, but optimizer is adam"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "adam has no weight decay.*Use adamw"),
         ({"schedule": "steps"}, "schedule steps needs step_every.*at least 1; got 0"),
+        (
+            {"schedule": "steps", "step_every": 2, "warmup_steps": 1},
+            "warmup_steps is for .* cosine",
+        ),
+        (
+            {"warmup_steps": 5},
+            "warmup_steps is for schedule cosine, but schedule is constant; got 5",
+        ),
         ({"beta_1": 1.0}, "beta_1 must be at least 0 and below 1; got 1.0"),
     ],
 )

@@ -127,6 +127,8 @@ def test_pairs_of_an_item():
     ids = ["b", "a", "b", "c", "a", "b"]
     with pytest.raises(ValueError, match=r"too few show instance=c \(1 image\)"):
         PairSampler.of_instances(ids)
+    with pytest.raises(ValueError, match="image 1 of the training images has no instance id"):
+        PairSampler.of_instances(["a", "", "a"])
     sampler = PairSampler.of_instances(ids, "leave_out")
     assert sampler.left_out == ("instance=c (1 image)",)
     batch = sampler.sample(np.random.default_rng(0), 4000)

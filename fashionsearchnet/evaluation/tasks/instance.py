@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.dataset import Dataset, check_instance_ids
 from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
 from fashionsearchnet.evaluation.scores import ChanceScores, Figure
@@ -41,7 +41,11 @@ class InstanceProtocol(TaskProtocol):
         return Figure("recall", self.headline_k)
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "InstancePlan":
-        """Returns a question for each query whose item is in another image of the gallery."""
+        """Returns a question for each query whose item is in another image of the gallery.
+
+        Raises:
+          ValueError: if the data set knows no items, an image has none, or the splits share none.
+        """
         ids = [dataset.instance_ids(split) for split in splits.names]
         if ids[0] is None or ids[1] is None:
             raise ValueError(
@@ -49,6 +53,8 @@ class InstanceProtocol(TaskProtocol):
                 "ids), so the task 'instance' cannot be measured. Take a data set that does, such "
                 "as garments/instances."
             )
+        for found, split in zip(ids, splits.names, strict=True):
+            check_instance_ids(found or [], f"split {split!r} of {dataset.name}")
         _, numbers = np.unique(np.array([*ids[0], *ids[1]]), return_inverse=True)
         queries, gallery = np.split(numbers.reshape(-1).astype(np.int32), [len(ids[0])])
         num_relevant = np.bincount(gallery, minlength=numbers.max() + 1)[queries]

@@ -79,3 +79,6 @@ def test_a_data_set_without_items_is_refused_before_the_images_are_looked_at():
     dataset.instance_ids = lambda split: [f"{split}{i}" for i in range(dataset.num_examples(split))]
     with pytest.raises(ValueError, match="no image of gallery split 'gallery' shows an item"):
         evaluated(FakeSystem(), dataset, SMALL)
+    dataset.instance_ids = lambda split: [""] * dataset.num_examples(split)
+    with pytest.raises(ValueError, match="image 0 of split 'query' of fakes/tiny has no instance"):
+        evaluated(FakeSystem(), dataset, SMALL)
