@@ -26,7 +26,7 @@ class Evaluation:
     Attributes:
       plan: the questions, with their protocol.
       rows: chance, the measured baselines, the systems of other runs, the system.
-      outcomes: what is stored of it.
+      outcomes: the figures of every question, as the .npz file stores them.
       localization: how well the boxes fit; None without boxes.
       system: name of the row, class, arguments, and weights if known.
       versions: of the software.
@@ -169,7 +169,7 @@ def _scores_beside(
     """Returns the system's scores of each stored outcome, under a name not yet taken.
 
     Args:
-      plan: what is to be measured.
+      plan: the questions of this evaluation.
       beside: the stored outcomes, each with where it is from.
       name: of the row of the system that is to be measured.
     """

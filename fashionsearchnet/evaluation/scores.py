@@ -156,7 +156,7 @@ class Grouping:
     Attributes:
       group: int `[M]`, such as the attribute.
       num_groups: G.
-      query: int `[M]`, the query image; images are what is resampled.
+      query: int `[M]`, the query image; the bootstrap resamples images.
       num_resamples: of the bootstrap.
       seed: of the bootstrap; equal for all rows, so that their differences are paired.
     """

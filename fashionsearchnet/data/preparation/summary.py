@@ -1,4 +1,4 @@
-"""The summary of a preparation, what was kept and what dropped and why: as JSON, CSV and text."""
+"""The summary of a preparation: kept and dropped records with reasons, as JSON, CSV and text."""
 
 import collections
 import csv
@@ -31,7 +31,7 @@ def summarize(
     Args:
       selection: the images to use.
       indices: the records of each split.
-      source: what was read.
+      source: of the records.
       paper: the numbers that the paper states, see Reader; empty for a catalogue.
     """
     here = {

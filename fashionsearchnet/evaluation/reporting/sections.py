@@ -23,7 +23,7 @@ from fashionsearchnet.evaluation.scores import METRICS, Figure
 
 
 def screen_text(report: dict[str, Any]) -> str:
-    """Returns what is printed: the main table, the other metrics, differences, localisation."""
+    """Returns the text for the screen: main table, other metrics, differences, localisation."""
     figure = headline(report)
     parts = [report["words"]["headline"], text_table(*_group_table(report, figure))]
     for metric in _others(report):

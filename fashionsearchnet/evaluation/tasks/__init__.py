@@ -1,4 +1,4 @@
-"""The three tasks: which questions are asked, what is ranked, which metrics count."""
+"""The three tasks. Each says its questions, its rankings and its metrics."""
 
 from fashionsearchnet.evaluation.tasks.attribute import AttributeProtocol
 from fashionsearchnet.evaluation.tasks.instance import InstanceProtocol

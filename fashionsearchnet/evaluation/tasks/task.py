@@ -28,7 +28,7 @@ class TaskProtocol(abc.ABC):
       gallery_split: split of the gallery images.
       top_k: the Ks to report.
       num_resamples: of the bootstrap over query images.
-      seed: of the bootstrap, and of what is drawn.
+      seed: of the bootstrap, and of a draw of questions.
     """
 
     task: ClassVar[str]
@@ -69,7 +69,7 @@ class TaskProtocol(abc.ABC):
 
     @abc.abstractmethod
     def make_plan(self, dataset: Dataset, splits: Splits) -> "Plan":
-        """Returns what is asked.
+        """Returns the questions.
 
         Raises:
           ValueError: if there is nothing to ask, or the data set lacks what the task needs.
@@ -83,9 +83,9 @@ class Words:
     Attributes:
       headline: above the tables: the data, their number, the rule.
       title: behind the names of system and data set; '' for nothing more.
-      groups: what a mean over groups is over, such as 'attributes'.
+      groups: the groups that a mean averages, such as 'attributes'.
       per_group: what a column of the main table is for; '' for a single group.
-      means: what the two means are.
+      means: a sentence about the two means.
       notes: how it was measured, one line each.
     """
 
@@ -173,11 +173,11 @@ class Plan(abc.ABC):
         """The rules of the protocol, as text that is equal only for equal rules."""
 
     def facts(self) -> dict[str, Any]:
-        """Returns what the report's `protocol` holds beside the fields of the protocol."""
+        """Returns the entries of the report's `protocol` beside the fields of the protocol."""
         return {}
 
     def counts(self) -> dict[str, Any]:
-        """Returns what the report says of the number of questions."""
+        """Returns the numbers of questions, for the report."""
         number = np.bincount(self.group, minlength=len(self.group_names))
         per_group = dict(zip(self.group_names, number.tolist(), strict=True))
         return {"number": len(self), "per_group": per_group}
@@ -187,7 +187,7 @@ class Plan(abc.ABC):
         """Returns the sentences of the report."""
 
     def outcomes(self) -> Outcomes:
-        """Returns what is stored of the evaluation, without any scores yet."""
+        """Returns the outcomes of the evaluation, without any scores yet."""
         query_split, gallery_split = self.splits.names
         return Outcomes(
             task=self.protocol.task,

@@ -36,8 +36,8 @@ def known_labels_of(
 ) -> np.ndarray:
     """Returns the labels that a gallery knows, int32 `[N, A]`, -1 for missing.
 
-    Each label is drawn on its own. The draws are nested: what is known at one share is known at
-    every larger one, and the same holds for what is wrong.
+    The function draws each label on its own. A larger share knows all labels that a smaller one
+    knows, and has all its wrong labels.
 
     Args:
       labels: int32 `[N, A]`, the true ones.

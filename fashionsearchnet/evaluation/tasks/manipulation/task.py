@@ -148,8 +148,8 @@ class ManipulationPlan(Plan):
     """The manipulations of an evaluation.
 
     Attributes:
-      manipulations: what is tried.
-      source: what they are and who lists them; '' for all that the gallery allows.
+      manipulations: the edits of the query images.
+      source: the list that they come from, and its author; '' for all that the gallery allows.
     """
 
     protocol: ManipulationProtocol
