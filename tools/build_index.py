@@ -38,7 +38,8 @@ from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.image_files import ImageProblem
 from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
 from fashionsearchnet.index import building
-from fashionsearchnet.index.gallery_index import ENGINES, GalleryIndex
+from fashionsearchnet.index.engine_table import ENGINES
+from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.states import States
 from fashionsearchnet.search.queries import image_from_file

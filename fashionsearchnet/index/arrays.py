@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fashionsearchnet.attributes import MISSING, AttributeSpace, predicted_values
+
 
 def check_vectors(what: str, vectors: np.ndarray, dim: int) -> np.ndarray:
     """Returns contiguous float32 `[n, dim]`, or raises a ValueError."""
@@ -33,12 +35,21 @@ def check_blocks(blocks: np.ndarray, number: int, num_attributes: int) -> np.nda
     return blocks
 
 
-def check_probabilities(probabilities: np.ndarray, number: int, num_values: int) -> np.ndarray:
-    """Returns probabilities as float32 `[number, C]`, or raises a ValueError."""
+def check_probabilities(
+    space: AttributeSpace, probabilities: np.ndarray | None, number: int
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """Returns probabilities as float32 `[number, C]`, and the values that they say, int32.
+
+    Without probabilities, the values int32 `[number, A]` are all missing. Raises a ValueError for
+    those of another shape.
+    """
+    if probabilities is None:
+        return None, np.full((number, space.num_attributes), MISSING, np.int32)
     probabilities = np.asarray(probabilities, np.float32)
-    if probabilities.shape != (number, num_values) or not np.isfinite(probabilities).all():
+    shape = (number, space.total_values)
+    if probabilities.shape != shape or not np.isfinite(probabilities).all():
         raise ValueError(
-            f"probabilities must be finite and of shape [{number}, {num_values}], one of each "
+            f"probabilities must be finite and of shape [{number}, {shape[1]}], one of each "
             f"value for each item; got shape {probabilities.shape}."
         )
-    return probabilities
+    return probabilities, predicted_values(space, probabilities)

@@ -18,24 +18,17 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet.attributes import MISSING, AttributeSpace, predicted_values
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range, suggestion
 from fashionsearchnet.index.arrays import check_blocks, check_probabilities, check_vectors
 from fashionsearchnet.index.blocks import BlockStore
+from fashionsearchnet.index.engine_table import ENGINES, check_engine
 from fashionsearchnet.index.engines import Engine, EngineSettings
 from fashionsearchnet.index.filters import AllowedValues, item_filter
-from fashionsearchnet.index.flat import FlatEngine
 from fashionsearchnet.index.image_store import ImageStore, digest_of
 from fashionsearchnet.index.items import Item, ItemTable, Neighbours, check_items
-from fashionsearchnet.index.ivf import IvfEngine
-from fashionsearchnet.index.milvus import MilvusEngine
 from fashionsearchnet.index.states import States
 
-ENGINES: dict[str, type[Engine]] = {
-    "flat": FlatEngine,
-    "ivf": IvfEngine,
-    "milvus": MilvusEngine,
-}
 _REBUILD = "Build the index in another folder with tools/build_index.py."
 
 
@@ -111,24 +104,15 @@ class GalleryIndex:
           OSError: if the folder cannot be written, or a server does not answer.
         """
         directory = Path(directory).expanduser()
-        check_choice("engine", engine, ENGINES)
+        check_engine(engine, address)
         check_range("dim", dim, 1)
-        if (address is not None) != (engine == "milvus"):
-            raise ValueError(
-                f"the engine milvus needs the address of a server, such as http://localhost:19530, "
-                f"and the others take none; got engine={engine!r}, address={address!r}."
-            )
         if States(directory).exist():
             raise ValueError(
                 f"{directory} already holds an index. Open it, or choose another folder."
             )
         space.save(directory / "attribute_space.json")
-        state = {
-            "fingerprint": fingerprint,
-            "dim": dim,
-            "label_blend": label_blend,
-            "engine": {"name": engine},
-        }
+        state: dict[str, Any] = {"fingerprint": fingerprint, "dim": dim, "label_blend": label_blend}
+        state["engine"] = {"name": engine}
         made = ENGINES[engine].create(EngineSettings(dim, space, address))
         index = cls(directory, space, state, ItemTable(space.num_attributes), made, BlockStore())
         index.commit()
@@ -183,6 +167,23 @@ class GalleryIndex:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    @property
+    def state(self) -> str:
+        """The name of the state on disk that this index was opened from or last committed."""
+        return self._state_name or ""
+
+    def is_current(self) -> bool:
+        """Returns whether no other process has committed since then; reads one small file.
+
+        If not, `open` returns the new state, and this index goes on answering from its own. The
+        images of items that are in none of the two states on disk are gone.
+
+        Raises:
+          FileNotFoundError: if the index was deleted.
+          ValueError: if the file is damaged.
+        """
+        return self._states.current() == self._state_name
 
     def __contains__(self, name: object) -> bool:
         return name in self._items
@@ -251,10 +252,7 @@ class GalleryIndex:
         is_odd = blocks is not None and probabilities is None
         if (blocks is None) != (self.label_blend is None) or is_odd:
             raise ValueError("blocks belong to an index that uses labels, with probabilities.")
-        read = np.full_like(values, MISSING)
-        if probabilities is not None:
-            probabilities = check_probabilities(probabilities, len(items), self.space.total_values)
-            read = predicted_values(self.space, probabilities)
+        probabilities, read = check_probabilities(self.space, probabilities, len(items))
         if blocks is not None:
             blocks = check_blocks(blocks, len(items), self.space.num_attributes)
         if not items:

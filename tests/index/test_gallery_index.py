@@ -233,6 +233,24 @@ def test_of_two_writers_the_second_is_refused(gallery, tmp_path):
     assert GalleryIndex.open(tmp_path / "index").ids == first.ids
 
 
+def test_a_reader_sees_that_another_process_has_committed(gallery, tmp_path):
+    writer, vectors, _ = gallery
+    reader = GalleryIndex.open(tmp_path / "index")
+    assert reader.is_current() and reader.state == writer.state == "000002"
+    writer.remove(["item0"])
+    assert reader.is_current()
+    writer.commit()
+    assert writer.is_current() and not reader.is_current()
+    fresh = GalleryIndex.open(tmp_path / "index")
+    assert fresh.is_current() and fresh.state == "000003" and reader.state == "000002"
+    assert reader.search(vectors[:1], 1)[0].ids == ["item0"]  # both answer, each from its own
+    assert reader.image("item0") == b"image of item0"  # the former state keeps its images
+    assert fresh.search(vectors[:1], 1)[0].ids != ["item0"]
+    (tmp_path / "index" / "CURRENT").unlink()
+    with pytest.raises(FileNotFoundError, match="holds no finished index"):
+        reader.is_current()
+
+
 def image_files_of(index):
     return {path.name for path in (index.directory / "images").rglob("*") if path.is_file()}
 
