@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking
+from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking, main_directions
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import GlobalRepresentation
 
 DIM = 4
@@ -58,6 +58,44 @@ def test_a_new_layer_keeps_directions(rng):
     cosine = (vectors * representations).sum(axis=-1)
     cosine /= np.linalg.norm(vectors, axis=-1) * np.linalg.norm(representations, axis=-1)
     np.testing.assert_allclose(cosine, 1.0, rtol=1e-5)
+
+
+def test_main_directions_are_those_of_a_singular_value_decomposition(rng):
+    representations = rng.normal(1.0, 2.0, (40, 3, DIM)).astype(np.float32)
+    found = main_directions(representations, 2)
+    assert found.shape == (3, DIM, 2) and found.dtype == np.float32
+    for attribute in range(3):
+        vectors = representations[:, attribute]
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        _, _, directions = np.linalg.svd(vectors, full_matrices=False)
+        for column, expected in zip(found[attribute].T, directions[:2], strict=True):
+            expected = expected * np.sign(expected[np.abs(expected).argmax()])
+            np.testing.assert_allclose(column, expected, atol=1e-4)
+
+
+def test_blocks_as_wide_as_representations_are_only_rotated(rng):
+    representations = rng.normal(size=(9, 3, DIM)).astype(np.float32)
+    plain, rotated = EditRanking(), EditRanking(DIM)
+    for layer in (plain, rotated):
+        layer.build(representations.shape)
+    rotated.start_from(representations)
+    found, expected = (layer.gallery(representations, None).numpy() for layer in (rotated, plain))
+    assert np.abs(found - expected).max() > 0.1
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, rtol=1e-4, atol=1e-4)
+
+
+def test_narrow_blocks_keep_what_lies_in_few_directions(rng):
+    """Representations of two directions out of four: blocks of two numbers lose nothing."""
+    plane = rng.normal(size=(3, 2, DIM))
+    representations = np.einsum("bae,aed->bad", rng.normal(size=(20, 3, 2)), plane)
+    representations = representations.astype(np.float32)
+    wide, narrow = EditRanking(), EditRanking(2)
+    for layer in (wide, narrow):
+        layer.build(representations.shape)
+    narrow.start_from(representations)
+    found, expected = (layer.gallery(representations, None).numpy() for layer in (narrow, wide))
+    assert found.shape == (20, 3 * 2)
+    np.testing.assert_allclose(found @ found.T, expected @ expected.T, rtol=1e-3, atol=1e-3)
 
 
 def test_equation_7_with_weights_per_edit_takes_the_edited_attributes_row(rng):

@@ -249,6 +249,8 @@ def test_the_attention_explains_the_boxes(space, images):
         ({"dropout_rate": 1.0}, "dropout_rate must be between"),
         ({"backbone": "vgg"}, "backbone must be one of"),
         ({"image_size": 20}, "image_size must be at least 25"),
+        ({"variant": "ours", "block_dim": DIM + 1}, f"block_dim must be between 1 and {DIM}"),
+        ({"block_dim": 2}, r"per attribute \(ours, ours_pooled\); got 2 for 'Full'"),
     ],
 )
 def test_models_that_cannot_be(space, settings, message):

@@ -65,6 +65,19 @@ def test_pooled_features_need_no_stage_1(tmp_path, weights_file):
     assert "starts_from" not in json.loads((second / "model.json").read_text())
 
 
+def test_short_blocks_make_short_vectors(tmp_path, weights_file):
+    second, third = tmp_path / "second", tmp_path / "third"
+    call(STAGE_2, second, *frozen(weights_file), *HEADS, "--variant=full_pooled")
+    start = (f"--init_from={second}", "--variant=ours_pooled")
+    call(STAGE_3, third, *start, "--block_dim=2", "--negatives=unedited")
+    model = systems.load_complete_system(third)
+    images = np.concatenate(list(FakeDataset().images("query", model.image_input)))
+    assert model.encode_gallery(images).shape[1] == 3 * 2
+    assert model.prototypes().shape[1] == 2
+    with pytest.raises(ValueError, match=r"block_dim must be between 1 and 8"):
+        call(STAGE_3, tmp_path / "wide", *start, "--block_dim=9")
+
+
 def test_both_image_stages_share_the_outputs_of_a_frozen_trunk(tmp_path, weights_file):
     first, second = tmp_path / "first", tmp_path / "second"
     kept = f"--trunk_outputs={tmp_path / 'kept'}"

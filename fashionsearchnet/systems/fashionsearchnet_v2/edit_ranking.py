@@ -33,22 +33,41 @@ _LENGTH = 6.0
 class EditRanking(keras.layers.Layer):
     """Maps local representations to blocks of equal length, weighted in the query by the edit.
 
-    Takes float32 `[batch, attributes, dim]` and returns float32 `[batch, attributes * dim]`. Each
-    attribute has a projection of its own, which starts as the identity: the w_r of Eq. 7 without
-    what mixes attributes.
+    Takes float32 `[batch, attributes, dim]` and returns float32 `[batch, attributes * block_dim]`.
+    Each attribute has a projection of its own: the w_r of Eq. 7 without what mixes attributes.
     """
 
     depends_on_edit = False
+
+    def __init__(self, block_dim: int | None = None, **kwargs):
+        """Prepares the layer.
+
+        Args:
+          block_dim: numbers per attribute in a vector; None for as many as a representation has.
+        """
+        super().__init__(**kwargs)
+        self._block_dim = block_dim
 
     def build(self, input_shape) -> None:
         _, num_attributes, dim = input_shape
         self.attribute_weights = self.add_weight(
             shape=(num_attributes, num_attributes), initializer="ones", name="lambda"
         )
-        identity = np.tile(np.eye(dim, dtype=np.float32), (num_attributes, 1, 1))
+        identity = np.eye(dim, self._block_dim or dim, dtype=np.float32)
+        start = np.tile(identity, (num_attributes, 1, 1))
         self.projection = self.add_weight(
-            shape=identity.shape, initializer=lambda shape, dtype: identity, name="w_r"
+            shape=start.shape, initializer=lambda shape, dtype: start, name="w_r"
         )
+
+    def start_from(self, representations: np.ndarray) -> None:
+        """Sets the projections to the `main_directions` of representations.
+
+        With blocks as wide as representations, this only rotates: no distance changes.
+
+        Args:
+          representations: float32 `[number, attributes, dim]` of the training images.
+        """
+        self.projection.assign(main_directions(representations, self.projection.shape[-1]))
 
     def gallery(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the vectors of images as they are, whatever the edit."""
@@ -73,3 +92,28 @@ class EditRanking(keras.layers.Layer):
         """Returns float32 `[batch, attributes, dim]`, each block of the same length."""
         projected = tf.einsum("bad,ade->bae", representations, self.projection)
         return equal_length(projected, _LENGTH / projected.shape[1] ** 0.5)
+
+
+def main_directions(representations: np.ndarray, number: int) -> np.ndarray:
+    """Returns orthonormal directions that keep most of the directions of representations.
+
+    They are the principal components of the representations brought to length one, without a
+    mean taken off: blocks are compared by their angles to the origin.
+
+    Args:
+      representations: float32 `[images, attributes, dim]`.
+      number: of directions, at most dim.
+
+    Returns:
+      float32 `[attributes, dim, number]`, the most important first. The largest entry of each is
+      positive.
+    """
+    found = []
+    for attribute in range(representations.shape[1]):
+        vectors = representations[:, attribute].astype(np.float64)  # [images, dim]
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        _, directions = np.linalg.eigh(vectors.T @ vectors)  # the least important first
+        kept = directions[:, ::-1][:, :number]  # [dim, number]
+        largest = np.take_along_axis(kept, np.abs(kept).argmax(axis=0)[None], axis=0)
+        found.append(kept * np.sign(largest))
+    return np.stack(found).astype(np.float32)

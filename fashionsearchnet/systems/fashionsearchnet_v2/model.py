@@ -24,7 +24,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     pool_regions,
     pool_whole,
 )
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS, Variant, get_variant
 from fashionsearchnet.systems.memory import AttributeMemory
 from fashionsearchnet.systems.system import Features
 
@@ -55,6 +55,7 @@ class FashionSearchNetV2(ConvolutionalSystem):
         dropout_rate: float = 0.5,
         input_dropout_rate: float = 0.0,
         global_dim: int = 512,
+        block_dim: int | None = None,
     ):
         """Builds the network with all its variables.
 
@@ -72,6 +73,8 @@ class FashionSearchNetV2(ConvolutionalSystem):
           dropout_rate: on the fully connected layers while they train.
           input_dropout_rate: on what fc8 reads, while it trains.
           global_dim: width r of the global representation.
+          block_dim: numbers per attribute in a vector of a `blockwise` variant; None for
+            representation_dim.
 
         Raises:
           ValueError: if an argument is out of its range, or the maps are too wide to find regions.
@@ -91,8 +94,10 @@ class FashionSearchNetV2(ConvolutionalSystem):
             "dropout_rate": dropout_rate,
             "input_dropout_rate": input_dropout_rate,
             "global_dim": global_dim,
+            "block_dim": block_dim,
         }
         chosen = get_variant(variant)
+        _check_block_dim(chosen, block_dim, representation_dim)
         super().__init__(
             "fashionsearchnet_v2",
             space,
@@ -119,7 +124,7 @@ class FashionSearchNetV2(ConvolutionalSystem):
         # Built in every variant, so that its stages can take over each other's weights.
         if self.variant.blockwise:
             merge: EditRanking | GlobalRepresentation = EditRanking(
-                dtype="float32", name="global_representation"
+                block_dim, dtype="float32", name="global_representation"
             )
         else:
             merge = GlobalRepresentation(
@@ -338,3 +343,17 @@ class FashionSearchNetV2(ConvolutionalSystem):
             cell_stride=geometry.cell_stride,
             image_size=geometry.image_size,
         )
+
+
+def _check_block_dim(variant: Variant, block_dim: int | None, representation_dim: int) -> None:
+    """Raises a ValueError unless the variant has blocks, and a block fits its representation."""
+    if block_dim is None:
+        return
+    if not variant.blockwise:
+        blockwise = ", ".join(name for name, other in VARIANTS.items() if other.blockwise)
+        raise ValueError(
+            f"block_dim is for variants with a projection per attribute ({blockwise}); got "
+            f"{block_dim} for {variant.title!r}, whose vectors have global_dim numbers. Leave it "
+            "out."
+        )
+    check_range("block_dim", block_dim, 1, representation_dim)

@@ -5,6 +5,10 @@ integer: one dilation of a region by its eight neighbours costs eight operations
 `[maps, height]` integers, whatever the width. That is less work than OpenCV's labelling in a
 Python loop, and unlike the loop it exports and runs on a GPU. OpenCV's answer is the tests'
 oracle.
+
+Every operation here has a kernel for GPUs. The integers are int64 throughout: TensorFlow keeps
+int32 tensors in the host's memory for many operations. It has no argmax of int32, no pad and no
+minimum of int64 on a GPU at all.
 """
 
 import tensorflow as tf
@@ -72,14 +76,13 @@ def largest_regions(mask: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
 
 def region_boxes(regions: tf.Tensor) -> tf.Tensor:
     """Returns int32 `[num, 4]`: first row, first column, last row, last column of each region."""
+    regions |= ~tf.reduce_any(regions, axis=[1, 2], keepdims=True)  # no region: the whole map
     corners = []
     for axis in (2, 1):  # over the columns: which rows are touched; then the other way round
-        touched = tf.cast(tf.reduce_any(regions, axis=axis), tf.int32)
-        first = tf.argmax(touched, axis=1, output_type=tf.int32)
-        last = touched.shape[1] - 1 - tf.argmax(touched[:, ::-1], axis=1, output_type=tf.int32)
-        corners.append((first, last))
+        touched = tf.reduce_any(regions, axis=axis)
+        corners.append((_first_true(touched), _last_true(touched)))
     (top, bottom), (left, right) = corners
-    return tf.stack([top, left, bottom, right], axis=1)
+    return tf.cast(tf.stack([top, left, bottom, right], axis=1), tf.int32)
 
 
 def attention_boxes(maps: tf.Tensor, threshold: float, scaling: str = "max") -> tf.Tensor:
@@ -143,9 +146,22 @@ def _area(rows: tf.Tensor) -> tf.Tensor:
 
 def _first_cell(rows: tf.Tensor) -> tf.Tensor:
     """Keeps only the first set cell of each map, in scan order."""
-    filled = tf.cast(rows != 0, tf.int32)
-    is_first = tf.one_hot(tf.argmax(filled, axis=1), rows.shape[1], on_value=True, off_value=False)
+    filled = rows != 0
+    is_first = tf.range(rows.shape[1], dtype=tf.int64) == _first_true(filled)[:, None]
     return tf.where(is_first, tf.bitwise.bitwise_and(rows, -rows), 0)
+
+
+def _first_true(flags: tf.Tensor) -> tf.Tensor:
+    """bool [num, length] -> int64 [num]: the first true place, `length` where there is none."""
+    length = flags.shape[1]
+    from_the_end = tf.range(length - 1, -1, -1, dtype=tf.int64)
+    return length - 1 - tf.reduce_max(tf.where(flags, from_the_end, -1), axis=1)
+
+
+def _last_true(flags: tf.Tensor) -> tf.Tensor:
+    """bool [num, length] -> int64 [num]: the last true place, -1 where there is none."""
+    places = tf.range(flags.shape[1], dtype=tf.int64)
+    return tf.reduce_max(tf.where(flags, places, -1), axis=1)
 
 
 def _flood(seed: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
@@ -166,6 +182,7 @@ def _dilate(region: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """One step to the eight neighbours, within `mask`."""
     ors, shift = tf.bitwise.bitwise_or, tf.bitwise
     sideways = ors(region, ors(shift.left_shift(region, 1), shift.right_shift(region, 1)))
-    padded = tf.pad(sideways, [[0, 0], [1, 1]])
+    nothing = tf.zeros_like(sideways[:, :1])
+    padded = tf.concat([nothing, sideways, nothing], axis=1)
     whole = ors(sideways, ors(padded[:, :-2], padded[:, 2:]))
     return tf.bitwise.bitwise_and(whole, mask)
