@@ -11,10 +11,8 @@ from small_networks import network
 
 from fashionsearchnet.networks.backbones import Trunk, pretrained_input
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
-from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
-    AttributeHeads,
-    Standardization,
-)
+from fashionsearchnet.systems.fashionsearchnet_v2.representations import AttributeHeads
+from fashionsearchnet.systems.standardization import Standardization
 
 HEADS: dict[str, Any] = {"hidden_dims": (6,), "representation_dim": 4, "global_dim": 5}
 LITE = Trunk("efficientnet_lite0", width=0.05, normalization="batch", training="frozen")

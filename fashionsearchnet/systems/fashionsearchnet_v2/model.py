@@ -20,12 +20,12 @@ from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     AttributeHeads,
-    Standardization,
     pool_regions,
     pool_whole,
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS, Variant, get_variant
 from fashionsearchnet.systems.memory import AttributeMemory
+from fashionsearchnet.systems.standardization import Standardization
 from fashionsearchnet.systems.system import Features
 
 MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum

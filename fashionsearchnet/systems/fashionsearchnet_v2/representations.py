@@ -1,9 +1,8 @@
 """Local representations: pooled regions of conv5 through three dense layers per attribute."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.networks.layers import AttributeClassifiers, ParallelDense, dropout
@@ -12,7 +11,6 @@ from fashionsearchnet.systems.fashionsearchnet_v2 import regions
 # Each cell of a pooled region is the maximum over 2x2 bilinear samples. One sample per cell of a
 # 3x3 region would look at three rows of a whole 13x13 map and skip the ten between them.
 _SAMPLES = 2
-_LEAST_DEVIATION = 1e-4  # of a number that differs between images
 
 
 def pool_regions(conv5: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
@@ -43,46 +41,6 @@ def pool_whole(conv5: tf.Tensor, num_attributes: int, size: int) -> tf.Tensor:
     whole = tf.constant([[[0, 0, height - 1, width - 1]]], tf.int32)
     pooled = pool_regions(conv5, tf.tile(whole, [tf.shape(conv5)[0], 1, 1]), size)
     return tf.repeat(pooled, num_attributes, axis=1)
-
-
-class Standardization(keras.layers.Layer):
-    """Subtracts the training images' means of the pooled features and divides by their deviations.
-
-    Both are weights that no stage trains, so that they travel with the model.
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(dtype="float32", trainable=False, **kwargs)
-
-    def build(self, input_shape) -> None:
-        shape = (input_shape[-1],)
-        self.mean = self.add_weight(
-            shape=shape, initializer="zeros", trainable=False, name="feature_mean"
-        )
-        self.deviation = self.add_weight(
-            shape=shape, initializer="ones", trainable=False, name="feature_deviation"
-        )
-
-    def adapt(self, parts: Iterable[np.ndarray]) -> None:
-        """Sets both from features of the training images, part by part; a constant keeps 1.
-
-        Args:
-          parts: float `[any, numbers]`, together those of all images.
-        """
-        number, total, squares = 0, 0.0, 0.0
-        for part in parts:
-            exact = part.astype(np.float64)
-            number += len(exact)
-            total = total + exact.sum(axis=0)
-            squares = squares + np.square(exact).sum(axis=0)
-        mean = np.asarray(total) / number
-        deviation = np.sqrt(np.maximum(np.asarray(squares) / number - np.square(mean), 0.0))
-        self.mean.assign(mean)
-        self.deviation.assign(np.where(deviation > _LEAST_DEVIATION, deviation, 1.0))
-
-    def call(self, features: tf.Tensor) -> tf.Tensor:
-        """Returns float32 `[batch, numbers]`."""
-        return (features - self.mean) / self.deviation
 
 
 class AttributeHeads(keras.layers.Layer):
