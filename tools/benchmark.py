@@ -25,7 +25,8 @@ from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.backbones import Trunk
 from fashionsearchnet.networks.image_input import ImageInput
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2, regions
+from fashionsearchnet.systems import regions
+from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
 from fashionsearchnet.training import runs
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking, main_directions
+from fashionsearchnet.systems.edit_ranking import EditRanking, main_directions
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import GlobalRepresentation
 
 DIM = 4

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import GlobalRepresentation, flatten
+from fashionsearchnet.systems.edit_ranking import flatten
+from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import GlobalRepresentation
 
 DIM = 4
 NOTHING = np.full((100, 3), -1, np.int32)

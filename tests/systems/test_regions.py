@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fashionsearchnet.systems.fashionsearchnet_v2 import regions
+from fashionsearchnet.systems import regions
 
 
 def threshold_by_hand(activation, threshold, scaling):

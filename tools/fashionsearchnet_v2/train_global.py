@@ -11,18 +11,15 @@ from absl import flags
 
 import training_flags
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.edit_ranking import EditRanking
+from fashionsearchnet.systems.edit_ranking_stage import RANKING_LOSSES, REDUCTIONS
 from fashionsearchnet.systems.fashionsearchnet_v2 import (
     VARIANTS,
     FashionSearchNetV2,
     get_variant,
 )
-from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
-    RANKING_LOSSES,
-    REDUCTIONS,
-    GlobalStage,
-)
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
 
 _BLOCK_DIM = 32  # as accurate as 256 on the data sets of docs/results.md

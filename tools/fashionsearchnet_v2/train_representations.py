@@ -22,12 +22,8 @@ from absl import flags
 import training_flags
 from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.fashionsearchnet_v2 import (
-    VARIANTS,
-    FashionSearchNetV2,
-    get_variant,
-    regions,
-)
+from fashionsearchnet.systems import regions
+from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, get_variant
 from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.model import MAX_MAP_THRESHOLD
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import TRIPLET_MEANS, RepresentationStage

@@ -3,9 +3,7 @@
 import keras
 import tensorflow as tf
 
-from fashionsearchnet.attributes import KEEP
-
-_BLOCK_LENGTH = 6.0  # of a normalised representation: about that of fc10 without it
+from fashionsearchnet.systems.edit_ranking import edit_shares, equal_length, flatten
 
 
 class GlobalRepresentation(keras.layers.Layer):
@@ -77,25 +75,3 @@ class Concatenation:
     def blocks(self, representations: tf.Tensor) -> tf.Tensor:
         """Returns the representations as they are."""
         return representations
-
-
-def edit_shares(manipulation: tf.Tensor) -> tf.Tensor:
-    """Returns float32 `[batch, attributes]`: each edited attribute's share of an edit; sums to 1.
-
-    Where nothing is edited all attributes have the same share.
-    """
-    edited = tf.cast(manipulation != KEEP, tf.float32)
-    none = tf.reduce_all(manipulation == KEEP, axis=1, keepdims=True)
-    edited = tf.where(none, 1.0, edited)
-    return edited / tf.reduce_sum(edited, axis=1, keepdims=True)
-
-
-def equal_length(representations: tf.Tensor, length: float = _BLOCK_LENGTH) -> tf.Tensor:
-    """Returns `[..., dim]` with every representation brought to the same length."""
-    return length * tf.math.l2_normalize(representations, axis=-1)
-
-
-def flatten(representations: tf.Tensor) -> tf.Tensor:
-    """`[batch, attributes, dim]` -> `[batch, attributes * dim]`."""
-    _, num_attributes, dim = representations.shape
-    return tf.reshape(representations, [-1, num_attributes * dim])

@@ -10,10 +10,10 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock
+from fashionsearchnet.systems import regions
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
-from fashionsearchnet.systems.fashionsearchnet_v2 import regions
+from fashionsearchnet.systems.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
-from fashionsearchnet.systems.fashionsearchnet_v2.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
     Concatenation,
     GlobalRepresentation,

@@ -18,9 +18,9 @@ def _representations(variant: str) -> StageRun:
     name = representations_of(variant)
     if VARIANTS[variant].pooled:
         return StageRun(
-            "pretrained_representations",
+            "pooled_representations",
             f"{_SYSTEM}/train_representations",
-            (f"{_SYSTEM}/pretrained/representations",),
+            (f"{_SYSTEM}/pooled_representations",),
             flags=(f"--variant={name}",),
         )
     return StageRun(
@@ -54,17 +54,17 @@ def _plain(name: str, color: str, compared_with: str = "", adds: str = "") -> Ro
     return Row(name, VARIANTS[name].title, color, _SYSTEM, run, compared_with, adds, is_published)
 
 
-def _pretrained(key: str, title: str, color: str, compared_with: str) -> Row:
+def _pooled(key: str, color: str, compared_with: str) -> Row:
     """Returns the row of a variant on the pooled features of a pretrained trunk."""
     run = StageRun(
-        f"pretrained_{compared_with}",
+        f"pooled_{compared_with}",
         f"{_SYSTEM}/train_global",
-        (f"{_SYSTEM}/pretrained/{compared_with}",),
+        (f"{_SYSTEM}/pooled_{compared_with}",),
         _representations(key),
         (f"--variant={key}",),
         examples="edits",
     )
-    adds = "pooled features of a pretrained trunk"
+    adds, title = "pooled features of several maps", VARIANTS[key].title
     return Row(key, title, color, _SYSTEM, run, compared_with, adds, is_optional=True)
 
 
@@ -125,8 +125,8 @@ _OUR_ROWS = (
         "--num_changes=3",
         "edits of up to three attributes while training",
     ),
-    _pretrained("full_pooled", "Full, pretrained", "#1f78b4", "full"),
-    _pretrained("ours_pooled", "Ours, pretrained", "#b15928", "ours"),
+    _pooled("full_pooled", "#1f78b4", "full"),
+    _pooled("ours_pooled", "#b15928", "ours"),
 )
 
 RECIPE = Recipe(

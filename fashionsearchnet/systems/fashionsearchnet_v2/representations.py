@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.networks.layers import AttributeClassifiers, ParallelDense, dropout
-from fashionsearchnet.systems.fashionsearchnet_v2 import regions
+from fashionsearchnet.systems import regions
 
 # Each cell of a pooled region is the maximum over 2x2 bilinear samples. One sample per cell of a
 # 3x3 region would look at three rows of a whole 13x13 map and skip the ten between them.

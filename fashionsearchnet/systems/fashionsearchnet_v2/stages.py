@@ -3,35 +3,26 @@
 import abc
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.networks.losses import (
-    batch_ranking_loss,
-    euclidean_distance,
-    region_triplet_loss,
-    soft_triplet_loss,
-)
-from fashionsearchnet.systems.edit_stage import EditStage
-from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import equal_length
+from fashionsearchnet.networks.losses import region_triplet_loss
+from fashionsearchnet.systems.edit_ranking import equal_length
+from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.image_stage import ImageStage
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
 from fashionsearchnet.training import BalancedSampler, EpochSampler, Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
 
-RANKING_LOSSES = {
-    "triplet": "one positive against one negative (Eq. 8)",
-    "softmax": "the positive against all images of the batch",
-}
 TRIPLET_MEANS = {
     "batch": "the sum of all losses over the images of the batch",
     "valid": "the mean over the triplets that exist, times the number of attributes",
 }
-REDUCTIONS = ("mean", "sum")
 
 
 @dataclasses.dataclass
@@ -203,27 +194,17 @@ def _mean_area(boxes: tf.Tensor, conv5: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.reduce_prod(sides, axis=-1)) / cells
 
 
-class GlobalStage(EditStage):
-    """Trains lambda and w_r, and the memory if the variant updates it, with L_G alone (Eq. 8).
+class GlobalStage(EditRankingStage):
+    """Trains lambda and w_r, and the memory if the variant updates it; see `EditRankingStage`."""
 
-    Works on stored local representations, which stay fixed ([Ak21] Sec. 3.4).
-    """
-
-    name = "global"
+    model: FashionSearchNetV2
 
     def __init__(
         self,
         model: FashionSearchNetV2,
         representations: np.ndarray,
         values: np.ndarray,
-        *,
-        global_batch_size: int = 64,
-        seed: int = 0,
-        memory_rate_multiplier: float = 1.0,
-        negatives: str = "random",
-        ranking_loss: str = "triplet",
-        num_changes: int = 1,
-        reduction: str = "mean",
+        **options: Any,
     ):
         """Keeps the training images' local representations.
 
@@ -231,83 +212,20 @@ class GlobalStage(EditStage):
           model: trained in place; its memory must be set.
           representations: float32 `[num, attributes, dim]` of the training images.
           values: int32 `[num, attributes]`, -1 for missing.
-          global_batch_size: triplets per step over all replicas.
-          seed: of the triplets.
-          memory_rate_multiplier: on the learning rate of the memory. At 1, as in the paper, the
-            rows hardly move in two epochs.
-          negatives: 'random', as in the paper, or another key of `training.NEGATIVES`.
-          ranking_loss: a key of RANKING_LOSSES.
-          num_changes: attributes edited at once, at most; 1 in the paper.
-          reduction: 'mean' or 'sum' of the losses over the batch. Eq. 8 is a sum; with it, the
-            learning rate acts `global_batch_size` times as strongly.
+          **options: of `EditRankingStage`.
 
         Raises:
-          ValueError: for a variant without a global stage, images without any edit, or the loss
-            'softmax' where every query would need a gallery of its own.
+          ValueError: for a variant without a global stage; see also `EditRankingStage`.
         """
         if not model.variant.global_ranking:
             raise ValueError(
                 f"variant {model.variant.title} has no global stage; it is evaluated as the "
                 "representation stage left it."
             )
-        check_choice("ranking_loss", ranking_loss, RANKING_LOSSES)
-        if ranking_loss == "softmax" and model.gallery_depends_on_edit:
-            raise ValueError(
-                f"ranking_loss 'softmax' compares each query with all images of the batch, but in "
-                f"variant {model.variant.title!r} an image's vector depends on the query's edit; "
-                "use 'triplet', or variant 'ours'."
-            )
-        check_choice("reduction", reduction, REDUCTIONS)
-        super().__init__(
-            values,
-            global_batch_size=global_batch_size,
-            seed=seed,
-            negatives=negatives,
-            num_changes=num_changes,
-        )
-        self.model = model
-        self._ranking_loss, self._reduction = ranking_loss, reduction
-        self._memory_rate_multiplier = memory_rate_multiplier
-        self.representations = tf.constant(representations, tf.float32)
-        self._combinations = tf.constant(self.edits.combination_of, tf.int32)
-
-    def updates(self) -> Sequence[Update]:
-        """Returns the only update: of lambda, w_r and the memory if the variant updates it."""
-        variables = list(self.model.global_representation.trainable_variables)
-        memory = self.model.memory.memory
-        if self.model.variant.updatable_memory:
+        memory = model.memory.memory
+        variables = list(model.global_representation.trainable_variables)
+        if model.variant.updatable_memory:
             variables.append(memory)
-        rates = {memory.path: self._memory_rate_multiplier}
-        return [Update(self.loss, variables, rate_multipliers=rates)]
-
-    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns this replica's share of L_G and of the ranking accuracy; see `Update`."""
-        edit = batch["manipulation"]
-
-        def features(name: str) -> dict[str, tf.Tensor]:
-            return {"embedding": tf.gather(self.representations, batch[name])}
-
-        query = self.model.query_embedding(features("anchor"), edit)
-        positive = self.model.gallery_embedding(features("positive"), edit)
-        negative = self.model.gallery_embedding(features("negative"), edit)
-        if self._ranking_loss == "softmax":
-            losses, in_order = self._rank_in_batch(batch, query, positive, negative)
-            repeats = num_replicas()  # every replica ranks the whole batch
-        else:
-            near, far = euclidean_distance(query, positive), euclidean_distance(query, negative)
-            losses, in_order = soft_triplet_loss(near, far), near < far
-            repeats = 1
-        share = self.global_batch_size * repeats
-        accuracy = tf.reduce_sum(tf.cast(in_order, tf.float32)) / share
-        loss = tf.reduce_sum(losses) / (share if self._reduction == "mean" else repeats)
-        return loss, {"ranking_accuracy": accuracy}
-
-    def _rank_in_batch(
-        self, batch, query: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ranks all positives and negatives of the batch, of all replicas, for every query."""
-        wanted = tf.gather(self._combinations, gather(batch["positive"]))
-        others = tf.gather(self._combinations, gather(batch["negative"]))
-        shown = tf.concat([wanted, others], axis=0)
-        candidates = tf.concat([gather(positive), gather(negative)], axis=0)
-        return batch_ranking_loss(gather(query), candidates, wanted[:, None] == shown)
+        super().__init__(
+            model, representations, values, variables=variables, memory=memory, **options
+        )

@@ -20,14 +20,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
-    edit_shares,
-    equal_length,
-    flatten,
-)
+from fashionsearchnet.attributes import KEEP
 
 # Length of a whole gallery vector. It sets how sharp the ranking is before lambda has learned it.
 _LENGTH = 6.0
+_BLOCK_LENGTH = 6.0  # of a normalised representation: about that of fc10 without it
 
 
 class EditRanking(keras.layers.Layer):
@@ -117,3 +114,25 @@ def main_directions(representations: np.ndarray, number: int) -> np.ndarray:
         largest = np.take_along_axis(kept, np.abs(kept).argmax(axis=0)[None], axis=0)
         found.append(kept * np.sign(largest))
     return np.stack(found).astype(np.float32)
+
+
+def edit_shares(manipulation: tf.Tensor) -> tf.Tensor:
+    """Returns float32 `[batch, attributes]`: each edited attribute's share of an edit; sums to 1.
+
+    Where nothing is edited all attributes have the same share.
+    """
+    edited = tf.cast(manipulation != KEEP, tf.float32)
+    none = tf.reduce_all(manipulation == KEEP, axis=1, keepdims=True)
+    edited = tf.where(none, 1.0, edited)
+    return edited / tf.reduce_sum(edited, axis=1, keepdims=True)
+
+
+def equal_length(representations: tf.Tensor, length: float = _BLOCK_LENGTH) -> tf.Tensor:
+    """Returns `[..., dim]` with every representation brought to the same length."""
+    return length * tf.math.l2_normalize(representations, axis=-1)
+
+
+def flatten(representations: tf.Tensor) -> tf.Tensor:
+    """`[batch, attributes, dim]` -> `[batch, attributes * dim]`."""
+    _, num_attributes, dim = representations.shape
+    return tf.reshape(representations, [-1, num_attributes * dim])
