@@ -22,12 +22,27 @@ def check_vectors(what: str, vectors: np.ndarray, dim: int) -> np.ndarray:
     return vectors
 
 
-def check_blocks(blocks: np.ndarray, number: int, num_attributes: int) -> np.ndarray:
-    """Returns blocks as float32 `[number, A, block_dim]`, or raises a ValueError."""
+def check_blocks(
+    space: AttributeSpace,
+    blocks: np.ndarray | None,
+    number: int,
+    uses_labels: bool,
+    probabilities: np.ndarray | None,
+) -> np.ndarray | None:
+    """Returns blocks as float32 `[number, A, block_dim]`, None for an index without labels.
+
+    Raises a ValueError for those of another shape, and unless just an index that uses labels gets
+    blocks, with probabilities.
+    """
+    is_odd = blocks is not None and probabilities is None
+    if (blocks is None) == uses_labels or is_odd:
+        raise ValueError("blocks belong to an index that uses labels, with probabilities.")
+    if blocks is None:
+        return None
     blocks = np.asarray(blocks, np.float32)
-    if blocks.ndim != 3 or blocks.shape[:2] != (number, num_attributes):
+    if blocks.ndim != 3 or blocks.shape[:2] != (number, space.num_attributes):
         raise ValueError(
-            f"blocks must have shape [{number}, {num_attributes}, block_dim], one of each "
+            f"blocks must have shape [{number}, {space.num_attributes}, block_dim], one of each "
             f"attribute of each item; got {blocks.shape}."
         )
     if not np.isfinite(blocks).all():

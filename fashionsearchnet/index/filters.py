@@ -42,6 +42,37 @@ def item_filter(
     return ItemFilter(mask, tuple(choices)) if choices else None
 
 
+def value_counts(
+    space: AttributeSpace, items: ItemTable, filters: AllowedValues
+) -> list[np.ndarray]:
+    """Returns for each attribute how many items have each label, int64 `[values + 1]`.
+
+    The last number counts items without a label. Items count that pass the filters of all other
+    attributes: the numbers say what another choice for this attribute would let through.
+
+    Args:
+      space: the attributes.
+      items: all items.
+      filters: see `item_filter`.
+
+    Raises:
+      ValueError: see `item_filter`.
+    """
+    passing = {}
+    for name, allowed in filters.items():
+        attribute, passes = _passes(space, name, allowed, "filter")
+        passing[attribute] = passes[items.values[:, attribute]]
+    counts = []
+    for attribute, size in enumerate(space.num_values):
+        mask = np.ones(len(items), bool)
+        for other, passed in passing.items():
+            if other != attribute:
+                mask &= passed
+        labels = items.values[mask, attribute]
+        counts.append(np.bincount(np.where(labels == MISSING, size, labels), minlength=size + 1))
+    return counts
+
+
 def _passes(
     space: AttributeSpace, name: str, allowed: Collection[str], what: str
 ) -> tuple[int, np.ndarray]:

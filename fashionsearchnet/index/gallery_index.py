@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.checks import check_choice, check_range, suggestion
+from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.index.arrays import check_blocks, check_probabilities, check_vectors
 from fashionsearchnet.index.blocks import BlockStore
 from fashionsearchnet.index.engine_table import ENGINES, check_engine
@@ -27,6 +27,7 @@ from fashionsearchnet.index.engines import Engine, EngineSettings
 from fashionsearchnet.index.filters import AllowedValues, item_filter
 from fashionsearchnet.index.image_store import ImageStore, digest_of
 from fashionsearchnet.index.items import Item, ItemTable, Neighbours, check_items
+from fashionsearchnet.index.nearest import first_of_groups, nearest_items
 from fashionsearchnet.index.states import States
 
 _REBUILD = "Build the index in another folder with tools/build_index.py."
@@ -45,7 +46,9 @@ class GalleryIndex:
       label_blend: the share of the label's prototype in the blocks, for each attribute; None for
         an index that does not use labels.
       engine_name: one of `ENGINES`.
+      storage: how the engine stores vectors.
       engine: the search engine.
+      items: the table of the items; only the methods of this class change it.
     """
 
     def __init__(
@@ -63,9 +66,10 @@ class GalleryIndex:
         self.fingerprint: str = state["fingerprint"]
         self.dim: int = state["dim"]
         self.engine_name: str = state["engine"]["name"]
+        self.storage = _storage(state)
         blend = state.get("label_blend")  # version 0.1 did not write it
         self.label_blend: tuple[float, ...] | None = None if blend is None else tuple(blend)
-        self._items, self._blocks = items, blocks
+        self.items, self._blocks = items, blocks
         self.engine = engine
         self._images = ImageStore(directory / "images")
         self._states = States(directory)
@@ -84,6 +88,7 @@ class GalleryIndex:
         fingerprint: str,
         dim: int,
         engine: str = "flat",
+        storage: str | None = None,
         address: str | None = None,
         label_blend: Sequence[float] | None = None,
     ) -> "GalleryIndex":
@@ -95,6 +100,7 @@ class GalleryIndex:
           fingerprint: names the model of the vectors.
           dim: the length of the vectors, at least 1.
           engine: one of `ENGINES`; see `index/engines.py`.
+          storage: one of the engine's `storages`; None for float32.
           address: URI of the Milvus server; only for the engine milvus.
           label_blend: for an index that uses labels, the share of the label's prototype in 0..1
             for each attribute; None for one that does not.
@@ -104,7 +110,7 @@ class GalleryIndex:
           OSError: if the folder cannot be written, or a server does not answer.
         """
         directory = Path(directory).expanduser()
-        check_engine(engine, address)
+        storage = check_engine(engine, storage, address)
         check_range("dim", dim, 1)
         if States(directory).exist():
             raise ValueError(
@@ -112,8 +118,8 @@ class GalleryIndex:
             )
         space.save(directory / "attribute_space.json")
         state: dict[str, Any] = {"fingerprint": fingerprint, "dim": dim, "label_blend": label_blend}
-        state["engine"] = {"name": engine}
-        made = ENGINES[engine].create(EngineSettings(dim, space, address))
+        state["engine"] = {"name": engine, "storage": storage}
+        made = ENGINES[engine].create(EngineSettings(dim, space, storage, address))
         index = cls(directory, space, state, ItemTable(space.num_attributes), made, BlockStore())
         index.commit()
         return index
@@ -157,7 +163,7 @@ class GalleryIndex:
             )
         items = ItemTable.load(states.path(name), space.num_attributes)
         engine = ENGINES[check_choice("engine of the index", state["engine"]["name"], ENGINES)]
-        settings = EngineSettings(state["dim"], space, address)
+        settings = EngineSettings(state["dim"], space, _storage(state), address)
         loaded = engine.load(settings, states.path(name), state["engine"], items.keys)
         uses_labels = state.get("label_blend") is not None
         blocks = BlockStore.load(states.path(name), items.keys) if uses_labels else BlockStore()
@@ -166,7 +172,7 @@ class GalleryIndex:
         return index
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     @property
     def state(self) -> str:
@@ -186,21 +192,21 @@ class GalleryIndex:
         return self._states.current() == self._state_name
 
     def __contains__(self, name: object) -> bool:
-        return name in self._items
+        return name in self.items
 
     @property
     def ids(self) -> list[str]:
         """The ids in the order in which the items were put. Do not change the list."""
-        return self._items.ids
+        return self.items.ids
 
     @property
     def values(self) -> np.ndarray:
         """The attribute values of all items in the order of `ids`, int32 `[n, A]`."""
-        return self._items.values
+        return self.items.values
 
     def get(self, name: str) -> Item:
         """Returns an item without its image; raises a KeyError if there is none of that id."""
-        return Item(name, self._items[name].values)
+        return self.items[name].as_item(name)
 
     def image(self, name: str) -> bytes | None:
         """Returns the encoded image of an item, None if it was put without.
@@ -209,18 +215,28 @@ class GalleryIndex:
           KeyError: if there is no item of that id.
           OSError: if the file is missing or damaged.
         """
-        digest = self._items[name].digest
+        digest = self.items[name].digest
         return self._images.get(digest) if digest else None
 
     def holds(self, item: Item) -> bool:
         """Returns whether the index has the item with the same values and the same image."""
-        return self.shows(item) and np.array_equal(self._items[item.id].values, item.values)
+        return self.shows(item) and np.array_equal(self.items[item.id].values, item.values)
+
+    def describe(self, items: Sequence[Item]) -> None:
+        """Gives items the columns and groups of these; they keep vectors, values and place.
+
+        Raises:
+          KeyError: for an item that the index does not have.
+          ValueError: for columns that are no texts or too long.
+        """
+        check_items(self.space, items)
+        self.items.describe(items)
 
     def shows(self, item: Item) -> bool:
         """Returns whether the index has the item with the same image, whatever its values."""
-        if item.id not in self._items:
+        if item.id not in self.items:
             return False
-        entry = self._items[item.id]
+        entry = self.items[item.id]
         if item.image is None:
             return not entry.digest
         return entry.digest == digest_of(item.image) and self._images.has(item.image, entry.digest)
@@ -249,21 +265,18 @@ class GalleryIndex:
         ids, values = check_items(self.space, items)
         if len(items) != len(vectors):
             raise ValueError(f"each item needs a vector; got {len(items)} and {len(vectors)}.")
-        is_odd = blocks is not None and probabilities is None
-        if (blocks is None) != (self.label_blend is None) or is_odd:
-            raise ValueError("blocks belong to an index that uses labels, with probabilities.")
+        uses_labels = self.label_blend is not None
+        blocks = check_blocks(self.space, blocks, len(items), uses_labels, probabilities)
         probabilities, read = check_probabilities(self.space, probabilities, len(items))
-        if blocks is not None:
-            blocks = check_blocks(blocks, len(items), self.space.num_attributes)
         if not items:
             return
         digests = ["" if i.image is None else self._images.put(i.image) for i in items]
-        keys = self._items.reserve(len(items))
+        keys = self.items.reserve(len(items))
         self.engine.add(keys, vectors, ids, values)
         if blocks is not None and probabilities is not None:
             self._blocks.add(keys, blocks, probabilities)
-        self._drop([name for name in ids if name in self._items])
-        self._items.append(ids, keys, values, digests, read)
+        self._drop([name for name in ids if name in self.items])
+        self.items.append(items, keys, values, digests, read)
 
     def blocks_of(self, ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Returns what `put` got for items that exist: blocks and probabilities.
@@ -277,7 +290,7 @@ class GalleryIndex:
                 f"the index {self.directory} does not use labels, so it holds no blocks. Put items "
                 "with their images, or build an index with tools/build_index.py --use_labels."
             )
-        return self._blocks.get(np.array([self._items[name].key for name in ids]))
+        return self._blocks.get(np.array([self.items[name].key for name in ids]))
 
     def remove(self, ids: Collection[str]) -> None:
         """Removes items. The former state on disk keeps them until the commit after next.
@@ -285,12 +298,7 @@ class GalleryIndex:
         Raises:
           ValueError: if one of them does not exist; then none is removed.
         """
-        for name in ids:
-            if name not in self._items:
-                near = suggestion(name, self.ids) if len(self) <= 10_000 else ""
-                raise ValueError(
-                    f"the index {self.directory} has no item {name!r}{near}; nothing was removed."
-                )
+        self.items.check_known(ids, f"the index {self.directory}")
         self._drop(list(dict.fromkeys(ids)))
 
     def commit(self) -> None:
@@ -301,27 +309,31 @@ class GalleryIndex:
             on disk then stays the same.
         """
         self._settle()
-        used = self._items.digests() if self._dropped_images or self._unused_images else set()
+        used = self.items.digests() if self._dropped_images or self._unused_images else set()
         unused = sorted(self._dropped_images - used)
 
         def write(folder: Path) -> dict[str, Any]:
-            self._items.save(folder)
+            self.items.save(folder)
             if self.label_blend is not None:
-                self._blocks.save(folder, self._items.keys)
+                self._blocks.save(folder, self.items.keys)
             return {
                 "fingerprint": self.fingerprint,
                 "dim": self.dim,
                 "label_blend": self.label_blend,
                 "count": len(self),
                 "space": self.space.fingerprint,
-                "engine": {**self.engine.save(folder), "name": self.engine_name},
+                "engine": {
+                    **self.engine.save(folder),
+                    "name": self.engine_name,
+                    "storage": self.storage,
+                },
                 "unused_images": unused,
             }
 
         self._state_name = self._states.commit(self._state_name, write)
         if self.label_blend is not None:
             folder = self._states.path(self._state_name)
-            self._blocks = BlockStore.load(folder, self._items.keys)
+            self._blocks = BlockStore.load(folder, self.items.keys)
         self.engine.committed()
         # The former state may use images that the new one does not; the others can go.
         self._images.delete(set(self._unused_images) - used)
@@ -333,6 +345,7 @@ class GalleryIndex:
         k: int,
         filters: AllowedValues | None = None,
         must: AllowedValues | None = None,
+        one_per_group: bool = False,
     ) -> list[Neighbours]:
         """Returns the K nearest items of each query, or as many as there are.
 
@@ -345,6 +358,7 @@ class GalleryIndex:
             an item without a value of the attribute does not.
           must: the same, but where an item has no value of the attribute, what the model read off
             its image counts.
+          one_per_group: whether of the images of one product only the nearest is returned.
 
         Raises:
           ValueError: for bad queries or K, or an unknown attribute or value, listing those that
@@ -353,27 +367,22 @@ class GalleryIndex:
         queries = check_vectors("queries", queries, self.dim)
         check_range("k", k, 1)
         self._settle()
-        chosen = item_filter(self.space, self._items, filters or {}, must or {})
-        allowed = len(self) if chosen is None else int(np.count_nonzero(chosen.mask))
-        if not allowed or not len(queries):
-            none = Neighbours([], np.empty(0, np.float32), self.values[:0])
-            return [none] * len(queries)
-        distances, keys = self.engine.search(queries, min(k, allowed), chosen)
-        positions = np.searchsorted(self._items.keys, keys)
-        ids, values = self.ids, self.values
-        found = [row[there] for row, there in zip(positions, keys >= 0, strict=True)]
-        return [
-            Neighbours([ids[p] for p in row], distance[: len(row)], values[row])
-            for row, distance in zip(found, distances, strict=True)
-        ]
+        chosen = item_filter(self.space, self.items, filters or {}, must or {})
+        return nearest_items(self.engine, self.items, queries, k, chosen, one_per_group)
 
-    def matching(self, filters: AllowedValues) -> np.ndarray:
+    def matching(
+        self,
+        filters: AllowedValues,
+        must: AllowedValues | None = None,
+        one_per_group: bool = False,
+    ) -> np.ndarray:
         """Returns the positions in `ids` of the items that pass the filters, int64, ascending.
 
-        See `search` for the filters and the errors.
+        See `search` for the filters, the groups and the errors. The first item of a group counts.
         """
-        chosen = item_filter(self.space, self._items, filters, {})
-        return np.arange(len(self)) if chosen is None else np.flatnonzero(chosen.mask)
+        chosen = item_filter(self.space, self.items, filters, must or {})
+        passing = np.arange(len(self)) if chosen is None else np.flatnonzero(chosen.mask)
+        return passing[first_of_groups(self.items, passing)] if one_per_group else passing
 
     def check_model(self, fingerprint: str, space: AttributeSpace) -> None:
         """Raises a ValueError if this index belongs to another model or attribute space."""
@@ -386,7 +395,7 @@ class GalleryIndex:
             )
 
     def _drop(self, ids: list[str]) -> None:
-        dropped = self._items.drop(ids)
+        dropped = self.items.drop(ids)
         self._dead_keys += [entry.key for entry in dropped]
         self._dropped_images |= {entry.digest for entry in dropped} - {""}
 
@@ -396,3 +405,8 @@ class GalleryIndex:
             if self._dead_keys:
                 self.engine.delete(np.sort(np.array(self._dead_keys, np.int64)))
                 self._dead_keys = []
+
+
+def _storage(state: Mapping[str, Any]) -> str:
+    """Returns how vectors are stored; states before version 0.3 do not say it."""
+    return state["engine"].get("storage", "float32")

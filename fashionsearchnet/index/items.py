@@ -1,8 +1,8 @@
-"""The items of a gallery without their vectors: id, key, attribute values, image."""
+"""The items of a gallery without their vectors: id, key, attribute values, image, columns."""
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,9 +10,12 @@ import numpy as np
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.checks import suggestion
 
 MAX_ID_BYTES = 1024  # in UTF-8; servers want a bound
+MAX_COLUMNS_BYTES = 65_536  # of an item's columns as JSON: an answer carries those of 100 items
 _FILE = "items.npz"
+_FEW = 10_000  # items that are searched for a similar id
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +26,15 @@ class Item:
       id: its name, any text of 1 to 1,024 bytes in UTF-8.
       values: int32 `[A]`, its attribute values, -1 for missing.
       image: the encoded image, which the index stores; None for none.
+      columns: what else a shop shows of it, such as {"title": ..., "price": ...}, in order.
+      group: the id of the product that it shows; '' if that is not known.
     """
 
     id: str
     values: np.ndarray
     image: bytes | None = None
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    group: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +45,37 @@ class Neighbours:
       ids: their names.
       distances: float32 `[k]`, Euclidean.
       labels: int32 `[k, A]`, -1 for missing.
+      predicted: int32 `[k, A]`, what the system reads off their images, -1 where that is not known;
+        None where nobody read them.
+      groups: the ids of their products, '' where that is not known; None where nobody asked.
     """
 
     ids: list[str]
     distances: np.ndarray
     labels: np.ndarray
+    predicted: np.ndarray | None = None
+    groups: list[str] | None = None
 
-    def first(self, k: int, without: str | None = None) -> "Neighbours":
-        """Returns the first k of those that are not called `without`."""
-        kept = [rank for rank, name in enumerate(self.ids) if name != without][:k]
-        ids = [self.ids[rank] for rank in kept]
-        return Neighbours(ids, self.distances[kept], self.labels[kept])
+    def first(
+        self, k: int, without: str | None = None, without_group: str = "", skip: int = 0
+    ) -> "Neighbours":
+        """Returns k of those that are not the item `without` nor of the group `without_group`.
+
+        The first `skip` of them are left out.
+        """
+        groups = self.groups or [""] * len(self.ids)
+        kept = [
+            rank
+            for rank, (name, group) in enumerate(zip(self.ids, groups, strict=True))
+            if name != without and not (group and group == without_group)
+        ][skip : skip + k]
+        return Neighbours(
+            [self.ids[rank] for rank in kept],
+            self.distances[kept],
+            self.labels[kept],
+            None if self.predicted is None else self.predicted[kept],
+            None if self.groups is None else [self.groups[rank] for rank in kept],
+        )
 
 
 class Entry(NamedTuple):
@@ -59,12 +86,24 @@ class Entry(NamedTuple):
       values: int32 `[A]`, its labels, -1 for missing.
       digest: the SHA-256 of its image, or ''.
       predicted: int32 `[A]`, what the system reads off its image, -1 where that is not known.
+      columns: its columns as a JSON object.
+      group: the id of its product, or ''.
     """
 
     key: int
     values: np.ndarray
     digest: str
     predicted: np.ndarray
+    columns: str = "{}"
+    group: str = ""
+
+    def as_item(self, name: str) -> Item:
+        """Returns the item of an id, without its image."""
+        return Item(name, self.values, columns=json.loads(self.columns), group=self.group)
+
+    def is_described_as(self, item: Item) -> bool:
+        """Returns whether it has the columns and the group of an item."""
+        return (self.columns, self.group) == (_as_json(item.columns), item.group)
 
 
 class ItemTable:
@@ -78,11 +117,11 @@ class ItemTable:
         self.next_key = 0
         self._num_attributes = num_attributes
         self._entries: dict[str, Entry] = {}
-        self._columns: tuple[list[str], np.ndarray, np.ndarray, np.ndarray] | None = None
+        self._columns: _Columns | None = None
 
     @classmethod
     def load(cls, folder: Path, num_attributes: int) -> "ItemTable":
-        """Reads what `save` wrote, also without predictions, as version 0.1 did."""
+        """Reads what `save` wrote, also without predictions and columns, as older versions did."""
         table = cls(num_attributes)
         with np.load(folder / _FILE) as content:
             ids = json.loads(content["ids"].tobytes())
@@ -91,22 +130,28 @@ class ItemTable:
             predicted = np.full_like(values, MISSING)
             if "predicted" in content:
                 predicted = content["predicted"]
-            rows = zip(content["keys"].tolist(), values, digests, predicted, strict=True)
+            columns, groups = ["{}"] * len(ids), [""] * len(ids)
+            if "described" in content:
+                columns, groups = json.loads(content["described"].tobytes())
+            fields = content["keys"].tolist(), values, digests, predicted, columns, groups
+            rows = zip(*fields, strict=True)
             table._entries = {name: Entry(*row) for name, row in zip(ids, rows, strict=True)}
             table.next_key = int(content["next_key"])
         return table
 
     def save(self, folder: Path) -> None:
         """Writes all into one file of the folder."""
-        digests = np.array([entry.digest for entry in self._entries.values()], "S64")
+        entries = self._entries.values()
+        described = [[entry.columns for entry in entries], [entry.group for entry in entries]]
         with files.replace_file(folder / _FILE) as temporary:
             np.savez(
                 temporary,
                 ids=np.frombuffer(json.dumps(self.ids).encode(), np.uint8),
                 keys=self.keys,
                 values=self.values,
-                digests=digests,
+                digests=np.array([entry.digest for entry in entries], "S64"),
                 predicted=self.predicted,
+                described=np.frombuffer(json.dumps(described).encode(), np.uint8),
                 next_key=self.next_key,
             )
 
@@ -123,22 +168,33 @@ class ItemTable:
     @property
     def ids(self) -> list[str]:
         """The ids of all items. Do not change the list."""
-        return self._arrays()[0]
+        return self._arrays().ids
 
     @property
     def keys(self) -> np.ndarray:
         """The keys of all items, int64 `[n]`, ascending."""
-        return self._arrays()[1]
+        return self._arrays().keys
 
     @property
     def values(self) -> np.ndarray:
         """The values of all items, int32 `[n, A]`."""
-        return self._arrays()[2]
+        return self._arrays().values
 
     @property
     def predicted(self) -> np.ndarray:
         """What the system reads off the images of all items, int32 `[n, A]`, -1 if not known."""
-        return self._arrays()[3]
+        return self._arrays().predicted
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The number of each item's group, int64 `[n]`; an item without one has its own number."""
+        return self._arrays().groups
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether two items are of one group."""
+        groups = self.groups
+        return len(groups) > 0 and int(groups.max()) + 1 < len(groups)
 
     def digests(self) -> set[str]:
         """Returns the SHA-256 of all images."""
@@ -152,16 +208,31 @@ class ItemTable:
 
     def append(
         self,
-        ids: Sequence[str],
+        items: Sequence[Item],
         keys: np.ndarray,
         values: np.ndarray,
         digests: Sequence[str],
         predicted: np.ndarray,
     ) -> None:
         """Adds items whose ids are new; see Entry."""
-        for name, *row in zip(ids, keys.tolist(), values, digests, predicted, strict=True):
-            self._entries[name] = Entry(*row)
+        for item, *row in zip(items, keys.tolist(), values, digests, predicted, strict=True):
+            self._entries[item.id] = Entry(*row, _as_json(item.columns), item.group)
         self._columns = None
+
+    def describe(self, items: Sequence[Item]) -> None:
+        """Gives items that exist the columns and the groups of these."""
+        for item in items:
+            self._entries[item.id] = self._entries[item.id]._replace(
+                columns=_as_json(item.columns), group=item.group
+            )
+        self._columns = None
+
+    def check_known(self, ids: Iterable[str], where: str) -> None:
+        """Raises a ValueError if there is no item of one of the ids; `where` names the table."""
+        for name in ids:
+            if name not in self:
+                near = suggestion(name, self.ids) if len(self) <= _FEW else ""
+                raise ValueError(f"{where} has no item {name!r}{near}; nothing was removed.")
 
     def drop(self, ids: Iterable[str]) -> list[Entry]:
         """Removes these items, which must be there; returns their entries."""
@@ -169,22 +240,42 @@ class ItemTable:
         self._columns = None
         return dropped
 
-    def _arrays(self) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
+    def _arrays(self) -> "_Columns":
         if self._columns is None:
             entries = self._entries.values()
-            keys = np.fromiter((entry.key for entry in entries), np.int64, len(entries))
             shape = (len(entries), self._num_attributes)
-            values = np.array([entry.values for entry in entries], np.int32).reshape(shape)
-            predicted = np.array([entry.predicted for entry in entries], np.int32).reshape(shape)
-            self._columns = list(self._entries), keys, values, predicted
+            numbers: dict[str | int, int] = {}
+            self._columns = _Columns(
+                ids=list(self._entries),
+                keys=np.fromiter((entry.key for entry in entries), np.int64, len(entries)),
+                values=np.array([entry.values for entry in entries], np.int32).reshape(shape),
+                predicted=np.array([entry.predicted for entry in entries], np.int32).reshape(shape),
+                groups=np.fromiter(
+                    # The key of an item without a group is no text, so it is a group of its own.
+                    (numbers.setdefault(e.group or e.key, len(numbers)) for e in entries),
+                    np.int64,
+                    len(entries),
+                ),
+            )
         return self._columns
+
+
+class _Columns(NamedTuple):
+    """The entries of a table as arrays, for its properties."""
+
+    ids: list[str]
+    keys: np.ndarray
+    values: np.ndarray
+    predicted: np.ndarray
+    groups: np.ndarray
 
 
 def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str], np.ndarray]:
     """Returns the ids and the values, int32 `[n, A]`, of items of one call.
 
     Raises:
-      ValueError: for an id that is no text, too long or repeated, or for values that do not exist.
+      ValueError: for an id that is no text, too long or repeated, for values that do not exist, or
+        for columns that are no texts or too long.
     """
     ids = [item.id for item in items]
     for name in ids:
@@ -204,7 +295,28 @@ def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str]
                 f"the values of item {item.id!r} must be {shape[0]} integers, -1 for missing and "
                 f"else below {list(space.num_values)}; got {values.tolist()}."
             )
+        _check_described(item)
     return ids, np.array([item.values for item in items], np.int32).reshape(-1, *shape)
+
+
+def _check_described(item: Item) -> None:
+    """Raises a ValueError unless columns and group are texts of a bounded length."""
+    texts = [item.group, *item.columns, *item.columns.values()]
+    odd = [text for text in texts if not isinstance(text, str) or _encoded_size(text or " ") == 0]
+    if odd:
+        raise ValueError(
+            f"the columns and the group of item {item.id!r} must be texts; got {odd[0]!r:.80}."
+        )
+    size = len(_as_json(item.columns))
+    if size > MAX_COLUMNS_BYTES or len(item.group.encode()) > MAX_ID_BYTES:
+        raise ValueError(
+            f"the columns of item {item.id!r} may have {MAX_COLUMNS_BYTES:,} bytes and its group "
+            f"{MAX_ID_BYTES:,}; got {size:,} and {len(item.group.encode()):,}."
+        )
+
+
+def _as_json(columns: Mapping[str, str]) -> str:
+    return json.dumps(dict(columns), ensure_ascii=False)
 
 
 def _encoded_size(name: str) -> int:

@@ -337,7 +337,7 @@ def test_an_index_without_predictions_opens(gallery, monkeypatch):
     monkeypatch.setattr(np, "savez", as_before)
     index.commit()
     opened = GalleryIndex.open(index.directory)
-    assert opened.label_blend is None and (opened._items.predicted == -1).all()
+    assert opened.label_blend is None and (opened.items.predicted == -1).all()
     (found,) = opened.search(vectors[:1], 60, must={"colour": ["red"]})
     assert len(found.ids) == (values[:, 0] == 0).sum()
 
