@@ -79,14 +79,11 @@ def test_optional_rows_need_a_flagfile(tmp_path):
     optional = {key for key, row in TABLE_1.table(RECIPES).items() if row.is_optional}
     assert optional == {"full_pooled", "ours_pooled"}
     assert not optional & set(available_rows(make_experiment(tmp_path)))
-    catalogue = make_experiment(tmp_path, flags_dir=ROOT / "flags/catalogue")
-    assert optional <= set(available_rows(catalogue))
-    plan = make_plan(catalogue, choose_rows(["ours_pooled"], catalogue, "--variants"))
-    assert names(plan)[-3:] == [
-        "pretrained_representations",
-        "pretrained_ours",
-        "pretrained_ours/query",
-    ]
+    pretrained = make_experiment(tmp_path, flags_dir=ROOT / "flags/catalogue/pretrained")
+    assert {*optional, "rank_l", "ours"} <= set(available_rows(pretrained))
+    assert "amnet" not in available_rows(pretrained)
+    plan = make_plan(pretrained, choose_rows(["ours_pooled"], pretrained, "--variants"))
+    assert names(plan)[-3:] == ["pooled_representations", "pooled_ours", "pooled_ours/query"]
 
 
 def test_an_unknown_row_is_refused_with_the_rows_there_are(tmp_path):

@@ -9,7 +9,7 @@ training images. Stage 3 trains on them.
 A variant on pooled features (`full_pooled`, `ours_pooled`) has no stage 1: this is its first.
 
   python tools/fashionsearchnet_v2/train_representations.py \\
-      --flagfile=flags/catalogue/fashionsearchnet_v2/pretrained/representations.flags
+      --flagfile=flags/catalogue/pretrained/fashionsearchnet_v2/pooled_representations.flags
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
