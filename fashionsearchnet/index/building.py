@@ -52,12 +52,14 @@ class Counts:
       added: that were new.
       replaced: whose image changed, or whose labels did in an index that does not use them.
       relabelled: whose labels changed in an index that uses them; no image was encoded.
+      described: whose columns or group changed, and nothing else; no image was encoded.
       skipped: that the index had.
     """
 
     added: int = 0
     replaced: int = 0
     relabelled: int = 0
+    described: int = 0
     skipped: int = 0
 
 
@@ -100,7 +102,7 @@ def add_images(
                 index.commit()
                 committed_at = time.monotonic()
                 pending, commit_seconds = 0, committed_at - start
-    if pending:
+    if pending or counts.described:
         index.commit()
     return counts
 
@@ -120,7 +122,10 @@ def relabel(index: GalleryIndex, encoder: Encoder, ids: Sequence[str], values: n
       KeyError: for an id that does not exist.
       ValueError: for bad values, or an index that does not use labels.
     """
-    items = [Item(name, row, index.image(name)) for name, row in zip(ids, values, strict=True)]
+    items = [
+        dataclasses.replace(index.get(name), values=row, image=index.image(name))
+        for name, row in zip(ids, values, strict=True)
+    ]
     _put_again(index, encoder, items)
 
 
@@ -153,11 +158,15 @@ def _missing(
     index: GalleryIndex, items: Iterable[Item], counts: Counts, progress: tqdm
 ) -> Iterator[Item]:
     for item in items:
-        if index.holds(item):
-            counts.skipped += 1
-            progress.update(1)
-        else:
+        if not index.holds(item):
             yield item
+            continue
+        if index.items[item.id].is_described_as(item):
+            counts.skipped += 1
+        else:
+            index.describe([item])
+            counts.described += 1
+        progress.update(1)
 
 
 def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from index_fakes import DIM, create, random_values
@@ -92,6 +94,19 @@ def test_changed_images_and_labels_are_replaced(tmp_path, items):
     assert index.image("3.jpg") == b"another image"
     np.testing.assert_array_equal(index.get("4.jpg").values, items[4].values)
     assert fill(tmp_path / "index", items, Encoder(0)) == Counts(skipped=51)
+
+
+def test_changed_columns_alone_need_no_encoder(tmp_path, items):
+    create(tmp_path / "index")
+    fill(tmp_path / "index", items, Encoder())
+    items[3] = dataclasses.replace(items[3], columns={"price": "9.90"}, group="shirt 1")
+    assert fill(tmp_path / "index", items, Encoder(0)) == Counts(described=1, skipped=49)
+    index = GalleryIndex.open(tmp_path / "index")
+    assert index.get("3.jpg").columns == {"price": "9.90"}
+    assert index.ids == [item.id for item in items]  # it keeps its place
+    items[3] = dataclasses.replace(items[3], image=b"another image")
+    assert fill(tmp_path / "index", items, Encoder()) == Counts(replaced=1, skipped=49)
+    assert GalleryIndex.open(tmp_path / "index").get("3.jpg").group == "shirt 1"
 
 
 def test_commits_are_rare_where_they_are_expensive(tmp_path, items, monkeypatch):
