@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import keras
+import optimizer_flags
 import tensorflow as tf
 from absl import flags
 
@@ -63,7 +64,14 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
     )
     flags.DEFINE_float("num_epochs", num_epochs, "Passes over the training images.", 0.001)
     flags.DEFINE_integer("batch_size", batch_size, "Images per step over all devices.", 2)
-    _define_optimizer()
+    flags.DEFINE_integer(
+        "least_steps",
+        1,
+        "Train longer than --num_epochs where that has fewer steps: for few images.",
+        1,
+    )
+    optimizer_flags.define()
+    flags.adopt_module_key_flags(optimizer_flags)
     flags.DEFINE_integer("seed", 0, "Of initial weights, order, flips, dropout and triplets.", 0)
     flags.DEFINE_enum(
         "precision",
@@ -80,30 +88,6 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
     )
     flags.DEFINE_integer("log_every", 50, "Steps per line of metrics.jsonl.", 1)
     flags.DEFINE_integer("checkpoint_every", 500, "Steps.", 1)
-
-
-def _define_optimizer() -> None:
-    """Defines the flags of the optimizer and its schedule."""
-    flags.DEFINE_enum("optimizer", "sgd", list(optimizers.OPTIMIZERS), "sgd in the paper.")
-    flags.DEFINE_float("learning_rate", 0.01, "Highest learning rate; 0.01 in the paper.", 0.0)
-    flags.DEFINE_float("momentum", 0.0, "Of SGD; 0 in the paper, 0.9 from scratch.", 0.0, 0.9999)
-    flags.DEFINE_float("weight_decay", 0.0, "On kernels, decoupled; not for adam.", 0.0)
-    flags.DEFINE_enum(
-        "schedule",
-        "constant",
-        list(optimizers.SCHEDULES),
-        "Of the learning rate. "
-        + "; ".join(f"{name}: {words}" for name, words in optimizers.SCHEDULES.items())
-        + ".",
-    )
-    flags.DEFINE_integer("warmup_steps", 0, "Linear warm-up before a cosine, in steps.", 0)
-    flags.DEFINE_float(
-        "step_epochs", 0.0, "Epochs between two drops of the rate with --schedule=steps.", 0.0
-    )
-    flags.DEFINE_float(
-        "step_factor", 0.1, "Each drop of --schedule=steps multiplies the rate by this.", 0.0, 1.0
-    )
-    flags.DEFINE_float("gradient_clip_norm", 0.0, "Bound on the global norm; 0 for none.", 0.0)
 
 
 def define_augmentation() -> None:
@@ -328,9 +312,10 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
 
 
 def _own_flags() -> list[flags.Flag]:
-    """Returns the flags of the script and of this module, without those of absl and TensorFlow."""
+    """Returns the flags of the script and of these modules, without those of TensorFlow."""
     modules = FLAGS.flags_by_module_dict()
-    return [flag for name in (sys.argv[0], __name__) for flag in modules.get(name, [])]
+    names = (sys.argv[0], __name__, optimizer_flags.__name__)
+    return [flag for name in names for flag in modules.get(name, [])]
 
 
 def _settings() -> str:
@@ -344,7 +329,7 @@ def _at_default() -> set[str]:
 
 
 def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
-    """Trains a stage with the flags' optimizer, for the flags' number of epochs."""
+    """Trains a stage with the flags' optimizer, for the flags' number of epochs or steps."""
     if isinstance(stage, EditStage):
         epoch_size = stage.epoch_size(FLAGS.epoch_of)
     else:
@@ -353,39 +338,14 @@ def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strat
     training.train(
         stage,
         workdir=FLAGS.workdir,
-        optimizer=_optimizer(steps_per_epoch),
+        optimizer=optimizer_flags.settings(steps_per_epoch),
         length=training.RunLength(
-            num_steps=max(1, round(FLAGS.num_epochs * steps_per_epoch)),
+            num_steps=max(FLAGS.least_steps, round(FLAGS.num_epochs * steps_per_epoch)),
             log_every=FLAGS.log_every,
             checkpoint_every=FLAGS.checkpoint_every,
             seed=FLAGS.seed,
         ),
         strategy=strategy,
-    )
-
-
-def _optimizer(steps_per_epoch: float) -> training.OptimizerSettings:
-    """Returns the optimizer's settings.
-
-    Raises:
-      ValueError: if --schedule=steps and --step_epochs do not come together.
-    """
-    is_stepped = FLAGS.schedule == "steps"
-    if is_stepped != (FLAGS.step_epochs > 0):
-        raise ValueError(
-            "--schedule=steps and --step_epochs, the epochs between two drops, go together; got "
-            f"--schedule={FLAGS.schedule} and --step_epochs={FLAGS.step_epochs:g}."
-        )
-    return training.OptimizerSettings(
-        optimizer=FLAGS.optimizer,
-        learning_rate=FLAGS.learning_rate,
-        momentum=FLAGS.momentum,
-        weight_decay=FLAGS.weight_decay,
-        schedule=FLAGS.schedule,
-        warmup_steps=FLAGS.warmup_steps,
-        step_every=max(1, round(FLAGS.step_epochs * steps_per_epoch)) if is_stepped else 0,
-        step_factor=FLAGS.step_factor,
-        gradient_clip_norm=FLAGS.gradient_clip_norm,
     )
 
 

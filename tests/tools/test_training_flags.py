@@ -92,7 +92,7 @@ def test_a_schedule_in_steps_needs_their_length(arguments, tmp_path):
     with script("fashionsearchnet_v2/train_localization") as tool:
         flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
         with pytest.raises(ValueError, match="--schedule=steps and --step_epochs"):
-            tool.training_flags._optimizer(10.0)
+            tool.training_flags.optimizer_flags.settings(10.0)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,17 @@ class Edits(EditStage):
         return []
 
 
-@pytest.mark.parametrize(("epoch_of", "num_steps"), [("images", 30), ("edits", 60)])
-def test_an_epoch_of_edits_has_all_of_them(epoch_of, num_steps, tmp_path, monkeypatch):
-    arguments = ("--num_epochs=10", "--batch_size=8", f"--epoch_of={epoch_of}", "--init_from=i")
+@pytest.mark.parametrize(
+    ("length", "num_steps"),
+    [
+        (("--epoch_of=images",), 30),
+        (("--epoch_of=edits",), 60),
+        (("--least_steps=40",), 40),
+        (("--least_steps=20",), 30),
+    ],
+)
+def test_the_length_of_a_stage_on_edits(length, num_steps, tmp_path, monkeypatch):
+    arguments = ("--num_epochs=10", "--batch_size=8", *length, "--init_from=i")
     lengths = []
     monkeypatch.setattr(training, "train", lambda stage, length, **_: lengths.append(length))
     with script("fashionsearchnet_v2/train_global") as tool:
