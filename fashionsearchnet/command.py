@@ -12,7 +12,7 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fashionsearchnet.flagfiles import expand_flagfiles
@@ -54,6 +54,11 @@ def run(main: Callable[[], None]) -> None:
     except (ValueError, OSError) as error:
         _fail(error)
     app.run(guarded, argv=arguments)
+
+
+def choices(words: Mapping[str, str]) -> str:
+    """Returns the values of a flag with what they mean, for its help."""
+    return "; ".join(f"{name}: {meaning}" for name, meaning in words.items()) + "."
 
 
 def _fail(error: Exception) -> None:

@@ -31,8 +31,8 @@ both must have been asked the same questions, and that one with these --top_k or
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -44,7 +44,6 @@ from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import reporting, scores
 from fashionsearchnet.evaluation.generic import generic_vectors
-from fashionsearchnet.evaluation.tasks.manipulation import PLANS
 from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
 from fashionsearchnet.systems.system import TASKS, System
 
@@ -58,8 +57,7 @@ flags.DEFINE_enum(
     "task",
     None,
     list(TASKS),
-    "; ".join(f"{name}: {words}" for name, words in TASKS.items())
-    + ". By default the first that the system answers.",
+    f"{command.choices(TASKS)} By default the first that the system answers.",
 )
 flags.DEFINE_string("query_split", "query", "Split of the queries; slices work.")
 flags.DEFINE_string("gallery_split", "gallery", "Split of the gallery; slices work.")
@@ -76,8 +74,8 @@ flags.DEFINE_integer("seed", 0, "Of the draw of manipulations and of the bootstr
 flags.DEFINE_enum(
     "plan",
     "auto",
-    list(PLANS),
-    "Manipulations: " + "; ".join(f"{name}: {words}" for name, words in PLANS.items()) + ".",
+    list(evaluation.PLANS),
+    f"Manipulations: {command.choices(evaluation.PLANS)}",
 )
 flags.DEFINE_bool(
     "keep_query_image",
@@ -89,7 +87,7 @@ flags.DEFINE_enum(
     "hit_rule",
     "identical",
     list(HIT_RULES),
-    "Manipulations: " + "; ".join(f"{name}: {words}" for name, words in HIT_RULES.items()) + ".",
+    f"Manipulations: {command.choices(HIT_RULES)}",
 )
 flags.DEFINE_bool(
     "add_missing", False, "Manipulations: also give values to attributes that a query lacks."
@@ -149,63 +147,57 @@ _SEVERAL_REPORTS = ("num_changes", "gallery_labels", "wrong_labels")  # a report
 _LABEL_FLAGS = ("wrong_labels", "label_blend", "generic_vectors")
 _MANIPULATION_FLAGS = (
     *("plan", "keep_query_image", "hit_rule", "add_missing", "num_changes"),
-    *("max_manipulations_per_attribute", "gallery_labels", "wrong_labels", "label_blend"),
-    "generic_vectors",
+    *("max_manipulations_per_attribute", "gallery_labels", *_LABEL_FLAGS),
 )
+_TASKS_OF_FLAGS = {  # the other flags are for all tasks
+    "headline_k": ("manipulation", "instance"),
+    **dict.fromkeys(_MANIPULATION_FLAGS, ("manipulation",)),
+}
 
 
-def protocols(answered: Sequence[str]) -> list[evaluation.TaskProtocol]:
-    """Returns how the flags ask to measure.
-
-    Args:
-      answered: the tasks that the system answers.
-    """
-    task = FLAGS.task or answered[0]
-    alien = [f"--{name}" for name in _MANIPULATION_FLAGS if FLAGS[name].present]
-    if alien and task != "manipulation":
-        raise ValueError(
-            f"{', '.join(alien)} is for task manipulation; got task {task}. Leave it out, or add "
-            "--task=manipulation."
-        )
-    shared = {
+def protocols(system: System) -> list[evaluation.TaskProtocol]:
+    """Returns how the flags ask to measure a system."""
+    task = FLAGS.task or system.tasks[0]
+    system.check_answers(task)
+    for name, tasks in _TASKS_OF_FLAGS.items():
+        if FLAGS[name].present and task not in tasks:
+            raise ValueError(
+                f"--{name} is for task {' or '.join(tasks)}; got task {task}. Leave it out, or "
+                f"add --task={tasks[0]}."
+            )
+    fields = {
         "query_split": FLAGS.query_split,
         "gallery_split": FLAGS.gallery_split,
         "num_resamples": FLAGS.num_resamples,
         "seed": FLAGS.seed,
     }
     if FLAGS.top_k:
-        shared["top_k"] = tuple(sorted(set(whole_numbers("top_k", FLAGS.top_k, 1))))
-    if task == "attribute":
-        return [evaluation.AttributeProtocol(**shared)]
-    if task == "instance":
-        return [evaluation.InstanceProtocol(**shared, headline_k=FLAGS.headline_k)]
-    plain = [
-        evaluation.ManipulationProtocol(
-            **shared,
-            headline_k=FLAGS.headline_k,
-            plan=FLAGS.plan,
-            keep_query_image=FLAGS.keep_query_image,
-            hit_rule=FLAGS.hit_rule,
-            add_missing=FLAGS.add_missing,
+        fields["top_k"] = tuple(sorted(set(whole_numbers("top_k", FLAGS.top_k, 1))))
+    if task in _TASKS_OF_FLAGS["headline_k"]:
+        fields["headline_k"] = FLAGS.headline_k
+    if task != "manipulation":
+        return [evaluation.PROTOCOLS[task](**fields)]
+    for name in ("plan", "keep_query_image", "hit_rule", "add_missing"):
+        fields[name] = FLAGS[name].value
+    return [
+        protocol
+        for number in sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1)))
+        for protocol in manipulation_protocols(
+            **fields,
             num_changes=number,
             max_manipulations_per_attribute=FLAGS.max_manipulations_per_attribute
             or evaluation.default_draw(number),
         )
-        for number in sorted(set(whole_numbers("num_changes", FLAGS.num_changes, 1)))
     ]
-    return [each for how in plain for each in with_labels(how)]
 
 
-def with_labels(
-    protocol: evaluation.ManipulationProtocol,
-) -> list[evaluation.ManipulationProtocol]:
-    """Returns the protocol itself, or with --gallery_labels one for each share."""
+def manipulation_protocols(**fields: Any) -> list[evaluation.ManipulationProtocol]:
+    """Returns the protocol with these fields, or with --gallery_labels one for each share."""
     if FLAGS.gallery_labels is None:
         alien = [f"--{name}" for name in _LABEL_FLAGS if FLAGS[name].present]
         if alien:
             raise ValueError(f"{', '.join(alien)} is for --gallery_labels; give that flag too.")
-        return [protocol]
-    fields = {f.name: getattr(protocol, f.name) for f in dataclasses.fields(protocol)}
+        return [evaluation.ManipulationProtocol(**fields)]
     return [
         evaluation.LabelledGalleryProtocol(**fields, known_labels=known, wrong_labels=wrong)
         for known in shares("gallery_labels")
@@ -269,17 +261,15 @@ def main() -> None:
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system = systems.load_complete_system(FLAGS.workdir)
     weights = systems.weights_digest(FLAGS.workdir)
-    how = [
-        with_blend(protocol.resolved(dataset), system, weights)
-        for protocol in protocols(system.tasks)
-    ]
+    how = [with_blend(protocol, system, weights) for protocol in protocols(system)]
+    plans = evaluation.make_plans(dataset, how)
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
-    for each in how:
-        reporting.check_replaceable(folder, report_name(each), dataset.name, each)
+    for plan in plans:
+        reporting.check_replaceable(folder, report_name(plan.protocol), plan)
     for measured in evaluation.evaluate_each(
         system,
         dataset,
-        how,
+        plans,
         beside,
         name=row_name(system),
         batch_size=FLAGS.batch_size,

@@ -35,25 +35,20 @@ def generic_vectors(
     built = build_backbone(trunk, image_size)
     load_pretrained(built, trunk.pretrained)
     model, image_input = pooled_features(built), pretrained_input(trunk, image_size)
-    queries, gallery = (
-        np.concatenate(
-            [
-                batch["means"]
-                for batch in feature_batches(
-                    lambda images: {"means": model(images, training=False)},
-                    image_input,
-                    dataset,
-                    split,
-                    batch_size,
-                )
-            ]
+
+    def pooled(split: str) -> np.ndarray:
+        batches = feature_batches(
+            lambda images: {"means": model(images, training=False)},
+            image_input,
+            dataset,
+            split,
+            batch_size,
         )
-        for split in splits
-    )
-    mean, deviation = gallery.mean(axis=0), gallery.std(axis=0)
-    return _unit((queries - mean) / (deviation + 1e-6)), _unit(
-        (gallery - mean) / (deviation + 1e-6)
-    )
+        return np.concatenate([batch["means"] for batch in batches])
+
+    queries, gallery = map(pooled, splits)
+    mean, deviation = gallery.mean(axis=0), gallery.std(axis=0) + 1e-6
+    return _unit((queries - mean) / deviation), _unit((gallery - mean) / deviation)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -12,8 +12,10 @@ from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.measure import measure
 from fashionsearchnet.evaluation.ranking import Representations
 from fashionsearchnet.evaluation.splits import read_splits
-from fashionsearchnet.evaluation.tasks.manipulation import LabelledGalleryProtocol
-from fashionsearchnet.evaluation.tasks.manipulation.labelled import LabelledGalleryPlan
+from fashionsearchnet.evaluation.tasks.manipulation.labelled import (
+    LabelledGalleryPlan,
+    LabelledGalleryProtocol,
+)
 from fashionsearchnet.systems.features import extract_features
 from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
 from fashionsearchnet.systems.system import System
@@ -84,13 +86,12 @@ def choose_blend(
     """
     system.prototypes()  # raises for a system without
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
-    splits = read_splits(dataset, [(protocol.query_split, protocol.gallery_split)])
-    plans = [
-        dataclasses.replace(protocol, known_labels=known, wrong_labels=wrong).make_plan(
-            dataset, splits
-        )
+    splits = read_splits(dataset, (protocol.query_split, protocol.gallery_split))
+    conditions = [
+        dataclasses.replace(protocol, known_labels=known, wrong_labels=wrong)
         for known, wrong in CONDITIONS
     ]
+    plans = [condition.make_plan(dataset, splits) for condition in conditions]
     features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
     found = Representations(system, *features)
     none = (0.0,) * system.space.num_attributes

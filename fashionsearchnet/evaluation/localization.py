@@ -1,4 +1,4 @@
-"""How well the boxes of a system fit the true ones."""
+"""The fit of a system's boxes to the true ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from fashionsearchnet.systems.system import System
 def localization(
     system: System, dataset: Dataset, features: Mapping[str, FeatureArrays]
 ) -> dict[str, Any] | None:
-    """Returns how well the boxes fit in the splits whose features are given; None without boxes.
+    """Scores the boxes in the splits whose features are given; None without boxes.
 
     A system that computes boxes has them among its features, under the name "boxes".
     """
@@ -28,7 +28,7 @@ def localization(
 
 
 def score_boxes(space: AttributeSpace, boxes: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Returns for each attribute how well boxes fit, beside a box that covers the whole image.
+    """Scores the boxes of each attribute, and beside them a box that covers the whole image.
 
     Args:
       space: A attributes.

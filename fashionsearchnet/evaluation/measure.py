@@ -40,62 +40,67 @@ class Evaluation:
     versions: dict[str, str]
 
 
+def make_plans(dataset: Dataset, protocols: Sequence[TaskProtocol]) -> list[Plan]:
+    """Returns the questions of each protocol, without a look at an image.
+
+    Raises:
+      ValueError: if the splits of the protocols differ, overlap where they must not, or are empty;
+        if there is nothing to ask.
+    """
+    names = {(how.query_split, how.gallery_split) for how in protocols}
+    if len(names) != 1:
+        raise ValueError(
+            "all protocols must have the same query_split and gallery_split, since they share a "
+            f"pass over the images; got {sorted(names)}. Evaluate each such pair on its own."
+        )
+    splits = read_splits(dataset, names.pop())
+    return [protocol.make_plan(dataset, splits) for protocol in protocols]
+
+
 def evaluate(
-    system: System,
-    dataset: Dataset,
-    protocol: TaskProtocol,
-    beside: Iterable[tuple[str, scores.Outcomes]] = (),
-    name: str = "",
-    batch_size: int = 64,
-    weights: str = "",
-    generic: tuple[np.ndarray, np.ndarray] | None = None,
+    system: System, dataset: Dataset, protocol: TaskProtocol, **options: Any
 ) -> Evaluation:
-    """Returns the measured system beside its baselines; see `evaluate_each`."""
-    return next(
-        evaluate_each(system, dataset, [protocol], beside, name, batch_size, weights, generic)
-    )
+    """Returns the evaluation by one protocol; `options` are those of `evaluate_each`."""
+    return next(evaluate_each(system, dataset, make_plans(dataset, [protocol]), **options))
 
 
 def evaluate_each(
     system: System,
     dataset: Dataset,
-    protocols: Sequence[TaskProtocol],
+    plans: Sequence[Plan],
     beside: Iterable[tuple[str, scores.Outcomes]] = (),
     name: str = "",
     batch_size: int = 64,
     weights: str = "",
     generic: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Iterator[Evaluation]:
-    """Yields an evaluation for each protocol; the network sees every image once for all of them.
+    """Yields an evaluation for each plan; the network sees every image once for all of them.
 
     Args:
       system: a trained system.
       dataset: with the system's attributes.
-      protocols: how to measure, such as with one and with two changes, or another task; all on the
-        same splits.
+      plans: of `make_plans`, such as with one and with two changes, or of another task.
       beside: stored outcomes of other runs on the same questions, with figures for the same Ks or
         more, each with a text that says where it is from; their systems get a row.
       name: of the system's row; '' for its title.
-      batch_size: images per step of the feature extraction.
+      batch_size: images per forward pass.
       weights: SHA-256 of the system's weights in hexadecimal, for the report; '' if not known.
       generic: vectors of the query split and of the gallery split that know nothing of the
         attributes, float32 `[N, dim]`; a labelled gallery has a row for them.
 
     Raises:
       ValueError: if the system does not answer a task, has other attributes than the data, or its
-        row the name of a baseline; if the splits differ or overlap where they must not; if there is
-        nothing to ask; if `beside` was measured on other questions. All these come before the
-        network sees an image. Also, later, if its vectors are broken.
+        row the name of a baseline; if `beside` was measured on other questions. These come before
+        the network sees an image. Also, later, if its vectors are broken.
     """
     system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
-    for protocol in protocols:
-        system.check_answers(protocol.task)
+    for plan in plans:
+        system.check_answers(plan.protocol.task)
     name, beside = name or system.title, list(beside)
     if name in scores.BASELINES:
         raise ValueError(f"the row of a system cannot have the name of a baseline; got {name!r}.")
-    splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
-    plans = [protocol.make_plan(dataset, splits) for protocol in protocols]
     others = [_scores_beside(plan, beside, name) for plan in plans]
+    splits = plans[0].splits
     features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
     # Where the queries are gallery images, none counts twice.
     counted = slice(0 if splits.own is None else 1, 2)
@@ -116,8 +121,8 @@ def evaluate_each(
         )
 
 
-def measure(method: Method, plan: Plan) -> scores.MeasuredScores:
-    """Returns how well a method answers each question of a plan."""
+def measure(method: Method, plan: Plan) -> scores.MethodScores:
+    """Ranks the candidates of each question of a plan by a method, and scores the rankings."""
     figures: dict[str, np.ndarray] = {}
     with tqdm(
         total=len(plan), desc=f"ranks of {method.name}", unit="query", unit_scale=True
@@ -133,15 +138,11 @@ def measure(method: Method, plan: Plan) -> scores.MeasuredScores:
                         figures[name] = np.empty((len(plan), *values.shape[1:]), values.dtype)
                     figures[name][rows] = values
                 bar.update(len(rows))
-    return scores.MeasuredScores(method.name, figures, plan.protocol.top_k)
+    return scores.MethodScores(method.name, figures, plan.protocol.top_k)
 
 
 def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.ndarray) -> Candidates:
-    """Returns the candidates of questions of one group.
-
-    Raises:
-      ValueError: if a distance is infinite or NaN, which would count as any rank.
-    """
+    """Returns the candidates of questions of one group; refuses infinite and NaN distances."""
     embeddings = method.embed(questions)
     # The unedited query is the same for all edits of an image, which come one after the other.
     is_new = metrics.differs_from_previous(embeddings)
@@ -165,14 +166,8 @@ def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.nda
 
 def _scores_beside(
     plan: Plan, beside: Sequence[tuple[str, scores.Outcomes]], name: str
-) -> list[scores.MeasuredScores]:
-    """Returns the system's scores of each stored outcome, under a name not yet taken.
-
-    Args:
-      plan: the questions of this evaluation.
-      beside: the stored outcomes, each with where it is from.
-      name: of the row of the system that is to be measured.
-    """
+) -> list[scores.MethodScores]:
+    """Returns the system's scores of each stored outcome, under a name not yet taken."""
     top_k, rows = plan.protocol.top_k, []
     names = {*scores.BASELINES, name}
     for source, other in beside:
@@ -189,5 +184,5 @@ def _scores_beside(
         names.add(new_name)
         columns = [row.top_k.index(k) for k in top_k]
         figures = {k: v[:, columns] if v.ndim == 2 else v for k, v in row.figures.items()}
-        rows.append(scores.MeasuredScores(new_name, figures, top_k))
+        rows.append(scores.MethodScores(new_name, figures, top_k))
     return rows

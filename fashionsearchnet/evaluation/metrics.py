@@ -84,7 +84,7 @@ def average_precision(relevant: np.ndarray) -> np.ndarray:
 
 
 def triplet_accuracy(relevant: np.ndarray, num_items: np.ndarray) -> np.ndarray:
-    """Returns how often a relevant item comes before an irrelevant one, float64 `[queries]`.
+    """Returns the share of relevant items before irrelevant ones, float64 `[queries]`.
 
     Exact: over all pairs of a relevant and an irrelevant item, not over a draw of them. It is the
     area under the ROC curve of the ranking, and 0.5 for a random order.
@@ -119,7 +119,7 @@ def expected_average_precision(num_relevant: np.ndarray, num_items: np.ndarray) 
 
 
 def random_hit_rate(num_relevant: np.ndarray, num_items: int, k: int) -> np.ndarray:
-    """Returns how likely a random order has a relevant item among its first K, float64.
+    """Returns the probability that a random order has a relevant item among its first K, float64.
 
     1 - C(n - m, K) / C(n, K), as the product over i < K of (n - m - i) / (n - i): the chance that
     the next item is no hit either.
@@ -136,7 +136,7 @@ def random_hit_rate(num_relevant: np.ndarray, num_items: int, k: int) -> np.ndar
 
 
 def differs_from_previous(rows: np.ndarray) -> np.ndarray:
-    """Returns bool `[n]`: whether each of the rows `[n, m]` differs from the one before it."""
+    """Tells which of the rows `[n, m]` differ from the one before, bool `[n]`."""
     is_new = np.ones(len(rows), bool)
     is_new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
     return is_new
@@ -150,7 +150,7 @@ def group_means(values: np.ndarray, groups: np.ndarray, num_groups: int) -> np.n
 
 
 def bootstrap_weights(num_clusters: int, num_resamples: int, seed: int) -> np.ndarray:
-    """Returns how often each cluster occurs in each resample, float64 `[resamples, clusters]`."""
+    """Draws how often each cluster occurs in each resample, float64 `[resamples, clusters]`."""
     generator = np.random.default_rng(seed)
     probabilities = np.full(num_clusters, 1.0 / num_clusters)
     return generator.multinomial(num_clusters, probabilities, num_resamples).astype(np.float64)
@@ -203,6 +203,6 @@ def box_iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def center_in_box(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Returns bool `[...]`: whether the centre of each of `boxes` lies in that of `others`."""
+    """Tells whether the centre of each of `boxes` lies in that of `others`, bool `[...]`."""
     center = (boxes[..., :2] + boxes[..., 2:]) / 2
     return ((center >= others[..., :2]) & (center <= others[..., 2:])).all(axis=-1)

@@ -1,4 +1,4 @@
-"""What is ranked, by which vectors."""
+"""Methods of ranking, and the vectors that they rank by."""
 
 import dataclasses
 import functools
@@ -25,7 +25,7 @@ class Candidates:
     relevant: np.ndarray
 
     def in_order(self) -> np.ndarray:
-        """Returns the positions of all, nearest first, int64 `[B, N]`: faster than `nearest`."""
+        """Sorts all positions, nearest first, int64 `[B, N]`: faster than `nearest`."""
         bits = self.squared_distances.view(np.uint32)
         # The bits of floats sort as the floats do, once those of negative numbers are inverted.
         # With the position below them, one sort of whole numbers orders ties too.
@@ -55,14 +55,13 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class Representations:
-    """What a system makes of the queries and the gallery; each is computed when first asked for.
+    """A system's outputs for the queries and the gallery; each is computed when first asked for.
 
     Attributes:
       system: the system.
       queries: features of the query split.
       gallery: features of the gallery split.
-      generic: vectors of the queries and of the gallery that know nothing of the attributes; None
-        for none.
+      generic: vectors of both splits that know nothing of the attributes, if any.
     """
 
     system: System

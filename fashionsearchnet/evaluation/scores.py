@@ -5,7 +5,6 @@ are stored beside a report, so two runs can be compared pair by pair later. That
 than a comparison of their two intervals.
 """
 
-import abc
 import dataclasses
 import functools
 import io
@@ -25,17 +24,11 @@ BASELINES = ("chance", "unedited query", "predicted attributes", "whole image")
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """A metric in words.
+    """A metric in words."""
 
-    Attributes:
-      title: its name in headings; `{k}` stands for K.
-      rule: how it is computed; '' where its name says it.
-      short: its name elsewhere; '' for the same.
-    """
-
-    title: str
-    rule: str = ""
-    short: str = ""
+    title: str  # in headings; `{k}` stands for K
+    rule: str = ""  # how it is computed; '' where its name says it
+    short: str = ""  # its name elsewhere; '' for the same
 
     @property
     def has_k(self) -> bool:
@@ -68,7 +61,7 @@ METRICS = {
         "Recall@K: share of queries with an image of the same item among the first K.",
     ),
 }
-_OF_RANKS = ("top_k", "recall")  # their values follow from the rank of the first hit, for any K
+_OF_FIRST_HITS = ("top_k", "recall")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,63 +83,34 @@ class Figure:
 
 
 @dataclasses.dataclass(frozen=True)
-class MethodScores(abc.ABC):
+class MethodScores:
     """How well one method answers M questions.
 
     Attributes:
       name: the method's row in the tables.
-      figures: of each question by metric, float `[M]` or `[M, len(top_k)]`. Each task has its own.
+      figures: of each question by metric, float `[M]` or `[M, len(top_k)]`; those of a random order
+        are expectations. In place of metrics that follow from the first hit for any K they hold
+        `ranks`, int32 `[M]`, of the first hits, counted from 1, or, for a random order,
+        `num_relevant`, int `[M]`, the number of hits.
       top_k: the Ks of their columns.
+      num_items: of a random order: how many items are ranked, where a figure follows from the
+        first hit.
     """
 
     name: str
     figures: Mapping[str, np.ndarray]
     top_k: tuple[int, ...] = ()
+    num_items: int = 0
 
     def values(self, figure: Figure) -> np.ndarray:
         """Returns a figure of each question, float `[M]` in [0, 1]."""
-        if figure.metric in _OF_RANKS and figure.k:
-            return self.hits(figure.k)
+        if figure.metric in _OF_FIRST_HITS and figure.k:
+            if "ranks" in self.figures:
+                return (self.figures["ranks"] <= figure.k).astype(np.float64)
+            num_relevant = self.figures["num_relevant"]
+            return metrics.random_hit_rate(num_relevant, self.num_items, figure.k)
         found = self.figures[figure.metric]
         return found if found.ndim == 1 else found[:, self.top_k.index(figure.k or 0)]
-
-    @abc.abstractmethod
-    def hits(self, k: int) -> np.ndarray:
-        """Returns how likely a hit is among the first K, for each question, float64 `[M]`."""
-
-
-class MeasuredScores(MethodScores):
-    """The scores of a method that was run.
-
-    Where there are hits, `figures` hold `ranks` int32 `[M]` of the first ones, counted from 1.
-    """
-
-    @property
-    def ranks(self) -> np.ndarray:
-        """The rank of the first hit of each question, int32 `[M]`."""
-        return self.figures["ranks"]
-
-    def hits(self, k: int) -> np.ndarray:
-        """Returns 1.0 for a hit among the first K, 0.0 for a miss."""
-        return (self.ranks <= k).astype(np.float64)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ChanceScores(MethodScores):
-    """The scores of a random order, by formula; `figures` are expectations.
-
-    Attributes:
-      num_relevant: int `[M]`, the hits of each question.
-      num_items: how many items are ranked, where a figure follows from the first hit.
-    """
-
-    name: str = "chance"
-    num_relevant: np.ndarray
-    num_items: int = 0
-
-    def hits(self, k: int) -> np.ndarray:
-        """Returns the probability of a hit among the first K."""
-        return metrics.random_hit_rate(self.num_relevant, self.num_items, k)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +118,7 @@ class Grouping:
     """What belongs together among M questions, for means and for the bootstrap.
 
     Attributes:
-      group: int `[M]`, such as the attribute.
+      group: int `[M]`, such as the attribute, below `num_groups`.
       num_groups: G.
       query: int `[M]`, the query image; the bootstrap resamples images.
       num_resamples: of the bootstrap.
@@ -179,17 +143,11 @@ class Grouping:
 
 
 def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
-    """Returns the means of values of M questions and their 95 % bootstrap intervals.
+    """Returns the means of values of M questions, float `[M]`, and their 95 % bootstrap intervals.
 
-    Args:
-      values: float `[M]`.
-      grouping: of the same questions.
-
-    Returns:
-      `per_group` (None for a group without questions; its interval is None too where no resample
-      has one), `mean` (the plain mean over groups; where
-      these are attributes it is the "Avg." of [Ak21]), `queries` (the mean over all questions), and
-      for each the interval `[low, high]` under `<key>_interval`.
+    They are `per_group` (None for a group without questions), `mean` (the plain mean over groups;
+    over attributes the "Avg." of [Ak21]) and `queries` (the mean over all questions). The interval
+    `[low, high]` of each is under `<key>_interval`; None for a group that no resample has.
     """
     size = grouping.num_groups
     per_group = metrics.group_means(values, grouping.group, size)
@@ -211,13 +169,13 @@ def summarize(values: np.ndarray, grouping: Grouping) -> dict[str, Any]:
 def difference(
     scores: MethodScores, other: MethodScores, figure: Figure, grouping: Grouping
 ) -> dict[str, Any]:
-    """Returns `summarize` of a figure of a method minus that of another on the same questions."""
+    """Summarizes a figure of a method minus that of another on the same questions."""
     return summarize(scores.values(figure) - other.values(figure), grouping)
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """What is stored of an evaluation: its questions, and the scores of each method that was run.
+    """The stored part of an evaluation: its questions, and the scores of each method that was run.
 
     Attributes:
       task: of `systems.system.TASKS`.
@@ -235,18 +193,14 @@ class Outcomes:
     group: np.ndarray
     edits: np.ndarray
     group_names: tuple[str, ...]
-    rows: tuple[MeasuredScores, ...]
+    rows: tuple[MethodScores, ...]
 
     def grouping(self, num_resamples: int = 1000, seed: int = 0) -> Grouping:
-        """Returns the grouping of the questions."""
+        """Groups the questions."""
         return Grouping(self.group, len(self.group_names), self.query, num_resamples, seed)
 
-    def row(self, name: str = "") -> MeasuredScores:
-        """Returns the scores of the method of that name; of the system for ''.
-
-        Raises:
-          ValueError: listing the methods that there are.
-        """
+    def row(self, name: str = "") -> MethodScores:
+        """Returns the scores of a method; of the system for ''."""
         names = [row.name for row in self.rows]
         return self.rows[names.index(check_choice("row", name or names[0], names))]
 
@@ -295,7 +249,7 @@ class Outcomes:
             names = stored.get("figure_names", np.array(["ranks", "ndcg"]))
             top_k = tuple(map(int, stored["top_k"]))
             rows = [
-                MeasuredScores(str(row), {str(n): stored[str(n)][i] for n in names}, top_k)
+                MethodScores(str(row), {str(n): stored[str(n)][i] for n in names}, top_k)
                 for i, row in enumerate(stored["row_names"])
             ]
             return cls(

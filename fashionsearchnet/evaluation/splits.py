@@ -11,7 +11,7 @@ from fashionsearchnet.systems.features import images_digest
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """The queries and the gallery of some evaluations.
+    """The queries and the gallery.
 
     Attributes:
       names: of the query split and the gallery split.
@@ -28,24 +28,13 @@ class Splits:
     digest: str
 
 
-def read_splits(dataset: Dataset, names: Sequence[tuple[str, str]]) -> Splits:
-    """Returns the images of the splits that several evaluations share.
-
-    Args:
-      dataset: that has them.
-      names: the query split and the gallery split of each evaluation.
+def read_splits(dataset: Dataset, splits: tuple[str, str]) -> Splits:
+    """Reads the labels of a query split and a gallery split.
 
     Raises:
-      ValueError: if the names differ; if a split is empty; if images are in both splits, and the
-        data set does not say so (`Dataset.queries_in_gallery`); if it does, and only some of the
-        queries are.
+      ValueError: if a split is empty; if images are in both splits, and the data set does not say
+        so (`Dataset.queries_in_gallery`); if it does, and only some of the queries are.
     """
-    if len(set(names)) != 1:
-        raise ValueError(
-            "all protocols must have the same query_split and gallery_split, since they share a "
-            f"pass over the images; got {sorted(set(names))}. Call evaluate_each once for each."
-        )
-    splits = names[0]
     query_ids, gallery_ids = (list(dataset.image_ids(split)) for split in splits)
     for split, ids in zip(splits, (query_ids, gallery_ids), strict=True):
         if not ids:
@@ -63,7 +52,7 @@ def read_splits(dataset: Dataset, names: Sequence[tuple[str, str]]) -> Splits:
 def _own_positions(
     query_ids: Sequence[str], gallery_ids: Sequence[str], splits: tuple[str, str], dataset: Dataset
 ) -> np.ndarray | None:
-    """Returns int `[queries]`, the position of each query in the gallery; None if none is in it."""
+    """Returns `Splits.own`."""
     position = {image_id: i for i, image_id in enumerate(gallery_ids)}
     shared = [image_id for image_id in query_ids if image_id in position]
     if not shared:

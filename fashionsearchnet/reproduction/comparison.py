@@ -152,7 +152,7 @@ class _Table:
         self.first = _of_seed(measured, self.seed)
         self.grouping = measured[0].outcomes.grouping() if measured else None
         # A data set may list other questions than the paper's table has.
-        is_other = bool(measured) and not measured[0].report.get("published", True)
+        is_other = bool(measured) and not measured[0].report["protocol"].get("is_published", True)
         self._own = None if is_other else self._published_table(plan.experiment.dataset)
         self._paper = self._own or self._published_table(self._recipe.orientation)
 

@@ -12,8 +12,8 @@ from fashionsearchnet.evaluation import (
     ManipulationProtocol,
     TaskProtocol,
     default_draw,
+    make_plans,
 )
-from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.flagfiles import parse_flags
 from fashionsearchnet.systems.recipe import Recipe, Row, StageRun
 from fashionsearchnet.training import EditSampler, runs
@@ -180,9 +180,7 @@ class Plan:
     def check_dataset(self, dataset: Dataset) -> None:
         """Raises a ValueError if a step would refuse the data set."""
         protocols = [self.experiment.protocol(number) for number in self.experiment.num_changes]
-        splits = read_splits(dataset, [(how.query_split, how.gallery_split) for how in protocols])
-        for protocol in protocols:
-            protocol.make_plan(dataset, splits)
+        make_plans(dataset, protocols)
         trained = [(step.stage.examples, step.flags()) for step in self.steps if step.stage]
         uses = {
             (examples, flags.get("train_split", "train"), int(flags.get("num_changes", 1)))
@@ -311,7 +309,7 @@ class _Planner:
             arguments.append(f"--init_from={start.folder}")
         arguments += [*stage.flags, f"--seed={seed}", *experiment.training]
         if experiment.epochs_scale != 1.0:
-            arguments.append(f"--num_epochs={self._epochs(arguments, flagfile):g}")
+            arguments += self._scaled_length(arguments, flagfile)
         step = Step(
             name,
             stage.script,
@@ -324,15 +322,18 @@ class _Planner:
         )
         return self.steps[self._add(step)]
 
-    def _epochs(self, arguments: Sequence[str], flagfile: Path) -> float:
-        """Returns the scaled number of epochs; no less than the scripts take."""
-        flags = parse_flags(arguments)
+    def _scaled_length(self, arguments: Sequence[str], flagfile: Path) -> list[str]:
+        """Returns the flags of a scaled number of epochs and steps; no less than scripts take."""
+        flags, scale = parse_flags(arguments), self._experiment.epochs_scale
         if "num_epochs" not in flags:
             raise ValueError(
                 f"--epochs_scale multiplies --num_epochs, which {flagfile} does not give; add it "
                 "there, or leave out --epochs_scale."
             )
-        return max(float(flags["num_epochs"]) * self._experiment.epochs_scale, 0.001)
+        scaled = [f"--num_epochs={max(float(flags['num_epochs']) * scale, 0.001):g}"]
+        if "least_steps" in flags:
+            scaled.append(f"--least_steps={max(round(float(flags['least_steps']) * scale), 1)}")
+        return scaled
 
     def evaluate(self, run: Run, num_changes: Sequence[int]) -> None:
         """Adds the evaluation of a run: one pass over the images for all numbers of edits."""

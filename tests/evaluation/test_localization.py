@@ -1,8 +1,8 @@
 import numpy as np
 from evaluation_fakes import BOX, SPACE, FakeDataset, FakeSystem
 
-from fashionsearchnet import evaluation
 from fashionsearchnet.evaluation import ManipulationProtocol, evaluate
+from fashionsearchnet.evaluation.localization import score_boxes
 
 SMALL = ManipulationProtocol(top_k=(1, 3), headline_k=3, num_resamples=50)
 
@@ -24,7 +24,7 @@ def test_localization_by_hand():
     boxes = np.zeros((2, 3, 4)) + np.array([0.25, 0.5, 0.5, 1.0])
     truth = np.full((2, 3, 4), -1.0)
     truth[0, 2] = BOX
-    scored = evaluation.score_boxes(SPACE, boxes, truth)["shape"]
+    scored = score_boxes(SPACE, boxes, truth)["shape"]
     assert scored["images"] == 1
     assert (scored["iou"], scored["area"], scored["center_in_box"]) == (0.5, 0.125, 1.0)
 

@@ -53,7 +53,9 @@ def test_report_files_hold_what_was_measured(measured, tmp_path):
     top_20 = scores.Figure("top_k", 20)
     difference = own.values(top_20) - measured.rows[0].values(top_20)
     assert report["differences"][0]["queries"] == pytest.approx(difference.mean())
-    np.testing.assert_array_equal(scores.Outcomes.load(paths["json"]).row("fake").ranks, own.ranks)
+    np.testing.assert_array_equal(
+        scores.Outcomes.load(paths["json"]).row("fake").figures["ranks"], own.figures["ranks"]
+    )
     picture = cv2.imread(str(paths["png"]))
     assert picture is not None
     assert picture.shape[0] > 300 and picture.std() > 5
@@ -74,9 +76,10 @@ def test_a_kill_while_a_report_is_rewritten_leaves_no_figures_of_the_former_one(
 
 
 def test_a_report_of_another_evaluation_is_not_replaced(measured, tmp_path):
-    def check(dataset=measured.plan.dataset, **changes):
-        protocol = dataclasses.replace(PROTOCOL, **changes)
-        reporting.check_replaceable(tmp_path, "query", dataset, protocol)
+    def check(dataset=measured.plan.dataset, protocol=PROTOCOL, **changes):
+        protocol = dataclasses.replace(protocol, **changes)
+        plan = dataclasses.replace(measured.plan, dataset=dataset, protocol=protocol)
+        reporting.check_replaceable(tmp_path, "query", plan)
 
     check(hit_rule="labelled")  # there is none yet
     reporting.write_report(reporting.summarize(measured), measured.outcomes, tmp_path, "query")
@@ -91,7 +94,7 @@ def test_a_report_of_another_evaluation_is_not_replaced(measured, tmp_path):
         with pytest.raises(ValueError, match=rf"query\.json .*{message}.* another --name"):
             check(**changes)
     with pytest.raises(ValueError, match=r"--task is manipulation there, attribute now"):
-        reporting.check_replaceable(tmp_path, "query", "fakes/tiny", AttributeProtocol(seed=5))
+        check(protocol=AttributeProtocol(seed=5))
 
 
 def test_markdown_states_the_protocol_and_has_even_tables(measured):

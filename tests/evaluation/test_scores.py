@@ -14,7 +14,7 @@ def outcomes(ranks, protocol="p", value=0):
     edits = np.where(np.arange(3) == group[:, None], value, -1).astype(np.int32)
     blank = np.zeros((number, 2), np.float32)
     rows = tuple(
-        scores.MeasuredScores(name, {"ranks": np.array(r, np.int32), "ndcg": blank}, (1, 5))
+        scores.MethodScores(name, {"ranks": np.array(r, np.int32), "ndcg": blank}, (1, 5))
         for name, r in (("own", ranks), ("unedited query", [99] * number))
     )
     return scores.Outcomes(
@@ -93,7 +93,7 @@ def test_figures_by_name():
         "average_precision": np.array([0.5, 1.0]),
         "ndcg": np.array([[0.1, 0.2], [0.3, 0.4]]),
     }
-    row = scores.MeasuredScores("own", figures, (1, 5))
+    row = scores.MethodScores("own", figures, (1, 5))
     assert row.values(scores.Figure("average_precision")).tolist() == [0.5, 1.0]
     assert row.values(scores.Figure("ndcg", 5)).tolist() == [0.2, 0.4]
     assert scores.Figure("top_k", 5).title == "Top-5 accuracy"
@@ -126,7 +126,7 @@ def test_outcomes_of_before_there_were_tasks_are_read(tmp_path):
     loaded = scores.Outcomes.load(tmp_path / "old.npz")
     assert loaded.task == "manipulation"
     assert list(loaded.row().figures) == ["ranks", "ndcg"]
-    np.testing.assert_array_equal(loaded.row().ranks, stored.row().ranks)
+    np.testing.assert_array_equal(loaded.row().figures["ranks"], stored.row().figures["ranks"])
 
 
 def test_what_cannot_be_paired_is_refused():
@@ -167,7 +167,7 @@ def test_a_flipped_byte_is_harmless_or_said_to_be_damage(tmp_path):
         flipped = data[position] ^ (1 << position % 8)
         path.write_bytes(data[:position] + bytes([flipped]) + data[position + 1 :])
         try:
-            assert scores.Outcomes.load(path).row().ranks.tolist() == [1, 9, 2, 3]
+            assert scores.Outcomes.load(path).row().figures["ranks"].tolist() == [1, 9, 2, 3]
         except ValueError as error:
             assert "does not hold the outcomes" in str(error)
             num_damaged += 1

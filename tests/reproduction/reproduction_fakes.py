@@ -82,8 +82,8 @@ def write_evaluation(
         edits=edits,
         group_names=NAMES,
         rows=(
-            scores.MeasuredScores(title, {"ranks": ranks}),
-            scores.MeasuredScores("predicted attributes", {"ranks": predicted}),
+            scores.MethodScores(title, {"ranks": ranks}),
+            scores.MethodScores("predicted attributes", {"ranks": predicted}),
         ),
     )
     grouping = outcomes.grouping(20)

@@ -11,6 +11,13 @@ from fashionsearchnet.evaluation import reporting
 from fashionsearchnet.systems.gallery_labels import ChosenBlend
 
 
+def answering(*tasks):
+    """A system that answers these tasks only."""
+    system = FakeSystem()
+    system.tasks = tasks
+    return system
+
+
 def test_one_name_is_not_given_to_two_reports():
     with script("evaluate") as tool:
         flags.FLAGS(["evaluate.py", "--workdir=run", "--num_changes=1,2", "--name=both"])
@@ -18,11 +25,33 @@ def test_one_name_is_not_given_to_two_reports():
             tool.main()
 
 
-def test_flags_of_manipulation_are_refused_for_another_task():
+@pytest.mark.parametrize(
+    ("flag", "tasks"),
+    [("--num_changes=2", "manipulation"), ("--headline_k=5", "manipulation or instance")],
+)
+def test_flags_of_another_task_are_refused(flag, tasks):
     with script("evaluate") as tool:
-        flags.FLAGS(["evaluate.py", "--workdir=run", "--task=attribute", "--num_changes=2"])
-        with pytest.raises(ValueError, match="--num_changes is for task manipulation; got task"):
-            tool.protocols(["manipulation", "attribute"])
+        flags.FLAGS(["evaluate.py", "--workdir=run", "--task=attribute", flag])
+        with pytest.raises(ValueError, match=f"is for task {tasks}; got task attribute"):
+            tool.protocols(FakeSystem())
+        flags.FLAGS(["evaluate.py", "--workdir=run", "--task=instance"])
+        with pytest.raises(ValueError, match=r"does not answer .*; it answers manipulation\."):
+            tool.protocols(answering("manipulation"))
+
+
+def test_a_plan_that_a_data_set_lacks_is_refused_before_a_report_is_looked_at(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
+    (tmp_path / "model.weights.h5").write_bytes(b"weights")
+    with script("evaluate") as tool:
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}"])
+        tool.main()
+        flags.FLAGS(["evaluate.py", f"--workdir={tmp_path}", "--plan=listed"])
+        with pytest.raises(ValueError, match="fakes/tiny lists none"):
+            tool.main()
 
 
 def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch):
@@ -57,7 +86,7 @@ def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch)
 def test_the_script_draws_where_several_attributes_change(arguments, name, num_changes, most):
     with script("evaluate") as tool:
         flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
-        (how,) = tool.protocols(["manipulation"])
+        (how,) = tool.protocols(FakeSystem())
         assert tool.report_name(how) == name
     assert (how.num_changes, how.max_manipulations_per_attribute) == (num_changes, most)
 
@@ -69,13 +98,13 @@ def test_the_script_draws_where_several_attributes_change(arguments, name, num_c
         ([], ["attribute"], "attribute", "query_attribute"),
         (["--task=attribute"], ["manipulation", "attribute"], "attribute", "query_attribute"),
         (["--task=instance", "--headline_k=5"], ["instance"], "instance", "query_instance"),
-        (["--task=attribute", "--query_split=validation[:30%]"], [], "attribute", None),
+        (["--task=attribute", "--query_split=validation[:30%]"], ["attribute"], "attribute", None),
     ],
 )
 def test_the_script_measures_the_first_task_or_the_one_asked_for(arguments, answered, task, name):
     with script("evaluate") as tool:
         flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
-        (how,) = tool.protocols(answered)
+        (how,) = tool.protocols(answering(*answered))
         assert tool.report_name(how) == (name or "validation__30___attribute")
     assert how.task == task
 
@@ -142,7 +171,7 @@ def test_which_flags_of_labels_are_refused():
     ):
         with script("evaluate") as tool, pytest.raises(ValueError, match=problem):
             flags.FLAGS(["evaluate.py", "--workdir=run", *arguments])
-            tool.protocols(["manipulation"])
+            tool.protocols(FakeSystem())
     with script("evaluate") as tool, pytest.raises(ValueError, match="are for one report"):
         flags.FLAGS(["evaluate.py", "--workdir=run", "--gallery_labels=0,1", "--name=both"])
         tool.main()

@@ -48,7 +48,7 @@ class PublishedTable:
 
 
 def tables_for(dataset: str, task: str) -> list[PublishedTable]:
-    """Returns all papers' tables of a task on a data set such as `darn` or `catalogue/darn`."""
+    """All papers' tables of a task on a data set such as `darn` or `catalogue/darn`."""
     return [table for paper in _PAPERS for table in _tables(paper, dataset) if table.task == task]
 
 

@@ -11,12 +11,10 @@ from fashionsearchnet.evaluation import scores
 from fashionsearchnet.evaluation.reporting import curve
 from fashionsearchnet.evaluation.reporting.sections import markdown
 from fashionsearchnet.evaluation.reporting.summary import headline, task_of
-from fashionsearchnet.evaluation.tasks.task import TaskProtocol
+from fashionsearchnet.evaluation.tasks.task import Plan
 
 
-def check_replaceable(
-    folder: str | os.PathLike[str], name: str, dataset: str, protocol: TaskProtocol
-) -> None:
+def check_replaceable(folder: str | os.PathLike[str], name: str, plan: Plan) -> None:
     """Raises a ValueError if a report of this name is of other data or of another protocol.
 
     The number of resamples does not count.
@@ -25,9 +23,9 @@ def check_replaceable(
     if not path.exists():
         return
     report = files.read_json(path, "the report of an evaluation", "Move it away.")
-    settings = {"task": protocol.task, **dataclasses.asdict(protocol)}
+    settings = {"task": plan.protocol.task, **dataclasses.asdict(plan.protocol)}
     del settings["num_resamples"]
-    found = setting_differences(report, dataset, settings)
+    found = setting_differences(report, plan.dataset, settings)
     if found:
         raise ValueError(
             f"{path} is a report of another evaluation: {'; '.join(found.values())}. Nothing is "
@@ -38,7 +36,7 @@ def check_replaceable(
 def setting_differences(
     report: dict[str, Any], dataset: str, settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Returns a text for each setting by name in which a report differs from the wanted one.
+    """Words each setting, by name, in which a report differs from the wanted one.
 
     Both sides know more than they share; what an older report does not say is unknown. A wanted
     "auto" leaves the choice to the data set.
@@ -84,7 +82,7 @@ def write_report(
       name: of the files, without suffix.
 
     Returns:
-      The paths by suffix: "json", "md", "png", "npz".
+      The paths by suffix.
     """
     paths = {suffix: Path(folder) / f"{name}.{suffix}" for suffix in ("json", "md", "png", "npz")}
     paths["json"].unlink(missing_ok=True)  # its presence says that all are there

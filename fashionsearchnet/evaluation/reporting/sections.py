@@ -23,7 +23,7 @@ from fashionsearchnet.evaluation.scores import METRICS, Figure
 
 
 def screen_text(report: dict[str, Any]) -> str:
-    """Returns the text for the screen: main table, other metrics, differences, localisation."""
+    """Words a report for the screen: main table, other metrics, differences, localisation."""
     figure = headline(report)
     parts = [report["words"]["headline"], text_table(*_group_table(report, figure))]
     for metric in _others(report):
@@ -36,12 +36,7 @@ def screen_text(report: dict[str, Any]) -> str:
 
 
 def markdown(report: dict[str, Any], curve_file: str) -> str:
-    """Returns the report in Markdown.
-
-    Args:
-      report: of `summarize`.
-      curve_file: file name of the curve, relative to the report.
-    """
+    """Words a report of `summarize` in Markdown; `curve_file` is the name of the picture."""
     figure, words = headline(report), report["words"]
     title = f"# {report['system']['name']} on {report['dataset']}"
     per_group = f" per {words['per_group']}" if words["per_group"] else ""
@@ -74,7 +69,7 @@ def markdown(report: dict[str, Any], curve_file: str) -> str:
 
 
 def _others(report: dict[str, Any]) -> list[str]:
-    """Returns the metrics with a table of their own below the main table."""
+    """Lists the metrics with a table of their own below the main table."""
     figure = headline(report)
     return [name for name in report["metrics"] if name != figure.metric or figure.k is not None]
 
@@ -84,7 +79,7 @@ def _is_one_group(report: dict[str, Any]) -> bool:
 
 
 def _mean_words(report: dict[str, Any]) -> str:
-    """Returns what a mean is over."""
+    """Says what a mean is over."""
     if _is_one_group(report):
         questions = "manipulations" if task_of(report) == "manipulation" else "queries"
         return f"mean over {counts(report)['number']:,} {questions}"
@@ -93,7 +88,7 @@ def _mean_words(report: dict[str, Any]) -> str:
 
 
 def _means(report: dict[str, Any]) -> str:
-    """Returns what the columns of means are."""
+    """Says what the columns of means are."""
     rest = "" if columns(report) or _is_one_group(report) else " The .json file has each set."
     return (
         f"The means: {report['words']['means']}; in brackets the 95 % bootstrap interval, query "
@@ -109,7 +104,7 @@ def _group_table(report: dict[str, Any], figure: Figure) -> Table:
     rows[0] += [""] * (len(means) - 1) + [f"{number['number']:,}"]
     if figure == headline(report):
         for row in (row for table in report["published"] for row in table["rows"]):
-            figures = [figure_text(value) for value in row["per_group"]]
+            figures = [figure_text(value) for value in row["per_group"][: len(shown)]]
             rows.append([f"published: {row['name']}", *figures, figure_text(row["mean"])])
             rows[-1] += [""] * (len(means) - 1)
     for row in report["rows"]:
@@ -145,7 +140,7 @@ def _difference_title(report: dict[str, Any]) -> str:
 
 
 def _difference_table(report: dict[str, Any]) -> Table:
-    """Returns what the system adds to each other row, in the mean."""
+    """Compares the system with each other row, in the mean."""
     means = mean_names(report)
     rows = [
         [f"{found['row']} - {found['other']}", *(mean_change(found, key) for key in means)]
@@ -172,7 +167,7 @@ def _localization_table(report: dict[str, Any]) -> Table:
 
 
 def _notes(report: dict[str, Any]) -> list[str]:
-    """Returns everything needed to measure the same again."""
+    """Lists everything needed to measure the same again."""
     how, system = report["protocol"], report["system"]
     arguments = ", ".join(f"{name}={value}" for name, value in system["arguments"].items())
     return [

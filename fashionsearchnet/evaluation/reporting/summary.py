@@ -31,6 +31,7 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
             "num_queries": len(plan.splits.query_labels),
             "num_gallery": len(plan.splits.gallery_labels),
             "distance": "Euclidean",
+            "is_published": how.is_published,
             **plan.facts(),
         },
         "words": {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()},
@@ -66,7 +67,7 @@ def headline(report: dict[str, Any]) -> Figure:
 
 
 def counts(report: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a report says of the number of its questions; see `Plan.counts`."""
+    """Returns the `Plan.counts` of a report."""
     return dict(report[_counts_key(task_of(report))])
 
 
@@ -121,8 +122,7 @@ def _row(row: scores.MethodScores, how: TaskProtocol, grouping: scores.Grouping)
 def _published(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Returns the papers' tables of this figure on this data set, in the order of our groups."""
     plan = evaluation.plan
-    # Papers have a figure per attribute, over all edits.
-    if not set(plan.space.names) <= set(plan.group_names) or not plan.protocol.is_published:
+    if not plan.protocol.is_published:
         return []
     return [
         {

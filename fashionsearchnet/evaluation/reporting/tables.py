@@ -41,7 +41,7 @@ def mean_change(found: Mapping[str, Any] | None, key: str = "mean") -> str:
 
 
 def boxes_table(boxes: Sequence[tuple[str, Boxes]]) -> Table:
-    """Returns how well the boxes of several runs fit, below the box that is the whole image.
+    """Returns the fit of the boxes of runs, below the box that is the whole image.
 
     Args:
       boxes: of one run or more, the name and `Evaluation.localization`.

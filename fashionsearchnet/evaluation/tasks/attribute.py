@@ -16,7 +16,7 @@ from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
-from fashionsearchnet.evaluation.scores import ChanceScores, Figure
+from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
 from fashionsearchnet.index.exact import ExactIndex
@@ -27,7 +27,10 @@ Sides = tuple[np.ndarray, np.ndarray]  # the vectors of the queries and of the g
 
 @dataclasses.dataclass(frozen=True)
 class AttributeProtocol(TaskProtocol):
-    """How retrieval by attribute is measured; see TaskProtocol. `top_k` is for Precision@K."""
+    """How retrieval by attribute is measured; see TaskProtocol. `top_k` is for Precision@K.
+
+    Candidates at equal distance stand in the order of the gallery.
+    """
 
     task = "attribute"
     metrics = ("average_precision", "triplet_accuracy", "precision")
@@ -39,10 +42,7 @@ class AttributeProtocol(TaskProtocol):
         return Figure("average_precision")
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "AttributePlan":
-        """Returns a question for each query and each attribute that it can be asked for.
-
-        There must be a candidate with the query's value and one with another.
-        """
+        """Asks each query for each attribute of which some, not all candidates have its value."""
         parts = [_questions(splits, a) for a in range(dataset.space.num_attributes)]
         columns = np.concatenate(parts, axis=1)
         num_relevant, num_items = columns[2:4]
@@ -70,11 +70,10 @@ class AttributeProtocol(TaskProtocol):
 
 
 def _questions(splits: Splits, attribute: int) -> np.ndarray:
-    """Returns what the queries labelled with an attribute find in the gallery, int64 `[5, n]`.
+    """Counts what the queries labelled with an attribute find in the gallery, int64 `[5, n]`.
 
     The rows: position of the query in its split; attribute; number of other candidates with its
-    value; number of other candidates; position of its own image among the candidates, -1 if no
-    query is among them.
+    value; number of other candidates; position of its own image among the candidates, or -1.
     """
     labels, gallery = splits.query_labels[:, attribute], splits.gallery_labels[:, attribute]
     query, is_candidate = np.flatnonzero(labels != MISSING), gallery != MISSING
@@ -106,7 +105,7 @@ class AttributePlan(Plan):
     num_unanswerable: int
 
     def relevant(self, questions: np.ndarray) -> np.ndarray:
-        """Returns which candidates have the query's value, bool `[B, candidates]`."""
+        """Tells which candidates have the query's value, bool `[B, candidates]`."""
         gallery = self.splits.gallery_labels[:, self.group[questions[0]]]
         values = self.splits.query_labels[self.query[questions], self.group[questions]]
         return values[:, None] == gallery[gallery != MISSING]
@@ -124,7 +123,7 @@ class AttributePlan(Plan):
             "precision": precision.astype(np.float32),
         }
 
-    def chance(self) -> ChanceScores:
+    def chance(self) -> MethodScores:
         """Returns the expectations of a random order of the candidates."""
         share = self.num_relevant / self.num_items
         figures = {
@@ -134,12 +133,10 @@ class AttributePlan(Plan):
             "triplet_accuracy": np.full(len(self), 0.5),
             "precision": np.repeat(share[:, None], len(self.protocol.top_k), axis=1),
         }
-        return ChanceScores(
-            figures=figures, top_k=self.protocol.top_k, num_relevant=self.num_relevant
-        )
+        return MethodScores("chance", figures, self.protocol.top_k)
 
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Returns predicted attributes, whole image (where the system has them), the system."""
+        """Lists predicted attributes, whole image (where the system has them), the system."""
         system, methods = found.system, []
         if found.probabilities is not None:
             methods.append(self._method("predicted attributes", self._blocks(found.probabilities)))
@@ -153,13 +150,13 @@ class AttributePlan(Plan):
         return [*methods, self._method(name, own)]
 
     def _blocks(self, sides: Sides) -> Callable[[int], Sides]:
-        """Returns a function from an attribute to the columns of its values."""
+        """Splits the columns of all values by attribute."""
         ends = np.cumsum(self.space.num_values)[:-1]
         blocks = [np.split(side, ends, axis=1) for side in sides]
         return lambda attribute: (blocks[0][attribute], blocks[1][attribute])
 
     def _method(self, name: str, sides: Callable[[int], Sides]) -> Method:
-        """Returns the method of a function from an attribute to the vectors of both splits."""
+        """Ranks by the vectors that `sides` has for each attribute."""
 
         @functools.lru_cache(maxsize=1)
         def vectors(attribute: int) -> tuple[np.ndarray, ExactIndex]:
@@ -175,7 +172,7 @@ class AttributePlan(Plan):
         return "same value of an attribute"
 
     def counts(self) -> dict[str, Any]:
-        """Returns how many queries each attribute has, and how many candidates."""
+        """Counts the queries and the candidates of each attribute."""
         labelled = (self.splits.gallery_labels != MISSING).sum(axis=0)
         return {
             **super().counts(),
@@ -184,7 +181,7 @@ class AttributePlan(Plan):
         }
 
     def words(self) -> Words:
-        """Returns the sentences of the report."""
+        """Words the report."""
         return Words(
             headline=(
                 f"{self.split_words()}, {len(self):,} pairs of a query and an attribute.\n"

@@ -9,7 +9,7 @@ from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.dataset import Dataset, check_instance_ids
 from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
-from fashionsearchnet.evaluation.scores import ChanceScores, Figure
+from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
 from fashionsearchnet.index.exact import ExactIndex
@@ -41,7 +41,7 @@ class InstanceProtocol(TaskProtocol):
         return Figure("recall", self.headline_k)
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "InstancePlan":
-        """Returns a question for each query whose item is in another image of the gallery.
+        """Asks each query whose item is in another image of the gallery.
 
         Raises:
           ValueError: if the data set knows no items, an image has none, or the splits share none.
@@ -102,21 +102,21 @@ class InstancePlan(Plan):
         return len(self.splits.query_labels) - len(self)
 
     def relevant(self, questions: np.ndarray) -> np.ndarray:
-        """Returns which gallery images show the query's item, bool `[B, gallery]`."""
+        """Tells which gallery images show the query's item, bool `[B, gallery]`."""
         return self.query_instances[questions, None] == self.gallery_instances
 
     def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `ranks` int32 `[B]`."""
+        """Ranks the first hits: `ranks` int32 `[B]`."""
         del questions
         return {"ranks": metrics.first_hit_ranks(candidates.squared_distances, candidates.relevant)}
 
-    def chance(self) -> ChanceScores:
+    def chance(self) -> MethodScores:
         """Returns the scores of a random order of the gallery."""
         number = len(self.gallery_instances) - (self.own is not None)
-        return ChanceScores(figures={}, num_relevant=self.num_relevant, num_items=number)
+        return MethodScores("chance", {"num_relevant": self.num_relevant}, num_items=number)
 
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Returns predicted attributes (if the system reads them), and the system."""
+        """Lists predicted attributes (if the system reads them), and the system."""
         sides = (found.queries, found.gallery)
         queries, gallery = (instance_embeddings(found.system, side) for side in sides)
         methods = [self._method(name, queries, gallery)]
@@ -134,7 +134,7 @@ class InstancePlan(Plan):
         return "same item"
 
     def counts(self) -> dict[str, Any]:
-        """Returns how many queries and items there are."""
+        """Counts queries and items."""
         return {
             **super().counts(),
             "unanswerable": self.num_unanswerable,
@@ -143,7 +143,7 @@ class InstancePlan(Plan):
         }
 
     def words(self) -> Words:
-        """Returns the sentences of the report."""
+        """Words the report."""
         counts = self.counts()
         return Words(
             headline=(

@@ -11,7 +11,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
-from fashionsearchnet.evaluation.scores import ChanceScores, Figure, Outcomes
+from fashionsearchnet.evaluation.scores import Figure, MethodScores, Outcomes
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.index.exact import ExactIndex
 
@@ -54,7 +54,7 @@ class TaskProtocol(abc.ABC):
 
     @property
     def is_published(self) -> bool:
-        """Whether the questions are those of the papers' tables in `evaluation.published`."""
+        """Whether the papers' tables in `evaluation.published` have the same questions."""
         return True
 
     @property
@@ -62,14 +62,9 @@ class TaskProtocol(abc.ABC):
         """The name of the report, without suffix, unless a user gives another."""
         return f"{self.query_split}_{self.task}"
 
-    def resolved(self, dataset: Dataset) -> "TaskProtocol":
-        """Returns the protocol with what it leaves to the data set."""
-        del dataset
-        return self
-
     @abc.abstractmethod
     def make_plan(self, dataset: Dataset, splits: Splits) -> "Plan":
-        """Returns the questions.
+        """Lists the questions.
 
         Raises:
           ValueError: if there is nothing to ask, or the data set lacks what the task needs.
@@ -78,23 +73,14 @@ class TaskProtocol(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """What a report says of its questions, in words.
+    """The sentences of a report that depend on its questions."""
 
-    Attributes:
-      headline: above the tables: the data, their number, the rule.
-      title: behind the names of system and data set; '' for nothing more.
-      groups: the groups that a mean averages, such as 'attributes'.
-      per_group: what a column of the main table is for; '' for a single group.
-      means: a sentence about the two means.
-      notes: how it was measured, one line each.
-    """
-
-    headline: str
-    title: str
-    groups: str
-    per_group: str
-    means: str
-    notes: tuple[str, ...]
+    headline: str  # above the tables: the data, their number, the rule
+    title: str  # behind the names of system and data set; '' for nothing more
+    groups: str  # that a mean averages, such as 'attributes'
+    per_group: str  # one of them, the heading of the columns; '' for a single group
+    means: str  # about the two means
+    notes: tuple[str, ...]  # how it was measured, one line each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +119,7 @@ class Plan(abc.ABC):
 
     @abc.abstractmethod
     def relevant(self, questions: np.ndarray) -> np.ndarray:
-        """Returns which candidates are hits, bool `[B, candidates]`.
+        """Tells which candidates are hits, bool `[B, candidates]`.
 
         Args:
           questions: int `[B]`, their numbers, all of one group.
@@ -141,16 +127,16 @@ class Plan(abc.ABC):
 
     @abc.abstractmethod
     def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the figures of a ranking; see `scores.MeasuredScores`."""
+        """Returns `MethodScores.figures` of a ranking, those of the questions `[B]`."""
 
     @abc.abstractmethod
-    def chance(self) -> ChanceScores:
-        """Returns the scores of a random order."""
+    def chance(self) -> MethodScores:
+        """Returns the scores of a random order, by formula."""
 
     def by_vectors(
         self, name: str, vectors: Callable[[int], tuple[np.ndarray, ExactIndex]]
     ) -> Method:
-        """Returns the method that ranks by the vectors of the query images as they are.
+        """Ranks by the vectors of the query images as they are.
 
         Args:
           name: its row in the tables.
@@ -165,29 +151,29 @@ class Plan(abc.ABC):
 
     @abc.abstractmethod
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Returns the measured baselines, and last the system under the name given."""
+        """Lists the measured baselines, and last the system under the name given."""
 
     @property
     @abc.abstractmethod
     def rules(self) -> str:
-        """The rules of the protocol, as text that is equal only for equal rules."""
+        """A text that is equal only for equal rules."""
 
     def facts(self) -> dict[str, Any]:
         """Returns the entries of the report's `protocol` beside the fields of the protocol."""
         return {}
 
     def counts(self) -> dict[str, Any]:
-        """Returns the numbers of questions, for the report."""
+        """Counts the questions, for the report."""
         number = np.bincount(self.group, minlength=len(self.group_names))
         per_group = dict(zip(self.group_names, number.tolist(), strict=True))
         return {"number": len(self), "per_group": per_group}
 
     @abc.abstractmethod
     def words(self) -> Words:
-        """Returns the sentences of the report."""
+        """Words the report."""
 
     def outcomes(self) -> Outcomes:
-        """Returns the outcomes of the evaluation, without any scores yet."""
+        """Returns the outcomes without any scores yet."""
         query_split, gallery_split = self.splits.names
         return Outcomes(
             task=self.protocol.task,
@@ -204,7 +190,7 @@ class Plan(abc.ABC):
         )
 
     def split_words(self) -> str:
-        """Returns the sizes of the splits in words."""
+        """Says how large the splits are."""
         (queries, gallery), splits = self.splits.names, self.splits
         return (
             f"{self.dataset}: {len(splits.query_labels):,} queries ({queries}), "
@@ -212,7 +198,7 @@ class Plan(abc.ABC):
         )
 
     def relation_words(self) -> str:
-        """Returns in words which images are ranked."""
+        """Says which images are ranked."""
         (queries, gallery), splits = self.splits.names, self.splits
         relation = "none of them a query"
         if splits.own is not None:

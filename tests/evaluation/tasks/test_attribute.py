@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from evaluation_fakes import SPACE, EditDependentSystem, FakeDataset, FakeSystem, QueriesInGallery
 
-from fashionsearchnet.evaluation import AttributeProtocol, evaluate, metrics, reporting
+from fashionsearchnet.evaluation import AttributeProtocol, evaluate, make_plans, metrics, reporting
 from fashionsearchnet.evaluation.ranking import Candidates
-from fashionsearchnet.evaluation.scores import Figure, MeasuredScores
-from fashionsearchnet.evaluation.splits import read_splits
+from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.systems.features import extract_features
 
 SMALL = AttributeProtocol(top_k=(1, 3, 20), num_resamples=50)
@@ -14,7 +13,7 @@ MAP, TRIPLETS = Figure("average_precision"), Figure("triplet_accuracy")
 
 def plan_of(dataset, protocol=SMALL):
     """The questions, without looking at any image."""
-    return protocol.make_plan(dataset, read_splits(dataset, [("query", "gallery")]))
+    return make_plans(dataset, [protocol])[0]
 
 
 def slow_figures(query, gallery, value, values, left_out, top_k):
@@ -133,7 +132,7 @@ def test_a_random_ranking_of_skewed_labels_equals_the_formulas():
         relevant = plan.relevant(members)
         distances = generator.random(relevant.shape).astype(np.float32)
         found = plan.score(Candidates(distances, relevant), members)
-        row = MeasuredScores("random", found, SMALL.top_k)
+        row = MethodScores("random", found, SMALL.top_k)
         for figure in (MAP, TRIPLETS, Figure("precision", 20)):
             expected = chance.values(figure)[members].mean()
             assert row.values(figure).mean() == pytest.approx(expected, abs=0.02)

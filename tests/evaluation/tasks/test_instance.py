@@ -40,10 +40,10 @@ def test_ranks_equal_a_slow_evaluation(dataset):
         if plan.own is not None:
             order = order[order != dataset.own[query]]
         hits = candidates[order] == instances[query]
-        assert row.ranks[question] == 1 + np.argmax(hits)
+        assert row.figures["ranks"][question] == 1 + np.argmax(hits)
         assert plan.num_relevant[question] == hits.sum()
     recall = row.values(Figure("recall", 3))
-    np.testing.assert_array_equal(recall, row.ranks <= 3)
+    np.testing.assert_array_equal(recall, row.figures["ranks"] <= 3)
     assert measured.rows[0].num_items == len(gallery) - (plan.own is not None)
 
 

@@ -18,10 +18,10 @@ from fashionsearchnet.evaluation import (
     LabelledGalleryProtocol,
     ManipulationProtocol,
     label_blend,
+    make_plans,
     reporting,
 )
 from fashionsearchnet.evaluation.scores import Figure
-from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.evaluation.tasks.manipulation.labelled import known_labels_of
 
 SMALL = LabelledGalleryProtocol(top_k=(1, 3, 20), headline_k=3, num_resamples=50)
@@ -69,7 +69,7 @@ def test_the_rows_and_that_those_without_labels_are_the_same_as_ever():
     found, plain = rows_of(measured), rows_of(evaluated(system, dataset, PLAIN))
     same = {"unedited query": "unedited query", "predicted attributes": "predicted attributes"}
     for name, other in {**same, "fake": "fake, images alone"}.items():
-        np.testing.assert_array_equal(plain[name].ranks, found[other].ranks)
+        np.testing.assert_array_equal(plain[name].figures["ranks"], found[other].figures["ranks"])
     top = {name: row.values(TOP_3).mean() for name, row in found.items()}
     assert top[NAME] > top["fake, images alone"] and top["fake, filtered"] > top["unedited query"]
     assert top["predicted attributes, labels used"] > top["predicted attributes"]
@@ -95,18 +95,22 @@ def test_a_filter_lets_through_what_has_the_wanted_value(shares):
         ]
         assert (row.values(TOP_3)[m] == 1.0) == bool(hits and hits[0] < 3)
         if hits:
-            assert row.ranks[m] == hits[0] + 1
+            assert row.figures["ranks"][m] == hits[0] + 1
 
 
 def test_nothing_known_is_the_image_and_what_it_reads_and_blend_0_the_image():
     system, dataset = BlockSystem(noise=0.8), FakeDataset()
     how = dataclasses.replace(SMALL, label_blend=(0.0,))
     found = rows_of(evaluated(system, dataset, how, name=NAME))
-    np.testing.assert_array_equal(found[NAME].ranks, found["fake, images alone"].ranks)
+    np.testing.assert_array_equal(
+        found[NAME].figures["ranks"], found["fake, images alone"].figures["ranks"]
+    )
     how = dataclasses.replace(SMALL, known_labels=0.0)
     found = rows_of(evaluated(system, dataset, how, name=NAME))
     one = found["predicted attributes, labels used"]
-    np.testing.assert_array_equal(one.ranks, found["predicted attributes"].ranks)
+    np.testing.assert_array_equal(
+        one.figures["ranks"], found["predicted attributes"].figures["ranks"]
+    )
 
 
 def test_a_system_without_blocks_is_filtered():
@@ -144,7 +148,7 @@ def test_what_cannot_be_known_is_refused():
         evaluated(BlockSystem(), dataset, dataclasses.replace(SMALL, label_blend=(0.1, 0.2)))
     dataset.labels("gallery")[:] = -1
     with pytest.raises(ValueError, match="no image of 'gallery' of fakes/tiny has a label"):
-        SMALL.make_plan(dataset, read_splits(dataset, [("query", "gallery")]))
+        make_plans(dataset, [SMALL])
 
 
 def test_a_blend_is_chosen_that_is_nowhere_worse_than_the_images_alone():

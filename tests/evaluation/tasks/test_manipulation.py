@@ -13,10 +13,9 @@ from evaluation_fakes import (
 
 from fashionsearchnet.attributes import HIT_RULES
 from fashionsearchnet.data.dataset import ListedEdits
-from fashionsearchnet.evaluation import ManipulationProtocol, metrics, reporting
+from fashionsearchnet.evaluation import ManipulationProtocol, make_plans, metrics, reporting
 from fashionsearchnet.evaluation.ranking import Representations
 from fashionsearchnet.evaluation.scores import Figure
-from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.evaluation.tasks.manipulation.enumeration import enumerate_manipulations
 from fashionsearchnet.evaluation.tasks.manipulation.hits import Gallery, relevance
 from fashionsearchnet.systems.features import extract_features, gallery_embeddings
@@ -31,8 +30,7 @@ def rows_of(measured):
 
 def plan_of(dataset, protocol=SMALL):
     """The questions, without looking at any image."""
-    splits = read_splits(dataset, [(protocol.query_split, protocol.gallery_split)])
-    return protocol.make_plan(dataset, splits)
+    return make_plans(dataset, [protocol])[0]
 
 
 def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
@@ -41,7 +39,7 @@ def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
         "chance", "unedited query", "predicted attributes", "fake",
     ]  # fmt: skip
     rows = rows_of(measured)
-    assert (rows["fake"].ranks == 1).all()
+    assert (rows["fake"].figures["ranks"] == 1).all()
     # The unedited query is nearest to images that have its own value, which cannot be hits.
     assert rows["unedited query"].values(TOP_1).mean() < 0.5
     assert 0 < rows["chance"].values(TOP_3).mean() < rows["fake"].values(TOP_3).mean()
@@ -68,7 +66,7 @@ def assert_equals_slow_evaluation(system, dataset, how, own=None):
         target = manipulations.targets[m]
         counted = target >= (0 if how.hit_rule == "labelled" else -1)
         match = labels[order][:, counted] == target[counted]
-        assert row.ranks[m] == 1 + np.argmax(match.all(axis=1))
+        assert row.figures["ranks"][m] == 1 + np.argmax(match.all(axis=1))
         gains = 2 ** match.mean(axis=1) - 1
         discounts = 1 / np.log2(np.arange(2, len(order) + 2))
         expected = [gains[:k] @ discounts[:k] / discounts[:k].sum() for k in how.top_k]
@@ -152,10 +150,10 @@ def test_listed_edits_are_the_plan_of_a_data_set_that_lists_some():
             own = dataset.own[measured.plan.query[question]]
             hits = (labels == target).all(axis=1)
             hits[own] &= keeps
-            assert chance.num_relevant[question] == hits.sum()
-            assert (row.ranks[question] == metrics.NO_HIT) == (not hits.any())
+            assert chance.figures["num_relevant"][question] == hits.sum()
+            assert (row.figures["ranks"][question] == metrics.NO_HIT) == (not hits.any())
         # A query that nothing changes finds itself, or an image that looks the same.
-        assert row.ranks[1] == 1 if keeps else row.ranks[1] >= 1
+        assert row.figures["ranks"][1] == 1 if keeps else row.figures["ranks"][1] >= 1
         assert chance.num_items == (60 if keeps else 59)
         report = reporting.summarize(measured)
         assert report["protocol"]["plan"] == "listed"
@@ -217,7 +215,7 @@ def test_gallery_that_depends_on_the_edit_is_ranked_per_group(num_changes):
         edited = list(manipulations.groups[manipulations.group[m]])
         has_values = (labels[:, edited] == manipulations.edits[m, edited]).all(axis=1)
         hits = (labels == manipulations.targets[m]).all(axis=1)
-        assert row.ranks[m] == 1 + has_values[: np.argmax(hits)].sum()
+        assert row.figures["ranks"][m] == 1 + has_values[: np.argmax(hits)].sum()
 
 
 def test_the_protocol_is_checked():

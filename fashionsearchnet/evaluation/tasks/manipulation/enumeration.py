@@ -1,9 +1,9 @@
 """Which manipulations are tried: all that the gallery allows, or those that a data set lists.
 
-[Ak21] (FashionSearchNet-v2) Sec. 4.4: a single attribute of a query image is changed, and every
-change that is available in the gallery is tried. Beyond the paper, several attributes may change
-at once: each set of attributes then takes the place of the single attribute. [Hou21] (ADDE) lists
-its manipulations in a file instead.
+[Ak21] (FashionSearchNet-v2) Sec. 4.4 changes a single attribute of a query image, and tries every
+change that is available in the gallery. Beyond the paper, several attributes may change at once:
+each set of attributes then takes the place of the single attribute. [Hou21] (ADDE) lists its
+manipulations in a file instead.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ class Manipulations:
         return len(self.query)
 
     def group_names(self, attribute_names: Sequence[str]) -> tuple[str, ...]:
-        """Returns the name of each group: 'colour', 'colour + sleeve', 'colour + no sleeve'."""
+        """Names each group: 'colour', 'colour + sleeve', 'colour + no sleeve'."""
         removed = self.removed or ((),) * len(self.groups)
         return tuple(
             " + ".join(
@@ -75,19 +75,18 @@ def enumerate_manipulations(
     seed: int = 0,
     num_changes: int = 1,
 ) -> Manipulations:
-    """Returns every change of `num_changes` attributes whose target exists in the gallery.
+    """Lists every change of `num_changes` attributes whose target exists in the gallery.
 
     Args:
       query_labels: int32 `[queries, A]`, -1 for missing.
-      gallery: where targets must exist.
-      hit_rule: one of HIT_RULES; "exists" means that some item is a hit.
+      gallery: where targets must exist: some item is a hit.
+      hit_rule: one of HIT_RULES.
       add_missing: also give values to attributes that the query lacks. Else only values that the
         query has are replaced.
       max_per_group: draw so many of each set of attributes at random; None for all, which may be
         millions where several attributes change. Only what is drawn is held in memory.
       seed: of the draw.
-      num_changes: how many attributes change at once, 1 to A; exactly so many, none of them to
-        the value that the query has.
+      num_changes: how many attributes change at once, 1 to A, all to other values.
 
     Raises:
       ValueError: if there is none, or an argument is out of range.
@@ -126,14 +125,10 @@ def enumerate_manipulations(
 
 
 def listed_manipulations(query_labels: np.ndarray, listed: ListedEdits) -> Manipulations:
-    """Returns the manipulations that a data set lists.
+    """Sorts the edits that a data set lists into groups; `query_labels` are int32 `[queries, A]`.
 
     Every attribute is a group, as in the tables of the paper; edits that give several values, take
     a value away or change nothing form groups of their own behind them.
-
-    Args:
-      query_labels: int32 `[queries, A]`, -1 for missing.
-      listed: the data set's list.
     """
     known, edits = query_labels[listed.query], listed.manipulation
     edited, number = edits != KEEP, edits.shape[1]
@@ -158,11 +153,7 @@ def listed_manipulations(query_labels: np.ndarray, listed: ListedEdits) -> Manip
 
 
 def _attribute_groups(num_attributes: int, num_changes: int) -> tuple[tuple[int, ...], ...]:
-    """Returns all sets of `num_changes` of the attributes 0, 1, ..., in lexicographic order.
-
-    Raises:
-      ValueError: if there are no such sets, or too many to measure each.
-    """
+    """All sets of `num_changes` of the attributes 0, 1, ..., in lexicographic order."""
     check_range("num_changes", num_changes, 1, num_attributes)
     number = math.comb(num_attributes, num_changes)
     if number > _MAX_GROUPS:
@@ -238,7 +229,7 @@ def _distinct_rows(rows: np.ndarray) -> np.ndarray:
 
 
 def _draw(available: np.ndarray, most: int | None, seed: int) -> np.ndarray:
-    """Returns bool `[available.sum()]`: which are drawn, counted group by group."""
+    """Draws at most so many of each group, bool `[available.sum()]`, counted group by group."""
     drawn = np.ones(available.sum(), bool)
     ends = np.cumsum(available)
     for group, (number, end) in enumerate(zip(available, ends, strict=True)):
@@ -250,7 +241,7 @@ def _draw(available: np.ndarray, most: int | None, seed: int) -> np.ndarray:
 
 
 def _pick(blocks: Iterator[np.ndarray], available: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-    """Returns the drawn rows of all blocks, sorted by group, then query, then wanted values."""
+    """Collects the drawn rows of all blocks, sorted by group, then query, then wanted values."""
     following = np.cumsum(available) - available  # the number of each group's next row
     kept = []
     for rows in blocks:

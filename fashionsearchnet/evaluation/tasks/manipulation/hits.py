@@ -1,8 +1,7 @@
-"""What counts as a hit of a manipulation, and how near an image comes to one: by labels.
+"""Hits of a manipulation by labels, and how near an image comes to one.
 
-[Ak21] (FashionSearchNet-v2) Sec. 4.5: a hit has all the attributes wanted. The paper does not say
-how missing labels compare; the hit rules `identical` and `labelled` (`attributes.HIT_RULES`) are
-two readings.
+A hit has all the attributes wanted ([Ak21], FashionSearchNet-v2, Sec. 4.5). The paper does not say
+how missing labels compare: `attributes.HIT_RULES` has two readings.
 """
 
 import numpy as np
@@ -31,33 +30,30 @@ class Gallery:
         return len(self.labels)
 
     def relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
-        """Returns bool `[targets, gallery]`: which items are hits of targets `[targets, A]`."""
+        """Tells which items are hits of targets `[targets, A]`, bool `[targets, gallery]`."""
         hits = count_differences(targets[:, None], self.combinations[None], hit_rule) == 0
         return hits[:, self.combination_of]
 
     def num_relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
-        """Returns int64 `[targets]`: how many items are hits of each target."""
+        """Counts the items that are hits of each target, int64 `[targets]`."""
         gain = np.zeros((targets.shape[1] + 1, targets.shape[1] + 1))
         gain[:, 0] = 1.0
         return np.round(self._sum_over_items(targets, hit_rule, gain)).astype(np.int64)
 
     def mean_gain(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
-        """Returns float64 `[targets]`: the mean of 2^relevance - 1 over the gallery.
+        """Averages 2^relevance - 1 over the gallery, float64 `[targets]`.
 
-        This is the expected NDCG of a random order, for every K, since the ideal gain is 1 at
-        each rank.
+        This is the expected NDCG of a random order for every K, since the ideal gain is 1 at each
+        rank.
         """
         considered, different = np.ogrid[: targets.shape[1] + 1, : targets.shape[1] + 1]
         gain = 2.0 ** (1.0 - different / np.maximum(considered, 1)) - 1.0
         return self._sum_over_items(targets, hit_rule, gain) / len(self)
 
     def _sum_over_items(self, targets: np.ndarray, hit_rule: str, gain: np.ndarray) -> np.ndarray:
-        """Returns float64 `[targets]`: the sum of gain[considered, different] over the gallery.
+        """Sums `gain[considered, different]` over the gallery, float64 `[targets]`.
 
-        Args:
-          targets: int `[targets, A]`.
-          hit_rule: one of HIT_RULES.
-          gain: float64 `[A + 1, A + 1]`, by the numbers of attributes that count and that differ.
+        `gain`, float64 `[A + 1, A + 1]`, is by how many attributes count and how many differ.
         """
         distinct, inverse = np.unique(targets, axis=0, return_inverse=True)
         first = num_considered(distinct, hit_rule) * gain.shape[1]
@@ -71,15 +67,12 @@ class Gallery:
 
 
 def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns int16 `[...]`: in how many attributes labels differ from targets; 0 is a hit.
+    """Counts the attributes in which labels differ from targets, int16 `[...]`; 0 is a hit.
 
     Args:
       targets: int `[..., A]`.
       labels: int `[..., A]`, broadcast against `targets` (but for the last axis).
       hit_rule: one of HIT_RULES.
-
-    Raises:
-      ValueError: for an unknown hit rule.
     """
     number = np.zeros(np.broadcast_shapes(targets.shape[:-1], labels.shape[:-1]), np.int16)
     for attribute in range(targets.shape[-1]):
@@ -88,17 +81,17 @@ def count_differences(targets: np.ndarray, labels: np.ndarray, hit_rule: str) ->
 
 
 def num_considered(targets: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns int `[...]`: how many attributes of targets `[..., A]` count."""
+    """Counts the attributes of targets `[..., A]` that matter, int `[...]`."""
     if hit_rule == "labelled":
         return (targets != MISSING).sum(axis=-1)
     return np.full(targets.shape[:-1], targets.shape[-1])
 
 
 def relevance(targets: np.ndarray, labels: np.ndarray, hit_rule: str) -> np.ndarray:
-    """Returns float64 `[...]` in [0, 1]: the share of attributes that match the target.
+    """Returns the share of attributes that match the target, float64 `[...]`; 1 exactly for a hit.
 
     Of all attributes under 'identical' (lacking one on both sides is a match), of those that the
-    target states under 'labelled'; it is 1 exactly for a hit. Shapes as in `count_differences`.
+    target states under 'labelled'. Shapes as in `count_differences`.
     """
     considered = np.maximum(num_considered(targets, hit_rule), 1)
     return 1.0 - count_differences(targets, labels, hit_rule) / considered

@@ -34,10 +34,10 @@ from fashionsearchnet.systems.gallery_labels import (
 def known_labels_of(
     labels: np.ndarray, space: AttributeSpace, known: float, wrong: float, seed: int
 ) -> np.ndarray:
-    """Returns the labels that a gallery knows, int32 `[N, A]`, -1 for missing.
+    """Draws the labels that a gallery knows, int32 `[N, A]`, -1 for missing.
 
-    The function draws each label on its own. A larger share knows all labels that a smaller one
-    knows, and has all its wrong labels.
+    Each label is drawn on its own. A larger share knows all labels that a smaller one knows, and
+    has all its wrong labels.
 
     Args:
       labels: int32 `[N, A]`, the true ones.
@@ -86,11 +86,7 @@ class LabelledGalleryProtocol(ManipulationProtocol):
         return f"{super().report_name}_labels_{100 * self.known_labels:g}_known{wrong}"
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "LabelledGalleryPlan":
-        """Returns the manipulations, with the labels that the gallery knows.
-
-        Raises:
-          ValueError: as there, and for a gallery without any label.
-        """
+        """Adds the labels that the gallery knows; also refuses a gallery without any label."""
         if (splits.gallery_labels == MISSING).all():
             raise ValueError(f"no image of {splits.names[1]!r} of {dataset.name} has a label.")
         blend = check_blend(dataset.space, self.label_blend)
@@ -115,7 +111,7 @@ class LabelledGalleryPlan(ManipulationPlan):
     known: np.ndarray
 
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Returns the methods without labels, those with a filter by label, those that use labels.
+        """Lists methods without labels, with a filter by label, and those that use labels.
 
         The last is the system with labels used, or, if it has no blocks, with the filter.
         """
@@ -140,7 +136,7 @@ class LabelledGalleryPlan(ManipulationPlan):
         return [*rows, filtered, both, labelled]
 
     def labelled_method(self, found: Representations, name: str) -> Method:
-        """Returns the search of a system whose gallery vectors use the labels known."""
+        """Searches by a system whose gallery vectors use the labels known."""
         system, groups = found.system, self.manipulations.groups
         read = found.probabilities[1] if found.probabilities else None
         beliefs = beliefs_of(self.space, self.known, read)
@@ -156,14 +152,14 @@ class LabelledGalleryPlan(ManipulationPlan):
         return Method(name, self.embed_edited(found), index)
 
     def _facets(self, found: Representations) -> np.ndarray:
-        """Returns the known labels `[N, A]`, and the system's readings where there is none."""
+        """The known labels `[N, A]`, and the system's readings where there is none."""
         if found.probabilities is None:
             return self.known
         read = predicted_values(self.space, found.probabilities[1])
         return np.where(self.known == MISSING, read, self.known)
 
     def _passes(self, facets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns which images have the wanted values, as a function of questions; see Method."""
+        """Filters the images that have the wanted values; see Method."""
 
         def passes(questions: np.ndarray) -> np.ndarray:
             allowed = np.ones((len(questions), len(facets)), bool)
@@ -175,7 +171,7 @@ class LabelledGalleryPlan(ManipulationPlan):
         return passes
 
     def _generic(self, found: Representations) -> list[Method]:
-        """Returns generic vectors with a filter by label alone: nothing there reads an image."""
+        """Lists generic vectors with a filter by label alone: nothing there reads an image."""
         if found.generic is None:
             return []
         queries, gallery = found.generic
@@ -186,7 +182,7 @@ class LabelledGalleryPlan(ManipulationPlan):
     def _predicted_rows(
         self, found: Representations, facets: Callable[[np.ndarray], np.ndarray]
     ) -> list[Method]:
-        """Returns predicted attributes with the filter, and against labels where they are known."""
+        """Lists predicted attributes with the filter, and against labels where they are known."""
         if found.probabilities is None:
             return []
         queries, gallery = found.probabilities
@@ -195,7 +191,7 @@ class LabelledGalleryPlan(ManipulationPlan):
             "predicted attributes, unedited and filtered", lambda group: (queries, index)
         )
         # The one-hot of a label takes the block's place, as that of an edit does in a query.
-        (labelled,) = self._predicted(queries, edit_blocks(self.space, gallery, self.known))
+        labelled = self._predicted(queries, edit_blocks(self.space, gallery, self.known))
         return [
             dataclasses.replace(unedited, passes=facets),
             dataclasses.replace(labelled, name="predicted attributes, labels used"),
@@ -211,13 +207,13 @@ class LabelledGalleryPlan(ManipulationPlan):
         )
 
     def facts(self) -> dict[str, Any]:
-        """Returns the rules in words, and the number of known labels."""
+        """Words the rules, and counts the known labels."""
         number = int((self.known != MISSING).sum())
         wrong = int(((self.known != MISSING) & (self.known != self.splits.gallery_labels)).sum())
         return {**super().facts(), "num_known_labels": number, "num_wrong_labels": wrong}
 
     def words(self) -> Words:
-        """Returns the sentences of the report."""
+        """Words the report."""
         words, facts = super().words(), self.facts()
         shares = zip(self.space.names, self.protocol.label_blend, strict=True)
         known = (

@@ -12,7 +12,7 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
-from fashionsearchnet.evaluation.scores import ChanceScores, Figure
+from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.manipulation import hits
 from fashionsearchnet.evaluation.tasks.manipulation.enumeration import (
@@ -34,7 +34,7 @@ _DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several ch
 
 
 def default_draw(num_changes: int) -> int | None:
-    """Returns how many manipulations of each set are drawn unless a user says; None for all."""
+    """How many manipulations of each set are drawn unless a user says; None for all."""
     return _DEFAULT_DRAW if num_changes > 1 else None
 
 
@@ -80,8 +80,8 @@ class ManipulationProtocol(TaskProtocol):
 
     @property
     def is_published(self) -> bool:
-        """Listed edits are other questions than those of the papers' tables."""
-        return self.plan != "listed"
+        """Whether every possible change of one attribute is tried, as in the papers' tables."""
+        return self.plan != "listed" and self.num_changes == 1
 
     @property
     def report_name(self) -> str:
@@ -89,58 +89,56 @@ class ManipulationProtocol(TaskProtocol):
         changes = f"_{self.num_changes}_changes" if self.num_changes > 1 else ""
         return f"{self.query_split}{changes}"
 
-    def resolved(self, dataset: Dataset) -> "ManipulationProtocol":
-        """Returns the protocol with `plan` all or listed."""
-        if self.plan != "auto":
-            return self
-        plan = "all" if self._listed(dataset) is None else "listed"
-        return dataclasses.replace(self, plan=plan)
-
     def make_plan(self, dataset: Dataset, splits: Splits) -> "ManipulationPlan":
-        """Returns the manipulations to try; see TaskProtocol."""
+        """Lists the manipulations to try; see TaskProtocol."""
         if self.keep_query_image and splits.own is None:
             raise ValueError(
                 "keep_query_image is for queries that are gallery images too; none of "
                 f"{splits.names[0]!r} is in {splits.names[1]!r}. Leave it off."
             )
-        how = self.resolved(dataset)
-        manipulations, source = how._manipulations(dataset, splits)
+        listed = self._listed_edits(dataset)
+        if listed is None:
+            found = enumerate_manipulations(
+                splits.query_labels,
+                Gallery(splits.gallery_labels),
+                self.hit_rule,
+                self.add_missing,
+                self.max_manipulations_per_attribute,
+                self.seed,
+                self.num_changes,
+            )
+        else:
+            found = listed_manipulations(splits.query_labels, listed)
         own = None if self.keep_query_image else splits.own
         return ManipulationPlan(
-            protocol=how,
+            protocol=dataclasses.replace(self, plan="listed" if listed else "all"),
             dataset=dataset.name,
             space=dataset.space,
             splits=splits,
-            query=manipulations.query,
-            group=manipulations.group,
-            group_names=manipulations.group_names(dataset.space.names),
-            own=None if own is None else own[manipulations.query],
-            manipulations=manipulations,
-            source=source,
+            query=found.query,
+            group=found.group,
+            group_names=found.group_names(dataset.space.names),
+            own=None if own is None else own[found.query],
+            manipulations=found,
+            source=listed.source if listed else "",
         )
 
-    def _manipulations(self, dataset: Dataset, splits: Splits) -> tuple[Manipulations, str]:
-        """Returns the manipulations of plan all or listed, and what a list says of itself."""
+    def _listed_edits(self, dataset: Dataset) -> ListedEdits | None:
+        """Reads the edits that the data set lists; None to try all that the gallery allows."""
         if self.plan == "all":
-            gallery = Gallery(splits.gallery_labels)
-            most = self.max_manipulations_per_attribute
-            rules = (self.hit_rule, self.add_missing, most, self.seed, self.num_changes)
-            return enumerate_manipulations(splits.query_labels, gallery, *rules), ""
-        listed = self._listed(dataset)
-        if listed is None:
-            why = f"got {self.query_split!r} and num_changes {self.num_changes}"
-            if dataset.listed_edits() is None:
-                why = f"{dataset.name} lists none"
-            raise ValueError(
-                "plan 'listed' is for data sets that list edits, query_split 'query' and "
-                f"num_changes 1; {why}. Use plan 'all'."
-            )
-        return listed_manipulations(splits.query_labels, listed), listed.source
-
-    def _listed(self, dataset: Dataset) -> ListedEdits | None:
-        """Returns the edits that the data set lists; None unless they are of these queries."""
-        are_of_these = self.query_split == "query" and self.num_changes == 1
-        return dataset.listed_edits() if are_of_these else None
+            return None
+        why = f"got {self.query_split!r} and num_changes {self.num_changes}"
+        if self.query_split == "query" and self.num_changes == 1:
+            listed = dataset.listed_edits()
+            if listed is not None:
+                return listed
+            why = f"{dataset.name} lists none"
+        if self.plan == "auto":
+            return None
+        raise ValueError(
+            "plan 'listed' is for data sets that list edits, query_split 'query' and num_changes "
+            f"1; {why}. Use plan 'all'."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,15 +169,14 @@ class ManipulationPlan(Plan):
         return len(self.gallery) - (self.own is not None)
 
     def relevant(self, questions: np.ndarray) -> np.ndarray:
-        """Returns which gallery images have the labels wanted, bool `[B, gallery]`."""
+        """Tells which gallery images have the labels wanted, bool `[B, gallery]`."""
         return self.gallery.relevant(self.manipulations.targets[questions], self.protocol.hit_rule)
 
     def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `ranks` int32 `[B]` and `ndcg` float32 `[B, len(top_k)]`."""
+        """Scores by `ranks`, int32 `[B]`, and `ndcg`, float32 `[B, len(top_k)]`."""
         longest = min(max(self.protocol.top_k), self._num_ranked)
-        found = self.gallery.labels[
-            nearest(candidates.squared_distances, longest)
-        ]  # [B, longest, A]
+        first = nearest(candidates.squared_distances, longest)
+        found = self.gallery.labels[first]  # [B, longest, A]
         targets = self.manipulations.targets[questions, None]
         share = hits.relevance(targets, found, self.protocol.hit_rule)
         return {
@@ -187,7 +184,7 @@ class ManipulationPlan(Plan):
             "ndcg": metrics.ndcg(share, self.protocol.top_k).astype(np.float32),
         }
 
-    def chance(self) -> ChanceScores:
+    def chance(self) -> MethodScores:
         """Returns the scores of a random order of the gallery."""
         targets, rule = self.manipulations.targets, self.protocol.hit_rule
         gain = self.gallery.mean_gain(targets, rule)
@@ -197,15 +194,11 @@ class ManipulationPlan(Plan):
             gain = (gain * len(self.gallery) - (2.0**share - 1.0)) / self._num_ranked
             num_relevant = num_relevant - (share == 1.0)
         ndcg = np.repeat(gain[:, None], len(self.protocol.top_k), axis=1)
-        return ChanceScores(
-            figures={"ndcg": ndcg},
-            top_k=self.protocol.top_k,
-            num_relevant=num_relevant,
-            num_items=self._num_ranked,
-        )
+        figures = {"num_relevant": num_relevant, "ndcg": ndcg}
+        return MethodScores("chance", figures, self.protocol.top_k, self._num_ranked)
 
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Returns unedited query, predicted attributes (if it reads them), and the system."""
+        """Lists unedited query, predicted attributes (if it reads them), and the system."""
         system, groups = found.system, self.manipulations.groups
 
         # One is enough: manipulations come sorted by the edited attributes.
@@ -221,23 +214,23 @@ class ManipulationPlan(Plan):
 
         return [
             self.by_vectors("unedited query", vectors),
-            *(self._predicted(*found.probabilities) if found.probabilities else []),
+            *([self._predicted(*found.probabilities)] if found.probabilities else []),
             Method(name, self.embed_edited(found), lambda group: vectors(group)[1]),
         ]
 
     def embed_edited(self, found: Representations) -> Callable[[np.ndarray], np.ndarray]:
-        """Returns the vectors of the edited queries as a function of questions; see Method."""
+        """Embeds the edited queries; see Method."""
         embed = edited_embedding(found.system.query_embedding, found.queries)
         return lambda questions: embed(self.query[questions], self.edits[questions])
 
-    def _predicted(self, queries: np.ndarray, gallery: np.ndarray) -> list[Method]:
-        """Returns the search of softmax outputs with edited blocks set to one-hot."""
+    def _predicted(self, queries: np.ndarray, gallery: np.ndarray) -> Method:
+        """Searches softmax outputs with edited blocks set to one-hot."""
         index = ExactIndex(gallery)
 
         def embed(questions: np.ndarray) -> np.ndarray:
             return edit_blocks(self.space, queries[self.query[questions]], self.edits[questions])
 
-        return [Method("predicted attributes", embed, lambda group: index)]
+        return Method("predicted attributes", embed, lambda group: index)
 
     @property
     def rules(self) -> str:
@@ -254,11 +247,11 @@ class ManipulationPlan(Plan):
         return text + (", query images ranked too" if how.keep_query_image else "")
 
     def facts(self) -> dict[str, Any]:
-        """Returns the rules in words."""
+        """Words the rules."""
         return {"hit_rule_in_words": HIT_RULES[self.protocol.hit_rule], "source": self.source}
 
     def counts(self) -> dict[str, Any]:
-        """Returns how many manipulations there are, and how many were available."""
+        """Counts the manipulations, and those that were available."""
         available = zip(self.group_names, self.manipulations.num_available, strict=True)
         return {
             **super().counts(),
@@ -267,7 +260,7 @@ class ManipulationPlan(Plan):
         }
 
     def words(self) -> Words:
-        """Returns the sentences of the report."""
+        """Words the report."""
         how, n = self.protocol, self.protocol.num_changes
         over, groups, per_group = "attributes (the paper's Avg.)", "attributes", "attribute"
         if n > 1:
@@ -303,10 +296,10 @@ class ManipulationPlan(Plan):
         )
 
     def _tried_words(self, groups: str) -> str:
-        """Returns in words which manipulations were tried, of how many."""
+        """Says which manipulations were tried, of how many."""
         how, available = self.protocol, self.manipulations.num_available
         if how.plan == "listed":
-            missed = int((self.chance().num_relevant == 0).sum())
+            missed = int((self.chance().figures["num_relevant"] == 0).sum())
             return (
                 f"Tried: {self.source}. {missed:,} of them have no hit in the gallery and count "
                 "as misses."
