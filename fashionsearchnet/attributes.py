@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -28,6 +29,8 @@ HIT_RULES = {
     "labelled": "all attributes that the target states agree; what it lacks may be anything",
 }
 _LONGEST_PAIR = 500  # characters of attribute=value
+# Zero-width spaces, joiners and marks of direction, the byte order mark, the soft hyphen.
+_UNSEEN = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"))
 
 
 class NameProblem(ValueError):
@@ -40,6 +43,29 @@ class NameProblem(ValueError):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+def plain_text(text: str) -> str:
+    """Returns the one form of texts that look alike.
+
+    That is Unicode's NFC, without characters that nobody sees, with single spaces between words
+    and none around them.
+    """
+    return " ".join(unicodedata.normalize("NFC", text.translate(_UNSEEN)).split())
+
+
+def find_name(name: str, names: Sequence[str]) -> int | None:
+    """Returns the position of a name, also where spelling, case or spaces differ; None without.
+
+    A name as it is written wins. A form that several names share finds none of them.
+    """
+    if name in names:
+        return names.index(name)
+    for form in (plain_text, lambda text: plain_text(text).casefold()):
+        found = [i for i, other in enumerate(names) if form(other) == form(name)]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,33 +142,35 @@ class AttributeSpace:
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def attribute_index(self, name: str) -> int:
-        """Returns the index of an attribute.
+        """Returns the index of an attribute; see `find_name`.
 
         Raises:
           NameProblem: for an unknown name; lists the attributes.
         """
-        if name not in self.names:
+        index = find_name(name, self.names)
+        if index is None:
             raise NameProblem(
                 "unknown_attribute",
                 f"there is no attribute {name!r}{suggestion(name, self.names)}; "
                 f"attributes: {', '.join(self.names)}.",
             )
-        return self.names.index(name)
+        return index
 
     def value_index(self, name: str, value: str) -> int:
-        """Returns the index of a value within its attribute.
+        """Returns the index of a value within its attribute; see `find_name`.
 
         Raises:
           NameProblem: for an unknown name; lists the attributes, or the values of the attribute.
         """
         values = self.values[self.attribute_index(name)]
-        if value not in values:
+        index = find_name(value, values)
+        if index is None:
             raise NameProblem(
                 "unknown_value",
                 f"attribute {name!r} has no value {value!r}{suggestion(value, values)}; "
                 f"values: {', '.join(values)}.",
             )
-        return values.index(value)
+        return index
 
     def value_name(self, attribute: int, value: int) -> str:
         """Returns the name of a value, or '-' for a missing one."""

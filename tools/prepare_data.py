@@ -36,6 +36,7 @@ from typing import Any
 from absl import flags
 
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 
 _PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba")
 _DATASETS = (
@@ -107,8 +108,35 @@ _DELIMITER = flags.DEFINE_string(
 )
 _MISSING_CELLS = flags.DEFINE_list(
     "missing_cells",
-    ["", "na", "n/a", "nan", "null"],
+    list(MISSING_CELLS),
     "Texts of a missing value in the CSV, compared without case.",
+)
+_GROUP_COLUMN = flags.DEFINE_string(
+    "group_column",
+    "",
+    "Column of product ids, where a product has several images: they stay in one split, and an "
+    "evaluation counts a product once.",
+)
+_SHOW_COLUMNS = flags.DEFINE_list(
+    "show_columns",
+    [],
+    "Columns that the search shows of an item, such as title,price,link. A model does not see them.",
+)
+_VALUE_SEPARATOR = flags.DEFINE_string(
+    "value_separator",
+    "",
+    "Text between several values in a cell, such as | in Black|Red. The first value counts, in "
+    "training and for hits.",
+)
+_FOLD_CASE = flags.DEFINE_bool(
+    "fold_case", False, "Values that differ in case only, such as Red and red, are one."
+)
+_RAGGED = flags.DEFINE_enum(
+    "ragged",
+    "drop",
+    ["drop", "trim"],
+    "Rows with more cells than the header: drop reports them; trim reads the surplus as a part of "
+    "the last column, where a text has commas without quotation marks.",
 )
 _MIN_SIDE = flags.DEFINE_integer(
     "min_side", 16, "Images with a shorter side, in pixels, are dropped; at least 1."
@@ -129,7 +157,8 @@ _APPLIES_TO = (
     (("shopping100k",), ("shopping100k_splits",)),
     (("imaterialist",), ("num_images",)),
     (("catalogue",), ("name", "csv", "images_dir", "image_column", "attributes", "min_count")),
-    (("catalogue",), ("encoding", "delimiter", "missing_cells")),
+    (("catalogue",), ("encoding", "delimiter", "missing_cells", "ragged")),
+    (("catalogue",), ("group_column", "show_columns", "value_separator", "fold_case")),
     (("catalogue", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation", "split_seed")),
     (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels", "overwrite")),
 )
@@ -184,6 +213,11 @@ def _prepare_catalogue() -> None:
         encoding=_ENCODING.value,
         delimiter="\t" if _DELIMITER.value in ("tab", r"\t") else _DELIMITER.value,
         missing_cells=tuple(_MISSING_CELLS.value),
+        group_column=_GROUP_COLUMN.value,
+        show_columns=tuple(_SHOW_COLUMNS.value),
+        value_separator=_VALUE_SEPARATOR.value,
+        fold_case=_FOLD_CASE.value,
+        ragged=_RAGGED.value,
     )
 
 

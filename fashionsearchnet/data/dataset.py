@@ -78,6 +78,14 @@ class Dataset(abc.ABC):
         del split
         return None
 
+    def columns(self, split: str) -> list[dict[str, str]] | None:
+        """Returns what a shop shows of each image beside it, such as {"title": ..., "price": ...}.
+
+        None if the data set has no such columns.
+        """
+        del split
+        return None
+
     def boxes(self, split: str, image_input: ImageInput) -> np.ndarray | None:
         """Returns the true boxes on the network's input, float32 `[num, A, 4]`.
 

@@ -32,6 +32,7 @@ class PreparedDataset(Dataset):
         )
         self.has_boxes = "boxes" in builder.info.features
         self.has_instances = "instance_id" in builder.info.features
+        self.has_columns = "columns" in builder.info.features
         # Data sets stored before the metadata said it: only those that list edits.
         lists_edits = (Path(builder.data_dir) / MANIPULATIONS_FILE).is_file()
         self.queries_in_gallery = bool(builder.info.metadata.get("queries_in_gallery", lists_edits))
@@ -60,6 +61,12 @@ class PreparedDataset(Dataset):
         if not self.has_instances:
             return None
         return [name.decode() for name in self._table(split)["instance_id"]]
+
+    def columns(self, split: str) -> list[dict[str, str]] | None:
+        """Returns what a shop shows of each image beside it; None if the source said nothing."""
+        if not self.has_columns:
+            return None
+        return [json.loads(columns) for columns in self._table(split)["columns"]]
 
     def listed_edits(self) -> ListedEdits | None:
         """Returns the edits that the data set publishes for its split `query`; None without."""
@@ -194,7 +201,8 @@ class PreparedDataset(Dataset):
     def _table(self, split: str) -> dict[str, np.ndarray]:
         """Everything but the images, as arrays; read once."""
         if split not in self._tables:
-            names = ["attributes", "image_id", *(["instance_id"] * self.has_instances)]
+            names = ["attributes", "image_id"]
+            names += ["instance_id"] * self.has_instances + ["columns"] * self.has_columns
             columns = self._records(split).map(lambda example: {k: example[k] for k in names})
             batches = list(columns.batch(4096).as_numpy_iterator())
             self._tables[split] = {

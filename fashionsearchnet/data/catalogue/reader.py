@@ -6,7 +6,8 @@ from typing import Any
 
 from fashionsearchnet import files
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.catalogue.table import MISSING_CELLS, read_table
+from fashionsearchnet.data.catalogue.table import TableColumns, TableFormat, read_table
+from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 from fashionsearchnet.data.preparation.options import PreparationOptions
 from fashionsearchnet.data.preparation.reader import Reader
 from fashionsearchnet.data.preparation.records import unite_records
@@ -27,6 +28,12 @@ class CatalogueOptions(PreparationOptions):
       encoding: of the table; '' for UTF-8.
       delimiter: between the table's cells.
       missing_cells: texts of a missing value in the table.
+      group_column: header of the column of product ids; '' for none. The images of a product stay
+        in one split.
+      show_columns: headers of what a shop shows of an image, such as title, price and link.
+      value_separator: between several values in a cell, the first of which counts; '' for none.
+      fold_case: whether values that differ in case only are one.
+      ragged: what to do with rows that have more cells than the header; see TableFormat.
     """
 
     csv: str
@@ -37,6 +44,11 @@ class CatalogueOptions(PreparationOptions):
     encoding: str = ""
     delimiter: str = ","
     missing_cells: tuple[str, ...] = MISSING_CELLS
+    group_column: str = ""
+    show_columns: tuple[str, ...] = ()
+    value_separator: str = ""
+    fold_case: bool = False
+    ragged: str = "drop"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,12 +56,35 @@ class CatalogueOptions(PreparationOptions):
             raise ValueError("attributes must name at least one column of the table; got none.")
         check_range("min_count", self.min_count, 1)
 
+    @property
+    def columns(self) -> TableColumns:
+        """The columns of the table that are read."""
+        return TableColumns(
+            image=self.image_column,
+            attributes=self.attributes,
+            group=self.group_column,
+            shown=self.show_columns,
+        )
+
+    @property
+    def format(self) -> TableFormat:
+        """How the table is written."""
+        return TableFormat(
+            encoding=self.encoding,
+            delimiter=self.delimiter,
+            missing_cells=self.missing_cells,
+            value_separator=self.value_separator,
+            fold_case=self.fold_case,
+            ragged=self.ragged,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the options for JSON; the table as the hash of its bytes."""
         content = super().to_dict() | {
             "images_dir": str(Path(self.images_dir).expanduser().resolve()),
             "attributes": list(self.attributes),
             "missing_cells": list(self.missing_cells),
+            "show_columns": list(self.show_columns),
         }
         path = Path(content.pop("csv")).expanduser()
         digest = files.file_digest(path) if path.is_file() else ""
@@ -72,14 +107,8 @@ def read(options: CatalogueOptions) -> Source:
     folder = Path(options.images_dir).expanduser()
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; images_dir should hold the images.")
-    records, drops = read_table(
-        Path(options.csv).expanduser(),
-        options.image_column,
-        options.attributes,
-        options.encoding,
-        options.delimiter,
-        options.missing_cells,
-    )
+    table = read_table(Path(options.csv).expanduser(), options.columns, options.format)
+    records = table.records
     keys = [str(Path(record.image)) for record in records]
     records, repeated, contradictions = unite_records(
         records, keys, options.attributes, "repeated row"
@@ -90,7 +119,8 @@ def read(options: CatalogueOptions) -> Source:
         images_dir=folder,
         max_lost=1,
         cure="Choose image_column and images_dir so that the column's names are paths in it.",
-        drops=[*drops, *repeated],
+        drops=[*table.drops, *repeated],
+        notes=table.notes,
         contradictions=contradictions,
         min_count=options.min_count,
     )

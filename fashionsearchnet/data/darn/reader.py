@@ -14,7 +14,8 @@ layouts are read:
 from pathlib import Path
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data.catalogue.table import MISSING_CELLS, read_table
+from fashionsearchnet.data.catalogue.table import TableColumns, TableFormat, read_table
+from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 from fashionsearchnet.data.darn import asen
 from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
@@ -69,13 +70,14 @@ def read(options: SourceOptions) -> Source:
 
 
 def _read_records(path: Path) -> list[Record]:
-    missing = (*MISSING_CELLS, "-1")
-    records, unusable = read_table(path, "image", list(_NUM_VALUES), missing_cells=missing)
-    if unusable:
-        raise ValueError(f"{path} line {unusable[0].record.line}: {unusable[0].reason}.")
-    lines = [record.line for record in records]
-    source_files.check_unique(path, [record.image for record in records], lines)
-    return records
+    columns = TableColumns(image="image", attributes=tuple(_NUM_VALUES))
+    table = read_table(path, columns, TableFormat(missing_cells=(*MISSING_CELLS, "-1")))
+    if table.drops:
+        first = table.drops[0]
+        raise ValueError(f"{path} line {first.record.line}: {first.reason}.")
+    lines = [record.line for record in table.records]
+    source_files.check_unique(path, [record.image for record in table.records], lines)
+    return table.records
 
 
 def _attribute_space(path: Path, records: list[Record]) -> AttributeSpace:

@@ -17,11 +17,15 @@ class Record:
       line: line of the file at which it stands, from 1.
       image: name of the image file.
       values: one text per attribute, '' for missing.
+      group: the id of the product that it shows, '' if that is not known.
+      columns: what else a shop shows of it, such as (("title", "Shirt"), ("price", "20")).
     """
 
     line: int
     image: str
     values: tuple[str, ...]
+    group: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +75,8 @@ def unite_records(
         united = tuple(choice[0] if len(choice) == 1 else "" for choice in choices)
         odd = [a for a, choice in zip(attributes, choices, strict=True) if len(choice) > 1]
         note = f"; they contradict each other on {', '.join(odd)}, now missing" if odd else ""
-        kept.append(dataclasses.replace(group[0], values=united))
+        product = next((record.group for record in group if record.group), "")
+        kept.append(dataclasses.replace(group[0], values=united, group=product))
         reason = f"the same as {group[0].image} of line {group[0].line}{note}"
         drops += [Drop(record, kind, reason) for record in group[1:]]
         contradictions += [

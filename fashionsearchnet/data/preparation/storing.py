@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ import tqdm
 from fashionsearchnet.data import image_files
 from fashionsearchnet.data.preparation import images
 from fashionsearchnet.data.preparation.options import PreparationOptions
+from fashionsearchnet.data.preparation.records import Record
 from fashionsearchnet.data.preparation.selection import Selection
 
 
@@ -51,8 +53,10 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     """TFDS builder of a selection; each data set is a subclass with its name.
 
     Features of an example: `image`, `image_id` (its name in the source) and `attributes` (int32
-    `[num_attributes]`, -1 for missing). The metadata hold `attribute_space`, `options` and
-    `queries_in_gallery`.
+    `[num_attributes]`, -1 for missing). Where the source knows products, `instance_id` is the id of
+    the product that the image shows, else its image_id. Where the source has columns to show,
+    `columns` holds them as a JSON object of texts. The metadata hold `attribute_space`, `options`
+    and `queries_in_gallery`.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -63,6 +67,7 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         """Returns the features and the metadata."""
         config = self.builder_config
         space, indices = config.selection.space, config.indices
+        texts = {name: tfds.features.Text() for name in _text_features(config.selection)}
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.__doc__,
@@ -73,6 +78,7 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
                     "attributes": tfds.features.Tensor(
                         shape=(space.num_attributes,), dtype=np.int32
                     ),
+                    **texts,
                 }
             ),
             metadata=tfds.core.MetadataDict(
@@ -95,6 +101,7 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         config, selection = self.builder_config, self.builder_config.selection
         hidden = not config.show_progress
+        texts = _text_features(selection)
         bar = tqdm.tqdm(indices, f"Storing {split}", unit=" images", disable=hidden)
         for key, index in enumerate(bar):
             path = selection.paths[index]
@@ -110,8 +117,19 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
                     "image": image,
                     "image_id": selection.records[index].image,
                     "attributes": selection.labels[index],
+                    **{name: read(selection.records[index]) for name, read in texts.items()},
                 },
             )
+
+
+def _text_features(selection: Selection) -> dict[str, Callable[[Record], str]]:
+    """Returns the features beside image, id and labels, and how to read them off a record."""
+    features: dict[str, Callable[[Record], str]] = {}
+    if any(record.group for record in selection.records):
+        features["instance_id"] = lambda record: record.group or record.image
+    if any(record.columns for record in selection.records):
+        features["columns"] = lambda record: json.dumps(dict(record.columns), ensure_ascii=False)
+    return features
 
 
 def open_existing(
