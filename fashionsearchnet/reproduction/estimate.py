@@ -140,7 +140,8 @@ class _Timer:
         countable = "num_epochs" in flags and flags.get("epoch_of", "images") == "images"
         if images is None or not countable:
             return None
-        return float(flags["num_epochs"]) * images
+        least = float(flags.get("least_steps", 1)) * float(flags.get("batch_size", 64))
+        return max(float(flags["num_epochs"]) * images, least)
 
     def share_done(self, step: Step) -> float:
         """Returns the share of an unfinished training run that its log shows as done."""
