@@ -28,23 +28,11 @@ class Checkpoints:
         optimizers: Mapping[str, keras.Optimizer],
         strategy: tf.distribute.Strategy,
     ):
-        """Builds the step counter; the optimizers must be built.
-
-        Args:
-          workdir: of the run; the checkpoints stand in `checkpoints/`.
-          model: saved whole.
-          optimizers: by the name of their update. The first one is saved as `optimizer`, the
-            others as `optimizer_` and their name.
-          strategy: of the run.
-        """
-        first, *others = optimizers
-        named = {f"optimizer_{name}": optimizers[name] for name in others}
+        """Takes the whole model, and built optimizers by the names that they are saved under."""
         with strategy.scope():
             self._step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self._model = model
-        self._checkpoint = tf.train.Checkpoint(
-            model=model, optimizer=optimizers[first], step=self._step, **named
-        )
+        self._checkpoint = tf.train.Checkpoint(model=model, step=self._step, **optimizers)
         self._folder = workdir / "checkpoints"
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(self._folder), max_to_keep=2
@@ -53,11 +41,7 @@ class Checkpoints:
         self._is_chief = distribution.is_chief(strategy)
 
     def restore(self) -> int:
-        """Restores the last checkpoint, if there is one, and returns its step, else 0.
-
-        Raises:
-          ValueError: if it does not fit the model and the optimizers.
-        """
+        """Restores the last checkpoint, if there is one, and returns its step, else 0."""
         latest = self._manager.latest_checkpoint
         if latest is None:
             return 0
@@ -72,12 +56,7 @@ class Checkpoints:
         return int(self._step.numpy())
 
     def save(self, number: int) -> None:
-        """Saves the state after step `number`.
-
-        Raises:
-          FloatingPointError: if a variable of the model is too large for any use.
-          OSError: if the checkpoint cannot be written.
-        """
+        """Saves the state after step `number`, unless the weights are too large for any use."""
         self._check_weights(number)
         self._step.assign(number)
         try:

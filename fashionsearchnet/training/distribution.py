@@ -1,4 +1,4 @@
-"""Distribution strategies by name, and what a replica needs to know of the others."""
+"""Distribution strategies by name, and what replicas share."""
 
 import functools
 import json
@@ -45,10 +45,7 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process writes the run's files: in a cluster exactly one does.
-
-    It is the task of type chief, or the first worker of a cluster without one.
-    """
+    """Tells whether this process writes the run's files: the chief or else the first worker."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True

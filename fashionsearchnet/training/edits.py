@@ -43,6 +43,9 @@ class EditSampler(Sampler[EditTriplets]):
     An anchor is drawn uniformly among the images that have such an edit, then one of the
     attributes that can be edited, then one of its values: no attribute is favoured for having
     many values. A missing value (-1) is never edited and must be missing in the positive too.
+
+    Attributes:
+      combination_of: the combination of values that each image shows, int64 `[num]`.
     """
 
     def __init__(self, values: np.ndarray, negatives: str = "random", num_changes: int = 1):
@@ -63,45 +66,32 @@ class EditSampler(Sampler[EditTriplets]):
         check_range("num_changes", num_changes, 1, values.shape[1])
         self._num_changes = num_changes
         self._num, self._num_attributes = values.shape
-        _, first, self._combination_of = np.unique(
+        _, first, self.combination_of = np.unique(
             _row_codes(values), return_index=True, return_inverse=True
         )
         self._combinations = values[first]
-        self._members = np.argsort(self._combination_of, kind="stable")
-        self._member_count = np.bincount(self._combination_of)
+        self._members = np.argsort(self.combination_of, kind="stable")
+        self._member_count = np.bincount(self.combination_of)
         self._member_start = np.cumsum(self._member_count) - self._member_count
         self._enumerate_edits()
         can_edit = np.any(self._edit_count > 0, axis=1)
-        self._anchors = np.flatnonzero(can_edit[self._combination_of])
+        self._anchors = np.flatnonzero(can_edit[self.combination_of])
         if not len(self._anchors):
             raise ValueError(
                 "no two training images differ in exactly one attribute, so there is no edit to "
                 "train on; use fewer attributes, coarser values or more images."
             )
 
-    @property
-    def combination_of(self) -> np.ndarray:
-        """Which combination of values each image shows, int64 `[num]`."""
-        return self._combination_of
-
-    @property
-    def num_edits(self) -> int:
-        """The number of (combination, edit) pairs whose target exists."""
-        return len(self._edit_target)
-
     def epoch_size(self, epoch_of: str) -> int:
-        """Returns the number of triplets in an epoch.
+        """Returns the number of triplets in an epoch; `epoch_of` is a key of EPOCHS.
 
         [Ak21] Sec. 3.3 trains on "all possible attribute manipulation options". Which edits are
         possible is our reading: those whose target another training image shows. Triplets are
         drawn at random either way, so an epoch repeats some edits and leaves others out.
-
-        Args:
-          epoch_of: what an epoch has one triplet for; a key of EPOCHS.
         """
         if check_choice("epoch_of", epoch_of, EPOCHS) == "images":
             return self._num
-        return int(self._edit_count.sum(axis=1)[self._combination_of].sum())
+        return int(self._edit_count.sum(axis=1)[self.combination_of].sum())
 
     def _enumerate_edits(self) -> None:
         """Fills `edit_target`, the combinations reached, grouped by (combination, attribute)."""
@@ -123,7 +113,7 @@ class EditSampler(Sampler[EditTriplets]):
     def sample(self, rng: np.random.Generator, batch_size: int) -> EditTriplets:
         """Returns `batch_size` triplets."""
         anchor = rng.choice(self._anchors, batch_size)
-        combination = self._combination_of[anchor]
+        combination = self.combination_of[anchor]
         target = self._draw_target(rng, combination)
         before, after = self._combinations[combination], self._combinations[target]
         manipulation = np.where(before == after, KEEP, after)
@@ -182,7 +172,7 @@ class EditSampler(Sampler[EditTriplets]):
     def _sample_others(self, rng: np.random.Generator, target: np.ndarray) -> np.ndarray:
         """Random images other than those of the target combination ([Ak21] leaves that open)."""
         negative = rng.integers(self._num, size=len(target))
-        while (same := self._combination_of[negative] == target).any():
+        while (same := self.combination_of[negative] == target).any():
             negative[same] = rng.integers(self._num, size=same.sum())
         return negative
 

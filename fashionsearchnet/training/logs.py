@@ -1,4 +1,4 @@
-"""What a run says of itself: metrics.jsonl and TensorBoard, and the end of a run that diverges."""
+"""The log of a run: metrics.jsonl and TensorBoard, and the end of a run that diverges."""
 
 import json
 import math
@@ -24,16 +24,11 @@ class MetricsLog:
     """Writes the means of the logged numbers between two lines."""
 
     def __init__(self, workdir: Path, stage_name: str, first_step: int, enabled: bool):
-        """Opens the log of a run.
+        """Opens the log; drops lines after `first_step`, which the run logs again.
 
-        Args:
-          workdir: of the run.
-          stage_name: stands in every line.
-          first_step: lines of later steps are dropped; the run logs them again.
-          enabled: False for a process that only checks the numbers.
+        A process with `enabled` False writes nothing and only checks the numbers.
         """
-        self._path, self._stage = workdir / "metrics.jsonl", stage_name
-        self._enabled = enabled
+        self._path, self._stage, self._enabled = workdir / "metrics.jsonl", stage_name, enabled
         if enabled:
             _drop_lines_after(self._path, first_step)
             self._writer = tf.summary.create_file_writer(str(workdir / "tensorboard"))
@@ -74,7 +69,7 @@ class MetricsLog:
 
 
 def _drop_lines_after(path: Path, step: int) -> None:
-    """Removes what a killed run logged after its last checkpoint; the run logs it again."""
+    """Removes the lines that a killed run logged after its last checkpoint."""
     if not path.exists():
         return
     kept = []

@@ -77,7 +77,7 @@ def train(
             name: rate_groups(update, optimizer, length.num_steps)
             for name, update in updates.items()
         }
-    checkpoints = Checkpoints(workdir, stage.model, _by_name(groups), strategy)
+    checkpoints = Checkpoints(workdir, stage.model, _optimizers_by_name(groups), strategy)
     first_step = checkpoints.restore()
     if first_step >= length.num_steps:
         return
@@ -106,7 +106,7 @@ def train(
 
 
 def _named_updates(stage: Stage) -> dict[str, Update]:
-    """Returns the updates of a stage by name, in turn."""
+    """The updates of a stage by name, in turn."""
     updates = list(stage.updates())
     names = [update.name for update in updates]
     if not names or (len(names) > 1 and (len(set(names)) < len(names) or "" in names)):
@@ -117,13 +117,15 @@ def _named_updates(stage: Stage) -> dict[str, Update]:
     return dict(zip(names, updates, strict=True))
 
 
-def _by_name(groups: Mapping[str, RateGroups]) -> dict[str, keras.Optimizer]:
-    """Returns all optimizers by the name of their update and, after the first, a number."""
-    return {
+def _optimizers_by_name(groups: Mapping[str, RateGroups]) -> dict[str, keras.Optimizer]:
+    """Names all optimizers for checkpoints; that of the first update is `optimizer`."""
+    found = {
         name if number == 0 else f"{name}_group{number}": optimizer
         for name, group in groups.items()
         for number, optimizer in enumerate(group.optimizers)
     }
+    first, *others = found
+    return {"optimizer": found[first], **{f"optimizer_{name}": found[name] for name in others}}
 
 
 def _make_train_step(
@@ -155,7 +157,7 @@ def _make_train_step(
 
 
 def _replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str, tf.Tensor]]:
-    """Returns what a replica does for one update: (batch, seed) -> its shares of what is logged."""
+    """Returns one update on a replica: (batch, seed) -> its shares of the logged numbers."""
     variables = list(update.variables)
 
     def replica_update(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -29,8 +29,8 @@ class OptimizerSettings:
       optimizer: a key of OPTIMIZERS.
       learning_rate: the highest one.
       momentum: of SGD, in 0..1; 0 in [Ak21].
-      beta_1: of Adam: how much of the mean gradient stays after a step, in 0..1.
-      beta_2: of Adam: how much of the mean squared gradient stays after a step, in 0..1.
+      beta_1: of Adam: the share of the mean gradient that stays after a step, in 0..1.
+      beta_2: of Adam: the same of the mean squared gradient, in 0..1.
       weight_decay: decoupled, on kernels only: a step takes learning rate times this off them.
       schedule: a key of SCHEDULES.
       warmup_steps: of 'cosine': the rate rises from zero in a line; half of the run at most.

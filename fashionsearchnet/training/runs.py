@@ -1,4 +1,4 @@
-"""The folder of a run (`workdir`): what made it, kept beside what it made."""
+"""The folder of a run (`workdir`): its flags, attributes and versions, beside its weights."""
 
 import importlib.metadata
 import os
@@ -21,19 +21,13 @@ def start_run(
     seed: int,
     at_default: Collection[str] = (),
 ) -> Path:
-    """Makes or reopens a run's folder and returns its path.
+    """Makes or reopens a run's folder and returns its path; `~` is the user's home.
 
     Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`.
 
-    Args:
-      workdir: the folder; `~` is the user's home.
-      space: the attributes of the data set.
-      flags: the text of a flagfile.
-      seed: of everything random.
-      at_default: see `check_same_flags`.
-
     Raises:
-      ValueError: if the folder belongs to a run on another attribute space or with other flags.
+      ValueError: if the folder belongs to a run on another attribute space or with other flags
+        (see `check_same_flags`).
       OSError: if it cannot be written.
     """
     workdir = Path(workdir).expanduser()
@@ -48,18 +42,14 @@ def start_run(
 
 
 def has_begun(workdir: Path) -> bool:
-    """Returns whether a folder holds anything that a run made, not only how it was called."""
+    """Tells whether a folder holds anything that a run made, not only its flags."""
     return any(workdir.glob("checkpoints/*.index")) or (workdir / "model.json").exists()
 
 
 def check_same_flags(workdir: Path, now: str, at_default: Collection[str] = ()) -> None:
     """Raises a ValueError that names the flags in which a run's flagfile differs from `now`.
 
-    Args:
-      workdir: of the run.
-      now: the text of a flagfile.
-      at_default: names of the flags that have their default value in `now`. An older run may lack
-        them, since it was made before they existed.
+    An older run may lack flags that have their default value in `now` (`at_default`).
     """
     there = read_flagfile(workdir / "flags.txt")
     wanted = {

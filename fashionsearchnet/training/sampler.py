@@ -1,4 +1,4 @@
-"""Examples that are drawn rather than read in order, each a function of (seed, step)."""
+"""Examples as a function of (seed, step)."""
 
 import abc
 import dataclasses
@@ -13,7 +13,7 @@ from fashionsearchnet.training.distribution import replica_rows
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """A batch of examples as arrays `[batch, ...]`; rows of the batch can be taken out."""
+    """A batch of examples as arrays `[batch, ...]`."""
 
     def __getitem__(self, rows: slice) -> Self:
         """Returns some rows of the batch."""
@@ -46,7 +46,7 @@ class Sampler(abc.ABC, Generic[Drawn]):
         global_batch_size: int,
         context: tf.distribute.InputContext | None,
     ) -> tf.data.Dataset:
-        """Returns endless batches of what `load` makes of the drawn rows, for a stage.
+        """Returns endless batches for a stage; see `Stage.examples` for the batches.
 
         Args:
           load: takes one replica's share of a step and returns arrays by name, of the same shapes
@@ -54,7 +54,7 @@ class Sampler(abc.ABC, Generic[Drawn]):
           seed: of all draws.
           first_step: the step to start at.
           global_batch_size: rows per step, over all replicas.
-          context: of the input pipeline among several; batches are per replica then.
+          context: see `Stage.examples`.
         """
         shares = replica_rows(global_batch_size, context)
 

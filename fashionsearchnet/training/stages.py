@@ -1,4 +1,4 @@
-"""What the loop asks of a stage: a model, examples to train on, and its updates."""
+"""A stage as the loop sees it: a model, examples to train on, and updates."""
 
 import abc
 import dataclasses
@@ -56,16 +56,14 @@ class Stage(abc.ABC):
     ) -> tf.data.Dataset:
         """Returns endless batches from a step on; the batch of a step is always the same.
 
-        Args:
-          first_step: the step to start at.
-          context: of the input pipeline among several; batches are per replica then. None for
-            batches of `global_batch_size`.
+        They have `global_batch_size`; with a `context`, of one input pipeline among several, they
+        are per replica.
         """
 
     @abc.abstractmethod
     def updates(self) -> Sequence[Update]:
-        """Returns the updates that a step applies in turn, all to the same batch.
+        """Returns the updates that a step applies in turn to one batch; the loop calls this once.
 
         A later update sees the variables that the earlier ones have moved. Several updates need
-        distinct names. The loop calls this once.
+        distinct names.
         """
