@@ -19,9 +19,12 @@ and the prototype of its label. An image whose label changes later is not encode
   python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small \\
       --split=gallery --index=indexes/labelled --use_labels
 
+Titles, prices, links and product ids that a data set was prepared with travel into the index.
+
 Run the command again after a stop, and it goes on: it skips images that the index has, and replaces
-an image whose content or labels have changed. A commit is one step: after a kill the index is as
-the last commit left it. An index takes vectors of one export only.
+an image whose content or labels have changed. A changed title or price needs no network. A commit
+is one step: after a kill the index is as the last commit left it. An index takes vectors of one
+export only.
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
@@ -174,13 +177,16 @@ def describe_labels(index: GalleryIndex) -> str:
 
 
 def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
-    """Returns the images of --dataset with their labels, and their number."""
+    """Returns the images of --dataset with labels, columns and products, and their number."""
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     dataset.space.check_same(model.space, f"data set {dataset.name}", "the export")
     ids, labels = dataset.image_ids(FLAGS.split), dataset.labels(FLAGS.split)
     check_labels(labels)
+    columns = dataset.columns(FLAGS.split) or [{}] * len(ids)
+    products = dataset.instance_ids(FLAGS.split) or [""] * len(ids)
     images = dataset.encoded_images(FLAGS.split).as_numpy_iterator()
-    return (Item(*row) for row in zip(ids, labels, images, strict=True)), len(ids)
+    rows = zip(ids, labels, images, columns, products, strict=True)
+    return (Item(*row) for row in rows), len(ids)
 
 
 def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
@@ -239,9 +245,10 @@ def main() -> None:
         batch_size=FLAGS.batch_size,
         commit_every=FLAGS.commit_every,
     )
-    relabelled = f"relabelled {counts.relabelled:,}, " if index.label_blend else ""
+    others = f"relabelled {counts.relabelled:,}, " if index.label_blend else ""
+    others += f"given other columns {counts.described:,}, " if counts.described else ""
     print(
-        f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, {relabelled}already "
+        f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, {others}already "
         f"there {counts.skipped:,}; {len(index):,} items. {describe_labels(index)}"
     )
 
