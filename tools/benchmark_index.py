@@ -1,26 +1,34 @@
-"""Measures the search engines on many vectors, and prints a Markdown table.
+"""Measures the index with every engine and storage on many vectors; prints Markdown tables.
 
-  python tools/benchmark_index.py --num_vectors=100000
-  python tools/benchmark_index.py --vectors=embeddings.npy
+  python tools/benchmark_index.py
+  python tools/benchmark_index.py --num_vectors=100000 --block_dims=32
+  python tools/benchmark_index.py --vectors=indexes/my_shop,indexes/my_compact_shop
 
-Times exact search and bare FAISS on the same vectors, in turn: machines differ and are noisy, so
-read the ratio. For approximate search, prints the share of the exact top K that it finds. A million
-vectors of 512 numbers take about 8 GB of memory, 5 GB of disk and, on two cores, a quarter of an
-hour.
+The vectors have --num_blocks blocks, one of each attribute, and --block_dims says how long a block
+is. Each length gives a table. Every index is built in one process and opened in another, which
+measures what a service would need: memory, and time to search. Recall compares with the exact
+search of the vectors in float32. Machines differ and are noisy, so read ratios within a run. With
+the default flags, a run takes up to 13 GB of memory, 15 GB of disk and, on two cores, an hour.
 
-Without --vectors, the vectors come from a mixture of clusters that differ in size and lie in 32 of
-the dimensions, like the embeddings of a trained network: pure noise has no neighbours to find.
+Without --vectors, vectors come from a mixture, like those of a trained network: pure noise has no
+neighbours to find. Each attribute has 16 values, some frequent and some rare. The block of an image
+is the point of its value and a deviation, in 16 dimensions whose spreads fall from 1 to 1/4; a
+random matrix puts them into the block, and noise of .01 is added. All lengths have the same points.
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
+import dataclasses
 import functools
-import gc
+import multiprocessing
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -28,65 +36,121 @@ from absl import flags
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index import ivf
+from fashionsearchnet.index.engine_table import ENGINES
+from fashionsearchnet.index.flat import FlatEngine
 from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.index.items import Item, Neighbours
+from fashionsearchnet.index.items import Item
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_vectors", 1_000_000, "Items of the gallery.", 1_000)
-flags.DEFINE_integer("dim", 512, "Length of a vector.", 2)
-flags.DEFINE_string(
-    "vectors", "", "A .npy file, float32 [items, dim], instead; the last rows become the queries."
+flags.DEFINE_integer("num_blocks", 4, "Blocks of a vector.", 1)
+flags.DEFINE_list("block_dims", ["32", "256"], "Lengths of a block; a table for each.")
+flags.DEFINE_list(
+    "vectors",
+    [],
+    "Instead: .npy files, float32 [items, dim], or folders of indexes with the engine flat; a "
+    "table for each. Random rows become the queries.",
 )
-flags.DEFINE_integer("num_queries", 256, "Queries.", 1)
+flags.DEFINE_integer("num_queries", 128, "Queries.", 1)
 flags.DEFINE_integer("k", 20, "Results per query.", 1, 1_000)
-flags.DEFINE_integer("rounds", 5, "Rounds of timing; medians are reported.", 1)
+flags.DEFINE_integer("rounds", 3, "Rounds of timing; medians are reported.", 1)
+flags.DEFINE_integer("threads", 2, "Threads of FAISS.", 1)
 flags.DEFINE_string("directory", "", "Folder for the indexes; a temporary folder by default.")
 
 _SPACE = AttributeSpace.from_dict({"tenth": [str(v) for v in range(10)], "half": ["no", "yes"]})
+_FILTERS: dict[str, dict[str, list[str]] | None] = {
+    "all": None,
+    "1/2": {"half": ["yes"]},
+    "1/20": {"half": ["yes"], "tenth": ["3"]},
+}
+_CASES = [(e, s) for e in ("flat", "ivf") for s in ENGINES[e].storages]
 _CHUNK = 50_000
-_LATENT_DIM = 32
-_SINGLE_QUERIES = 20  # searched one by one to time a single query
+_NUM_VALUES = 16
+_LATENT_DIM = 16  # of a block
+_SINGLE_QUERIES = 10  # searched one by one to time a single query
 
 Search = Callable[[np.ndarray], object]
 
 
-def load_vectors() -> tuple[np.ndarray, np.ndarray]:
-    """Returns the gallery's and the queries' vectors, float32 `[n, dim]`."""
-    if not FLAGS.vectors:
-        vectors = clustered_vectors(FLAGS.num_vectors + FLAGS.num_queries, FLAGS.dim)
-        return vectors[: FLAGS.num_vectors], vectors[FLAGS.num_vectors :]
-    vectors = np.load(FLAGS.vectors, mmap_mode="r")
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or len(vectors) <= FLAGS.num_queries:
-        raise ValueError(
-            f"--vectors must hold float32 [items, dim] with more than --num_queries="
-            f"{FLAGS.num_queries} rows; {FLAGS.vectors} holds {vectors.dtype} {vectors.shape}."
-        )
-    return vectors[: -FLAGS.num_queries], np.array(vectors[-FLAGS.num_queries :])
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """The settings of a measurement, for another process: see the flags of these names."""
+
+    k: int
+    rounds: int
+    threads: int
 
 
-def clustered_vectors(number: int, dim: int) -> np.ndarray:
-    """Returns draws from a mixture of about sqrt(number) clusters, float32 `[number, dim]`."""
-    rng = np.random.default_rng(0)
-    num_clusters = max(2, int(np.sqrt(number)))
-    centres = rng.normal(size=(num_clusters, _LATENT_DIM))
-    shares = rng.pareto(1.5, num_clusters) + 0.1
-    spread = rng.uniform(0.3, 0.8, (num_clusters, 1))
-    basis = rng.normal(size=(_LATENT_DIM, dim)).astype(np.float32) / np.sqrt(dim)
-    vectors = np.empty((number, dim), np.float32)
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """What an opened index needs.
+
+    Attributes:
+      seconds: to open it, checksums included.
+      memory: bytes of the process's own memory that it takes, searches included.
+      mapped: bytes of its files that are mapped into memory; the system may drop them.
+      times: milliseconds of one query for each filter; without a filter, those of all queries,
+        too. For the engine flat, "faiss" has those of the FAISS index alone.
+      found: ids for each filter and query.
+    """
+
+    seconds: float
+    memory: int
+    mapped: int
+    times: dict[str, list[float]]
+    found: dict[str, list[set[str]]]
+
+
+def write_clusters(path: Path, number: int, num_blocks: int, block_dim: int) -> None:
+    """Writes float32 `[number, num_blocks * block_dim]`; see the head of this file."""
+    points = np.random.default_rng(0)  # the same for every length
+    rest = np.random.default_rng(1)
+    shape = (num_blocks, _NUM_VALUES)
+    centres = points.normal(size=(*shape, _LATENT_DIM)) * 1.5
+    shares = points.pareto(1.5, shape) + 0.1
+    spreads = np.geomspace(1.0, 0.25, _LATENT_DIM)
+    bases = rest.normal(size=(num_blocks, _LATENT_DIM, block_dim)) / np.sqrt(block_dim)
+    vectors = np.lib.format.open_memmap(path, "w+", np.float32, (number, num_blocks * block_dim))
     for start in range(0, number, _CHUNK):
         rows = vectors[start : start + _CHUNK]
-        cluster = rng.choice(num_clusters, len(rows), p=shares / shares.sum())
-        latent = centres[cluster] + spread[cluster] * rng.normal(size=(len(rows), _LATENT_DIM))
-        rows[:] = latent.astype(np.float32) @ basis
-        rows += rng.normal(0.0, 0.01, rows.shape).astype(np.float32)
-    return vectors
+        blocks = rows.reshape(len(rows), num_blocks, block_dim)
+        for block in range(num_blocks):
+            share = shares[block] / shares[block].sum()
+            value = points.choice(_NUM_VALUES, len(rows), p=share)
+            deviation = spreads * points.normal(size=(len(rows), _LATENT_DIM))
+            blocks[:, block] = (centres[block, value] + deviation) @ bases[block]
+        rows += rest.normal(0.0, 0.01, rows.shape).astype(np.float32)
+    vectors.flush()
 
 
-def build(folder: Path, engine: str, vectors: np.ndarray) -> tuple[GalleryIndex, list[str]]:
-    """Returns a committed index, and in words its seconds and gigabytes."""
-    before, start = resident_bytes(), time.perf_counter()
+def write_given(path: Path, given: str) -> None:
+    """Writes the vectors of --vectors in random order."""
+    if Path(given).expanduser().is_dir():
+        engine = GalleryIndex.open(given).engine
+        if not isinstance(engine, FlatEngine):
+            raise ValueError(f"--vectors={given} must be an index with --engine=flat.")
+        vectors = engine.vectors.get(np.arange(len(engine)))
+    else:
+        vectors = np.load(given, mmap_mode="r")
+    if vectors.ndim != 2 or vectors.dtype != np.float32:
+        raise ValueError(
+            f"--vectors={given} must hold float32 [items, dim]; it holds {vectors.dtype} "
+            f"{vectors.shape}."
+        )
+    np.save(path, vectors[np.random.default_rng(0).permutation(len(vectors))])
+
+
+def build(folder: Path, engine: str, storage: str, path: Path, num_queries: int) -> float:
+    """Builds an index of all vectors but the last, which are the queries; returns the seconds."""
+    vectors = np.load(path, mmap_mode="r")[:-num_queries]
+    start = time.perf_counter()
     index = GalleryIndex.create(
-        folder, space=_SPACE, fingerprint="benchmark", dim=vectors.shape[1], engine=engine
+        folder,
+        space=_SPACE,
+        fingerprint="benchmark",
+        dim=vectors.shape[1],
+        engine=engine,
+        storage=storage,
     )
     values = np.random.default_rng(1).integers(0, _SPACE.num_values, (len(vectors), 2))
     for first in range(0, len(vectors), _CHUNK):
@@ -94,33 +158,61 @@ def build(folder: Path, engine: str, vectors: np.ndarray) -> tuple[GalleryIndex,
         items = [Item(f"image {first + i}", values[first + i]) for i in range(len(chunk))]
         index.put(items, chunk)
     index.commit()
+    return time.perf_counter() - start
+
+
+def open_and_search(folder: Path, path: Path, num_queries: int, timing: Timing) -> Opened:
+    """Opens an index and searches it."""
+    faiss.omp_set_num_threads(timing.threads)
+    queries = np.array(np.load(path, mmap_mode="r")[-num_queries:])
+    memory, mapped = resident_bytes()
+    start = time.perf_counter()
+    index = GalleryIndex.open(folder)
     seconds = time.perf_counter() - start
-    gc.collect()
-    return index, [f"{seconds:.1f}", f"{(resident_bytes() - before) / 1e9:.2f}"]
+    searches: dict[str, Search] = {
+        name: functools.partial(index.search, k=timing.k, filters=allowed)
+        for name, allowed in _FILTERS.items()
+    }
+    found = {
+        name: [set(one.ids) for one in index.search(queries, timing.k, allowed)]
+        for name, allowed in _FILTERS.items()
+    }
+    after = resident_bytes()
+    if isinstance(index.engine, FlatEngine):
+        bare = index.engine.vectors.index
+        searches["faiss"] = lambda q: bare.search(q, timing.k)
+    times = milliseconds(queries, timing.rounds, searches)
+    return Opened(seconds, after[0] - memory, after[1] - mapped, times, found)
 
 
-def resident_bytes() -> int:
-    """Returns the memory that this process uses."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096
+def resident_bytes() -> tuple[int, int]:
+    """Returns this process's own memory, and what it holds of files."""
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    sizes = {line.split(":")[0]: line.split()[1] for line in status if line.startswith("Rss")}
+    return 1024 * int(sizes["RssAnon"]), 1024 * int(sizes["RssFile"])
 
 
-def milliseconds(queries: np.ndarray, *searches: Search) -> list[tuple[float, float]]:
+def milliseconds(
+    queries: np.ndarray, rounds: int, searches: dict[str, Search]
+) -> dict[str, list[float]]:
     """Returns for each search the median time of one query, and of all queries at once.
 
-    The searches are timed in turn, after a first round that does not count.
+    Searches with a filter are timed for one query only. All are timed in turn, after a first round
+    that does not count.
     """
-    singles: list[list[float]] = [[] for _ in searches]
-    batches: list[list[float]] = [[] for _ in searches]
-    for round_number in range(FLAGS.rounds + 1):
-        for search, single, batch in zip(searches, singles, batches, strict=True):
+    singles: dict[str, list[float]] = {name: [] for name in searches}
+    batches: dict[str, list[float]] = {name: [] for name in searches if not _FILTERS.get(name)}
+    for round_number in range(rounds + 1):
+        for name, search in searches.items():
             taken = [elapsed(search, query[None]) for query in queries[:_SINGLE_QUERIES]]
-            whole = elapsed(search, queries)
+            whole = [elapsed(search, queries)] if name in batches else []
             if round_number:
-                single += taken
-                batch.append(whole)
-    pairs = zip(singles, batches, strict=True)
-    return [(1e3 * statistics.median(one), 1e3 * statistics.median(all_)) for one, all_ in pairs]
+                singles[name] += taken
+                batches.setdefault(name, []).extend(whole)
+    return {
+        name: [1e3 * statistics.median(times) for times in (singles[name], batches[name]) if times]
+        for name in searches
+    }
 
 
 def elapsed(search: Search, queries: np.ndarray) -> float:
@@ -130,86 +222,84 @@ def elapsed(search: Search, queries: np.ndarray) -> float:
     return time.perf_counter() - start
 
 
-def recall(found: list[Neighbours], truth: list[Neighbours]) -> float:
+def recall(found: list[set[str]], truth: list[set[str]]) -> float:
     """Returns the share of the true results that was found, in 0..1."""
-    hits = sum(len({*f.ids} & {*t.ids}) for f, t in zip(found, truth, strict=True))
-    return hits / sum(len(t.ids) for t in truth)
+    hits = sum(len(f & t) for f, t in zip(found, truth, strict=True))
+    return hits / sum(len(t) for t in truth)
+
+
+def apart(function: Callable, *arguments: object) -> Any:
+    """Returns the result of a function in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        return executor.submit(function, *arguments).result()
 
 
 def print_row(*cells: object) -> None:
-    """Prints one line of the table."""
+    """Prints one line of a table."""
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
-def measure_exact(
-    folder: Path, vectors: np.ndarray, queries: np.ndarray
-) -> dict[str, list[Neighbours]]:
-    """Prints the rows of bare FAISS and the engine flat; returns the true results by filter."""
-    before, start = resident_bytes(), time.perf_counter()
-    bare = faiss.IndexFlatL2(vectors.shape[1])
-    for first in range(0, len(vectors), _CHUNK):
-        bare.add(np.ascontiguousarray(vectors[first : first + _CHUNK]))
-    cost = [f"{time.perf_counter() - start:.1f}", f"{(resident_bytes() - before) / 1e9:.2f}"]
-    index, flat_cost = build(folder / "flat", "flat", vectors)
-    (bare_one, bare_all), (one, all_) = milliseconds(
-        queries, lambda q: bare.search(q, FLAGS.k), lambda q: index.search(q, FLAGS.k)
-    )
-    print_row("bare FAISS IndexFlatL2", *cost, f"{bare_one:.1f}", f"{bare_all:.0f}", "1")
-    print_row("flat", *flat_cost, f"{one:.1f}", f"{all_:.0f}", "1")
-    ratios = f"{one / bare_one:.2f}", f"{all_ / bare_all:.2f}"
-    print_row("flat / bare FAISS", "", "", *ratios, "")
-    return {name: index.search(queries, FLAGS.k, f) for name, f in filters().items()}
+def measure(folder: Path, path: Path) -> None:
+    """Prints the table of the vectors in a file."""
+    number, dim = np.load(path, mmap_mode="r").shape
+    number -= FLAGS.num_queries
+    print(f"\n{number:,} vectors of {dim} numbers, {FLAGS.num_queries} queries\n")
+    columns = "seconds to build", "MB on disk", "MB of memory", "MB mapped", "seconds to open"
+    batch = f"ms, {FLAGS.num_queries} queries"
+    filtered = [f"{name} allowed: ms, recall" for name in _FILTERS if name != "all"]
+    print_row("engine", "storage", *columns, "ms, 1 query", batch, f"recall@{FLAGS.k}", *filtered)
+    print_row("---", "---", *["---:"] * (len(columns) + 3 + len(filtered)))
+    timing = Timing(FLAGS.k, FLAGS.rounds, FLAGS.threads)
+    truth: dict[str, list[set[str]]] = {}
+    for engine, storage in _CASES:
+        if engine == "ivf" and number < ivf.MIN_ITEMS:
+            print(f"\nBelow {ivf.MIN_ITEMS:,} items the engine ivf is flat.")
+            break
+        index = folder / f"{engine}_{storage}"
+        seconds = apart(build, index, engine, storage, path, FLAGS.num_queries)
+        size = sum(file.stat().st_size for file in index.rglob("*") if file.is_file())
+        opened = apart(open_and_search, index, path, FLAGS.num_queries, timing)
+        shutil.rmtree(index)
+        truth = truth or opened.found
+        print_case(engine, storage, seconds, size, opened, truth)
 
 
-def filters() -> dict[str, dict[str, list[str]] | None]:
-    """Returns the filters to time, by their names in the table."""
-    return {
-        "": None,
-        "filter leaves 1/2": {"half": ["yes"]},
-        "filter leaves 1/20": {"half": ["yes"], "tenth": ["3"]},
-    }
-
-
-def measure_approximate(
-    folder: Path, vectors: np.ndarray, queries: np.ndarray, truth: dict[str, list[Neighbours]]
+def print_case(
+    engine: str,
+    storage: str,
+    seconds: float,
+    size: int,
+    opened: Opened,
+    truth: dict[str, list[set[str]]],
 ) -> None:
-    """Prints the rows of the engine ivf: more and fewer probes, and filters."""
-    index, cost = build(folder / "ivf", "ivf", vectors)
-    engine = index.engine
-    assert isinstance(engine, ivf.IvfEngine)
-    num_lists = ivf.default_num_lists(len(vectors))
-    default = ivf.default_num_probes(num_lists)
-    cases = [(probes, "") for probes in (default // 2, default, 2 * default, 4 * default)]
-    cases += [(default, name) for name in filters() if name]
-    for probes, name in cases:
-        engine.num_probes = probes
-        search = functools.partial(index.search, k=FLAGS.k, filters=filters()[name])
-        ((one, all_),) = milliseconds(queries, search)
-        share = recall(search(queries), truth[name])
-        label = f"ivf, {probes} of {num_lists} lists" + ", default" * (probes == default)
-        label += f", {name}" if name else ""
-        print_row(label, *cost, f"{one:.1f}", f"{all_:.0f}", f"{share:.3f}")
-        cost = ["", ""]
-    start = time.perf_counter()
-    GalleryIndex.open(folder / "ivf")
-    print_row("ivf, opening", f"{time.perf_counter() - start:.1f}", "", "", "", "")
+    """Prints the row of an index, and for flat that of its FAISS index alone."""
+    shares = {name: recall(opened.found[name], truth[name]) for name in _FILTERS}
+    megabytes = [f"{value / 1e6:,.0f}" for value in (size, opened.memory, opened.mapped)]
+    filtered = [f"{opened.times[n][0]:.1f}, {shares[n]:.3f}" for n in _FILTERS if n != "all"]
+    one, all_ = opened.times["all"]
+    costs = f"{seconds:.0f}", *megabytes, f"{opened.seconds:.1f}", f"{one:.1f}", f"{all_:.0f}"
+    print_row(engine, storage, *costs, f"{shares['all']:.3f}", *filtered)
+    if "faiss" in opened.times:
+        bare, bare_all = opened.times["faiss"]
+        empty = [""] * (1 + len(filtered))
+        print_row("FAISS alone", storage, *[""] * 5, f"{bare:.1f}", f"{bare_all:.0f}", *empty)
 
 
 def main() -> None:
-    vectors, queries = load_vectors()
-    print(f"{len(vectors):,} vectors of {vectors.shape[1]} numbers, {len(queries)} queries\n")
-    columns = "seconds", "memory GB", "ms, 1 query", f"ms, {len(queries)} queries"
-    print_row("engine", *columns, f"recall@{FLAGS.k}")
-    print_row("---", *["---:"] * 5)
     if FLAGS.directory:
         Path(FLAGS.directory).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=FLAGS.directory or None) as name:
-        truth = measure_exact(Path(name), vectors, queries)
-        gc.collect()
-        if len(vectors) < ivf.MIN_ITEMS:
-            print(f"\nBelow {ivf.MIN_ITEMS:,} items the engine ivf is flat.")
+        path = Path(name) / "vectors.npy"
+        if FLAGS.vectors:
+            for given in FLAGS.vectors:
+                apart(write_given, path, given)
+                measure(Path(name), path)
             return
-        measure_approximate(Path(name), vectors, queries, truth)
+        for block_dim in map(int, FLAGS.block_dims):
+            number = FLAGS.num_vectors + FLAGS.num_queries
+            apart(write_clusters, path, number, FLAGS.num_blocks, block_dim)
+            measure(Path(name), path)
 
 
 if __name__ == "__main__":

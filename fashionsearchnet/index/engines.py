@@ -3,11 +3,17 @@
 * `flat`: FAISS in memory, exact; up to some hundred thousand items.
 * `ivf`: FAISS in memory, approximate, with exact distances and order; for a million items.
 * `milvus`: a Milvus server or cluster, exact; see `index/milvus.py`.
+
+How an engine stores vectors:
+
+* `float32`: as the model made them.
+* `float16`: rounded, half as large; see `index/vectors.py`.
+* `pq`, only ivf: codes of product quantization in memory, and float16 vectors on disk.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,11 +48,13 @@ class EngineSettings:
     Attributes:
       dim: the length of the vectors.
       space: the attributes of the items.
+      storage: one of the engine's `storages`.
       address: URI of the server; None for engines without one.
     """
 
     dim: int
     space: AttributeSpace
+    storage: str = "float32"
     address: str | None = None
 
 
@@ -54,7 +62,12 @@ class Engine(Protocol):
     """Vectors under keys: int64, each used once, in ascending order.
 
     The caller checks arguments. Several threads may search at once, but not during a change.
+
+    Attributes:
+      storages: how it can store vectors; the first is the default.
     """
+
+    storages: ClassVar[tuple[str, ...]]
 
     @classmethod
     def create(cls, settings: EngineSettings) -> "Engine":

@@ -1,14 +1,14 @@
 """Exact search with FAISS: every query against every item, with a fixed order of ties."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 
-from fashionsearchnet import files
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.exact import nearest
+from fashionsearchnet.index.vectors import Float16Vectors, Float32Vectors, Vectors
 
 # Queries times dimensions from which FAISS multiplies matrices instead of comparing pairs. With its
 # own 128,000, batches of 32 to 249 queries of 512 numbers take twice to three times as long.
@@ -23,33 +23,45 @@ _FILE = "vectors.faiss"
 
 
 class FlatEngine:
-    """All vectors in memory, 4 bytes times `dim` per item; `vectors.faiss` is an `IndexFlatL2`.
+    """All vectors in memory: 4 bytes times `dim` per item in float32, 2 in float16.
 
     FAISS proposes candidates, and this class computes their distances again, pair by pair: matrix
     products round differently from place to place, so two equal vectors could have different
     distances. Where rounding leaves open which items are the K, it compares all items pair by pair.
+
+    In float16 the search is exact for the vectors as they are stored; see `index/vectors.py` for
+    their rounding.
     """
 
-    def __init__(self, index: Any, keys: np.ndarray) -> None:
-        self._index = index
+    storages: ClassVar[tuple[str, ...]] = ("float32", "float16")
+
+    def __init__(self, vectors: Vectors, keys: np.ndarray) -> None:
+        self.vectors = vectors
         self._keys = keys
 
     @classmethod
     def create(cls, settings: EngineSettings) -> "FlatEngine":
-        return cls(faiss.IndexFlatL2(settings.dim), np.empty(0, np.int64))
+        is_whole = settings.storage == "float32"
+        vectors = Float32Vectors(settings.dim) if is_whole else Float16Vectors(settings.dim)
+        return cls(vectors, np.empty(0, np.int64))
 
     @classmethod
     def load(
         cls, settings: EngineSettings, folder: Path, description: dict[str, Any], keys: np.ndarray
     ) -> "FlatEngine":
         del description
-        index = faiss.read_index(str(folder / _FILE))
-        if (index.ntotal, index.d) != (len(keys), settings.dim):
+        path = folder / _FILE
+        vectors: Vectors
+        if settings.storage == "float32":
+            vectors = Float32Vectors.load(settings.dim, path)
+        else:
+            vectors = Float16Vectors.load(settings.dim, path, mapped=settings.storage == "pq")
+        if (len(vectors), vectors.index.d) != (len(keys), settings.dim):
             raise ValueError(
-                f"{folder / _FILE} holds {index.ntotal} vectors of {index.d} numbers, but the "
+                f"{path} holds {len(vectors)} vectors of {vectors.index.d} numbers, but the "
                 f"state lists {len(keys)} items of {settings.dim}."
             )
-        return cls(index, keys)
+        return cls(vectors, keys)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -59,24 +71,16 @@ class FlatEngine:
         """The keys of all items, int64 `[n]`, ascending: the rows of `vectors`."""
         return self._keys
 
-    @property
-    def vectors(self) -> np.ndarray:
-        """A view of all vectors, float32 `[n, dim]`, valid until the next change."""
-        if not len(self):
-            return np.empty((0, self._index.d), np.float32)
-        flat = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self._index.d)
-        return flat.reshape(len(self), self._index.d)
-
     def add(
         self, keys: np.ndarray, vectors: np.ndarray, ids: list[str], values: np.ndarray
     ) -> None:
         del ids, values
-        self._index.add(vectors)
+        self.vectors.add(vectors)
         self._keys = np.concatenate([self._keys, keys])
 
     def delete(self, keys: np.ndarray) -> None:
         rows = self.rows_of(keys)
-        self._index.remove_ids(faiss.IDSelectorBatch(rows))  # keeps the order of the others
+        self.vectors.remove(rows)
         self._keys = np.delete(self._keys, rows)
 
     def search(
@@ -86,7 +90,7 @@ class FlatEngine:
         allowed = len(self) if mask is None else int(np.count_nonzero(mask))
         fetch = min(k + _SPARE, allowed)
         params = None if mask is None else _SearchParameters(sel=selector(mask))
-        _, rows = self._index.search(queries, fetch, params=params)
+        _, rows = self.vectors.index.search(queries, fetch, params=params)
         squares, rows = self.rank(queries, rows)
         if fetch < allowed:
             for query in np.flatnonzero(self._is_open(queries, squares, k)):
@@ -104,21 +108,13 @@ class FlatEngine:
         Distances are computed pair by pair, so equal vectors are equally far; ties go to the
         lower row. The row -1 stands for none and is infinitely far.
         """
-        rows = np.ascontiguousarray(rows, np.int64)
-        squares = np.empty(rows.shape, np.float32)
-        self._index.compute_distance_subset(
-            len(queries),
-            faiss.swig_ptr(queries),
-            rows.shape[1],
-            faiss.swig_ptr(squares),
-            faiss.swig_ptr(rows),
-        )
+        squares = self.vectors.squares(queries, rows)
         squares[rows < 0] = np.inf
         order = np.lexsort((rows, squares), axis=1)
         return np.take_along_axis(squares, order, 1), np.take_along_axis(rows, order, 1)
 
     def save(self, folder: Path) -> dict[str, Any]:
-        write_faiss(self._index, folder / _FILE)
+        self.vectors.save(folder / _FILE)
         return {}
 
     def committed(self) -> None:
@@ -137,10 +133,7 @@ class FlatEngine:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns squared distances and rows of the K nearest of all allowed items, `[k]`."""
         rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
-        squares = np.empty((1, len(rows)), np.float32)
-        self._index.compute_distance_subset(
-            1, faiss.swig_ptr(query), len(rows), faiss.swig_ptr(squares), faiss.swig_ptr(rows)
-        )
+        squares = self.vectors.squares(query[None], rows[None])
         best = nearest(squares, k)[0]
         return squares[0, best], rows[best]
 
@@ -148,12 +141,3 @@ class FlatEngine:
 def selector(mask: np.ndarray) -> Any:
     """Returns the FAISS selector of the ids at which a mask, bool `[n]`, is true."""
     return _IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-
-
-def write_faiss(index: Any, path: Path) -> None:
-    """Writes a FAISS index by `files.replace_file`; raises an OSError if that fails."""
-    with files.replace_file(path) as temporary:
-        try:
-            faiss.write_index(index, str(temporary))
-        except RuntimeError as error:
-            raise OSError(f"FAISS could not write it: {error}") from error

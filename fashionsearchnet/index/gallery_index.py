@@ -22,7 +22,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.index.arrays import check_blocks, check_probabilities, check_vectors
 from fashionsearchnet.index.blocks import BlockStore
-from fashionsearchnet.index.engine_table import ENGINES, check_engine
+from fashionsearchnet.index.engine_table import ENGINES, check_engine, storage_of
 from fashionsearchnet.index.engines import Engine, EngineSettings
 from fashionsearchnet.index.filters import AllowedValues, item_filter
 from fashionsearchnet.index.image_store import ImageStore, digest_of
@@ -66,7 +66,7 @@ class GalleryIndex:
         self.fingerprint: str = state["fingerprint"]
         self.dim: int = state["dim"]
         self.engine_name: str = state["engine"]["name"]
-        self.storage = _storage(state)
+        self.storage = storage_of(state)
         blend = state.get("label_blend")  # version 0.1 did not write it
         self.label_blend: tuple[float, ...] | None = None if blend is None else tuple(blend)
         self.items, self._blocks = items, blocks
@@ -163,7 +163,7 @@ class GalleryIndex:
             )
         items = ItemTable.load(states.path(name), space.num_attributes)
         engine = ENGINES[check_choice("engine of the index", state["engine"]["name"], ENGINES)]
-        settings = EngineSettings(state["dim"], space, _storage(state), address)
+        settings = EngineSettings(state["dim"], space, storage_of(state), address)
         loaded = engine.load(settings, states.path(name), state["engine"], items.keys)
         uses_labels = state.get("label_blend") is not None
         blocks = BlockStore.load(states.path(name), items.keys) if uses_labels else BlockStore()
@@ -312,6 +312,8 @@ class GalleryIndex:
         used = self.items.digests() if self._dropped_images or self._unused_images else set()
         unused = sorted(self._dropped_images - used)
 
+        described = {"name": self.engine_name, "storage": self.storage}
+
         def write(folder: Path) -> dict[str, Any]:
             self.items.save(folder)
             if self.label_blend is not None:
@@ -322,11 +324,7 @@ class GalleryIndex:
                 "label_blend": self.label_blend,
                 "count": len(self),
                 "space": self.space.fingerprint,
-                "engine": {
-                    **self.engine.save(folder),
-                    "name": self.engine_name,
-                    "storage": self.storage,
-                },
+                "engine": self.engine.save(folder) | described,
                 "unused_images": unused,
             }
 
@@ -405,8 +403,3 @@ class GalleryIndex:
             if self._dead_keys:
                 self.engine.delete(np.sort(np.array(self._dead_keys, np.int64)))
                 self._dead_keys = []
-
-
-def _storage(state: Mapping[str, Any]) -> str:
-    """Returns how vectors are stored; states before version 0.3 do not say it."""
-    return state["engine"].get("storage", "float32")

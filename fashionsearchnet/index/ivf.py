@@ -5,35 +5,45 @@ lists hold codes of one byte per dimension. They only propose candidates: their 
 the full vectors. So distances and their order are exact. An answer can only lack items of lists
 that the query did not visit.
 
+With the storage `pq` the lists hold codes of product quantization, a byte for four dimensions or
+so, and the full vectors stay on disk in float16. A query reads the candidates there.
+
 Why not the others, for a million vectors of 512 numbers on two cores: A graph (HNSW) inserts item
 by item, which takes tens of minutes where k-means and the assignment take a few, and it cannot
-delete. Lists of full vectors read four times as many bytes per query. Product quantization saves
-memory only without the full vectors, which exact distances and strict filters need.
+delete. Lists of full vectors read four times as many bytes per query.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
-from fashionsearchnet.index.flat import FlatEngine, selector, write_faiss
+from fashionsearchnet.index.flat import FlatEngine, selector
+from fashionsearchnet.index.vectors import write_faiss
 
 # FAISS's Python layer adds arguments that its type stubs lack.
 _SearchParametersIVF: Any = faiss.SearchParametersIVF
 
-MIN_ITEMS = 20_000  # below, exact search takes a few milliseconds
+MIN_ITEMS = 20_000  # below, exact search takes a few milliseconds, and quantizers learn too little
 _POINTS_PER_LIST = 40  # for k-means; FAISS warns below 39
+_POINTS_PER_CODE = 64  # for the k-means of a byte's 256 codes
 _ROUNDS = 10  # of k-means
 _GROWTH = 4  # rebuild the lists when the number of items has grown by this factor
 _STRICT = 0.25  # filters that leave a smaller share of the items are searched exactly
 _CHUNK = 65_536  # vectors encoded at once: 128 MB for 512 numbers
+# Candidates for K results: K times the first number, or K and the second.
+_CANDIDATES = {"float32": (4, 64), "float16": (4, 64), "pq": (10, 200)}
+_PIECES = (4, 5, 6, 7, 8, 3, 2)  # dimensions that a byte stands for, in order of preference
 _FILE = "lists.faiss"
 
 
 class IvfEngine:
-    """A `FlatEngine` and, from 20,000 items on, inverted lists over it: 5 bytes per dimension.
+    """A `FlatEngine` and, from 20,000 items on, inverted lists over it.
+
+    An item takes 5 bytes of memory per dimension in float32 and 3 in float16. With pq it takes
+    a byte per piece (`piece_length`), and 2 bytes per dimension on disk.
 
     A commit makes the lists. Without lists all searches are exact; with them, new items go into
     the lists at once.
@@ -42,15 +52,22 @@ class IvfEngine:
       num_probes: lists that a query visits; None for the square root of their number.
     """
 
-    def __init__(self, flat: FlatEngine, lists: Any = None, made_for: int = 0) -> None:
+    storages: ClassVar[tuple[str, ...]] = ("float32", "float16", "pq")
+
+    def __init__(
+        self, flat: FlatEngine, storage: str, lists: Any = None, made_for: int = 0
+    ) -> None:
         self._flat = flat
+        self._storage = storage
         self._lists = lists
         self._made_for = made_for
         self.num_probes: int | None = None
 
     @classmethod
     def create(cls, settings: EngineSettings) -> "IvfEngine":
-        return cls(FlatEngine.create(settings))
+        if settings.storage == "pq":
+            piece_length(settings.dim)
+        return cls(FlatEngine.create(settings), settings.storage)
 
     @classmethod
     def load(
@@ -58,13 +75,13 @@ class IvfEngine:
     ) -> "IvfEngine":
         flat = FlatEngine.load(settings, folder, description, keys)
         if not description["made_for"]:
-            return cls(flat)
-        lists = faiss.read_index(str(folder / _FILE))
+            return cls(flat, settings.storage)
+        lists = faiss.read_index(str(folder / _FILE), faiss.IO_FLAG_SKIP_PRECOMPUTE_TABLE)
         if lists.ntotal != len(flat):
             raise ValueError(
                 f"{folder / _FILE} holds {lists.ntotal} items, but the state lists {len(flat)}."
             )
-        return cls(flat, lists, description["made_for"])
+        return cls(flat, settings.storage, lists, description["made_for"])
 
     def __len__(self) -> int:
         return len(self._flat)
@@ -87,7 +104,8 @@ class IvfEngine:
         allowed = len(self) if item_filter is None else int(np.count_nonzero(item_filter.mask))
         if self._lists is None or allowed < _STRICT * len(self):
             return self._flat.search(queries, k, item_filter)
-        fetch = min(max(4 * k, k + 64), allowed)  # codes are coarse: more are compared exactly
+        times, more = _CANDIDATES[self._storage]  # codes are coarse: more are compared exactly
+        fetch = min(max(times * k, k + more), allowed)
         params = _SearchParametersIVF(
             nprobe=self.num_probes or default_num_probes(self._lists.nlist),
             sel=None if item_filter is None else self._key_selector(item_filter.mask),
@@ -114,18 +132,15 @@ class IvfEngine:
     def make_lists(self) -> None:
         """Makes the lists from all items: the same items give the same lists."""
         vectors, keys = self._flat.vectors, self._flat.keys
+        check_trainable(len(keys), self._storage)
         num_lists = default_num_lists(len(keys))
-        quantizer = faiss.IndexFlatL2(vectors.shape[1])
-        lists = faiss.IndexIVFScalarQuantizer(
-            quantizer, vectors.shape[1], num_lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_L2
-        )
-        lists.cp.niter = _ROUNDS
+        lists = _empty_lists(vectors.dim, num_lists, self._storage)
         size = _POINTS_PER_LIST * num_lists
         sample = np.random.default_rng(0).choice(len(keys), size, replace=False)
-        lists.train(vectors[np.sort(sample)])
+        lists.train(vectors.get(np.sort(sample)))
         for start in range(0, len(keys), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            lists.add_with_ids(vectors[rows], keys[rows])
+            rows = np.arange(start, min(start + _CHUNK, len(keys)))
+            lists.add_with_ids(vectors.get(rows), keys[rows])
         self._lists, self._made_for = lists, len(keys)
 
     def _key_selector(self, mask: np.ndarray) -> Any:
@@ -134,6 +149,47 @@ class IvfEngine:
         by_key = np.zeros(keys[-1] + 1, bool)
         by_key[keys[mask]] = True
         return selector(by_key)
+
+
+def check_trainable(num_items: int, storage: str) -> None:
+    """Raises a ValueError if product quantization is asked for and has too few items to learn."""
+    if storage == "pq" and num_items < MIN_ITEMS:
+        raise ValueError(
+            f"--storage=pq learns its codes from the vectors and needs at least {MIN_ITEMS:,} "
+            f"items; there are {num_items:,}. Take --engine=flat --storage=float16."
+        )
+
+
+def piece_length(dim: int) -> int:
+    """Returns how many dimensions a byte stands for with the storage pq: 4, or what fits.
+
+    Raises:
+      ValueError: if the vectors cannot be cut into equal pieces.
+    """
+    for length in _PIECES:
+        if dim % length == 0:
+            return length
+    raise ValueError(
+        f"--storage=pq cuts a vector into equal pieces of 2 to {max(_PIECES)} numbers, but "
+        f"{dim} is divisible by none of them. Take --storage=float16."
+    )
+
+
+def _empty_lists(dim: int, num_lists: int, storage: str) -> Any:
+    """Returns untrained lists."""
+    centroids = faiss.IndexFlatL2(dim)
+    lists: Any
+    if storage == "pq":
+        lists = faiss.IndexIVFPQ(centroids, dim, num_lists, dim // piece_length(dim), 8)
+        lists.use_precomputed_table = -1  # it would take more memory than the codes
+        lists.pq.cp.niter = _ROUNDS
+        lists.pq.cp.max_points_per_centroid = _POINTS_PER_CODE
+    else:
+        lists = faiss.IndexIVFScalarQuantizer(
+            centroids, dim, num_lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_L2
+        )
+    lists.cp.niter = _ROUNDS
+    return lists
 
 
 def default_num_lists(num_items: int) -> int:

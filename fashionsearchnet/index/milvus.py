@@ -17,7 +17,7 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class MilvusEngine:
     Among more than 16 equally distant items around place K, the server decides. A password or
     token comes from the environment variable MILVUS_TOKEN, never from a file.
     """
+
+    storages: ClassVar[tuple[str, ...]] = ("float32",)
 
     def __init__(self, client: Any, address: str, collection: str, space: AttributeSpace) -> None:
         self._client = client

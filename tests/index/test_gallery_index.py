@@ -9,6 +9,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.states import States
 
 
 @pytest.fixture
@@ -212,6 +213,8 @@ def test_bad_arguments_are_refused(gallery, tmp_path):
         create(tmp_path / "other", engine="milvus")
     with pytest.raises(ValueError, match="the others take none"):
         create(tmp_path / "other", address="http://localhost:19530")
+    with pytest.raises(ValueError, match=r"engine flat must be one of float32, float16; got 'pq'"):
+        create(tmp_path / "other", storage="pq")
     with pytest.raises(FileNotFoundError, match=r"holds no finished index. Make one with tools/bu"):
         GalleryIndex.open(tmp_path / "nowhere")
 
@@ -340,6 +343,42 @@ def test_an_index_without_predictions_opens(gallery, monkeypatch):
     assert opened.label_blend is None and (opened.items.predicted == -1).all()
     (found,) = opened.search(vectors[:1], 60, must={"colour": ["red"]})
     assert len(found.ids) == (values[:, 0] == 0).sum()
+
+
+def test_an_index_that_does_not_name_its_storage_opens(gallery, monkeypatch):
+    """As version 0.1 wrote them; what they hold is float32."""
+    index, vectors, _ = gallery
+    commit = States.commit
+
+    def as_before(self, base, write):
+        def write_less(folder):
+            state = write(folder)
+            del state["engine"]["storage"]
+            return state
+
+        return commit(self, base, write_less)
+
+    monkeypatch.setattr(States, "commit", as_before)
+    index.commit()
+    assert "storage" not in (index.directory / "states" / index.state / "state.json").read_text()
+    opened = GalleryIndex.open(index.directory)
+    assert opened.storage == "float32"
+    assert opened.search(vectors[:1], 1)[0].ids == ["item0"]
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+def test_the_storage_stays_over_commits(tmp_path, rng, storage):
+    vectors = rng.normal(size=(6, DIM)).astype("f4")
+    items = make_items(random_values(rng, 6))
+    index = create(tmp_path / "index", storage=storage)
+    for start in (0, 3):
+        index.put(items[start : start + 3], vectors[start : start + 3])
+        index.commit()
+        index = GalleryIndex.open(tmp_path / "index")
+        assert index.storage == storage
+    stored = vectors.astype(storage).astype("f4")
+    for one, row in zip(index.search(stored, 1), items, strict=True):
+        assert (one.ids, one.distances[0]) == ([row.id], 0.0)
 
 
 def test_blocks_are_kept_apart_and_survive_commits(tmp_path, rng):

@@ -4,6 +4,7 @@ from index_fakes import create, make_items, nearest_of, random_values
 
 from fashionsearchnet.index import ivf
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.ivf import IvfEngine
 
 DIM = 16
 
@@ -18,11 +19,16 @@ def clusters(rng, number):
     return (centres[rng.integers(30, size=number)] + rng.normal(0, 0.3, (number, DIM))).astype("f4")
 
 
-@pytest.fixture
-def gallery(tmp_path, rng):
-    """3,000 items with lists."""
-    vectors, values = clusters(rng, 3000), random_values(rng, 3000)
-    index = create(tmp_path / "index", engine="ivf", dim=DIM)
+def halves(vectors, storage):
+    """The vectors as they are stored."""
+    return vectors if storage == "float32" else vectors.astype(np.float16).astype(np.float32)
+
+
+@pytest.fixture(params=IvfEngine.storages)
+def gallery(request, tmp_path, rng):
+    """3,000 items with lists; the vectors as they are stored, and the values."""
+    vectors, values = halves(clusters(rng, 3000), request.param), random_values(rng, 3000)
+    index = create(tmp_path / "index", engine="ivf", dim=DIM, storage=request.param)
     index.put(make_items(values), vectors)
     index.commit()
     return index, vectors, values
@@ -73,7 +79,7 @@ def test_changes_go_into_the_lists_and_survive(gallery, rng, tmp_path):
     index, vectors, values = gallery
     index.remove([f"item{i}" for i in range(0, 1000, 2)])
     changed = rng.choice(np.arange(1000, 3000), 200, replace=False)
-    moved, added = clusters(rng, 200), clusters(rng, 300)
+    moved, added = (halves(clusters(rng, n), index.storage) for n in (200, 300))
     items = make_items(values)
     index.put([items[i] for i in changed], moved)
     index.put(make_items(values[:300], first=5000), added)
@@ -89,6 +95,12 @@ def test_changes_go_into_the_lists_and_survive(gallery, rng, tmp_path):
     reopened = GalleryIndex.open(tmp_path / "index")
     assert reopened.ids == index.ids
     assert recall(reopened, queries, expected, whole) == before
+    reopened.put(items[:1], vectors[:1])  # a mapped file is not changed: that ends the process
+    reopened.remove(index.ids[:2])
+    reopened.commit()
+    reopened = GalleryIndex.open(tmp_path / "index")
+    assert reopened.ids == [*index.ids[2:], "item0"] and reopened.storage == index.storage
+    assert reopened.search(vectors[:1], 1)[0].ids == ["item0"]
     reopened.remove(reopened.ids)
     reopened.commit()
     assert GalleryIndex.open(tmp_path / "index").search(queries, 3)[0].ids == []
@@ -114,3 +126,42 @@ def test_small_galleries_are_exact_and_lists_are_made_again_as_they_grow(tmp_pat
 def test_defaults_grow_with_the_gallery():
     assert [ivf.default_num_lists(n) for n in (10, 20_000, 1_000_000)] == [1, 500, 4000]
     assert [ivf.default_num_probes(n) for n in (1, 500, 4000)] == [1, 22, 63]
+
+
+def test_what_product_quantization_refuses(tmp_path, rng):
+    ivf.check_trainable(1499, "float16")
+    ivf.check_trainable(1500, "pq")
+    with pytest.raises(
+        ValueError, match=r"needs at least 1,500 items; there are 1,499\. Take --eng"
+    ):
+        ivf.check_trainable(1499, "pq")
+    assert [ivf.piece_length(dim) for dim in (16, 1024, 30, 35, 6, 9, 2)] == [4, 4, 5, 5, 6, 3, 2]
+    with pytest.raises(ValueError, match=r"pieces of 2 to 8 numbers, but 11 is divisible by none"):
+        create(tmp_path / "index", engine="ivf", dim=11, storage="pq")
+    assert not (tmp_path / "index" / "CURRENT").exists()
+    index = create(tmp_path / "index", engine="ivf", dim=DIM, storage="pq")
+    index.put(make_items(random_values(rng, 10)), clusters(rng, 10))
+    index.commit()  # a part of a gallery, searched exactly
+    with pytest.raises(ValueError, match="needs at least 1,500 items; there are 10"):
+        index.engine.make_lists()
+
+
+def test_product_quantization_leaves_the_vectors_in_the_file(gallery, tmp_path):
+    index, *_ = gallery
+    reopened = GalleryIndex.open(tmp_path / "index").engine
+    assert isinstance(reopened, IvfEngine)
+    codes = reopened._flat.vectors.index.codes
+    assert codes.is_owned == (index.storage != "pq")
+    if index.storage == "pq":
+        assert reopened._lists.code_size == DIM // 4
+
+
+@pytest.mark.parametrize("name", ["lists.faiss", "vectors.faiss"])
+def test_a_changed_bit_is_noticed_when_the_index_is_opened(gallery, tmp_path, name):
+    index, *_ = gallery
+    path = tmp_path / "index" / "states" / index.state / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} is damaged: its content has changed"):
+        GalleryIndex.open(tmp_path / "index")
