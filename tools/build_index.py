@@ -38,12 +38,13 @@ from absl import flags
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.image_files import ImageProblem
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
 from fashionsearchnet.index import building
-from fashionsearchnet.index.engine_table import ENGINES
+from fashionsearchnet.index.engine_table import ENGINES, STORAGES
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.ivf import check_trainable
 from fashionsearchnet.index.states import States
 from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.exported import ExportedModel
@@ -64,6 +65,13 @@ flags.DEFINE_enum(
     list(ENGINES),
     "What searches a new index: flat is exact and in memory; ivf is approximate, for a million "
     "items; milvus is a server. By default flat.",
+)
+flags.DEFINE_enum(
+    "storage",
+    None,
+    list(STORAGES),
+    "How a new index stores vectors: float32; float16, rounded and half as large (flat, ivf); pq, "
+    "codes in memory and float16 vectors on disk (ivf). By default float32.",
 )
 flags.DEFINE_string(
     "milvus", None, "URI of the server for --engine=milvus, such as http://localhost:19530."
@@ -92,27 +100,30 @@ flags.DEFINE_integer(
 def open_index() -> GalleryIndex:
     """Returns the existing index."""
     index = GalleryIndex.open(FLAGS.index, address=FLAGS.milvus)
-    if FLAGS.engine not in (None, index.engine_name):
-        raise ValueError(
-            f"the index {FLAGS.index} has the engine {index.engine_name}, not --engine="
-            f"{FLAGS.engine}. Leave the flag out, or build another index."
-        )
+    for flag, kept in (("engine", index.engine_name), ("storage", index.storage)):
+        if FLAGS[flag].value not in (None, kept):
+            raise ValueError(
+                f"the index {FLAGS.index} has the {flag} {kept}, not --{flag}="
+                f"{FLAGS[flag].value}. Leave the flag out, or build another index."
+            )
     return index
 
 
-def open_or_create(model: ExportedModel) -> GalleryIndex:
-    """Returns the index of a model, a new one if there is none."""
+def open_or_create(model: ExportedModel, total: int) -> GalleryIndex:
+    """Returns the index of a model, a new one for `total` items if there is none."""
     if States(Path(FLAGS.index).expanduser()).exist():
         index = open_index()
         index.check_model(model.fingerprint, model.space)
         check_label_flags(index)
         return index
+    check_trainable(total, FLAGS.storage or "float32")
     return GalleryIndex.create(
         FLAGS.index,
         space=model.space,
         fingerprint=model.fingerprint,
         dim=model.dim,
         engine=FLAGS.engine or "flat",
+        storage=FLAGS.storage,
         address=FLAGS.milvus,
         label_blend=new_blend(model),
     )
@@ -236,7 +247,7 @@ def main() -> None:
         items, total = dataset_items(model)
     else:
         items, total = folder_items(model.space.num_attributes)
-    index = open_or_create(model)
+    index = open_or_create(model, total)
     counts = building.add_images(
         index,
         GalleryEncoder(model, index.label_blend),

@@ -120,7 +120,7 @@ _GROUP_COLUMN = flags.DEFINE_string(
 _SHOW_COLUMNS = flags.DEFINE_list(
     "show_columns",
     [],
-    "Columns that the search shows of an item, such as title,price,link. A model does not see them.",
+    "Columns that the search shows of an item, such as title,price,link. No model sees them.",
 )
 _VALUE_SEPARATOR = flags.DEFINE_string(
     "value_separator",

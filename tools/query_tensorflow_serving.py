@@ -24,7 +24,7 @@ from absl import flags
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP, parse_manipulation
-from fashionsearchnet.data.image_files import ImageProblem
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
 from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.tensorflow_serving import client

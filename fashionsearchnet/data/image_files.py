@@ -1,28 +1,34 @@
-"""Checks the bytes of an image, and makes an 8-bit RGB JPEG or PNG image of them."""
+"""The one decoder of image files: upright 8-bit RGB in sRGB, transparency on white."""
 
 import dataclasses
-import struct
+import functools
+import io
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageCms
 
 from fashionsearchnet.checks import check_range
+from fashionsearchnet.data.image_headers import Header, ImageProblem, png_chunks, read_header
 
 _JPEG_OPTIONS = (  # colour is often an attribute: it keeps its full resolution
     *(cv2.IMWRITE_JPEG_QUALITY, 95),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 )
-_PNG_RGB = (8, 2)  # bit depth and colour type of an 8-bit RGB image without palette or alpha
-
-
-class ImageProblem(ValueError):
-    """The reason why an image cannot be used; `kind` is its short name in the summary."""
-
-    def __init__(self, kind: str, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
+_ORIENTATION = 0x0112  # the tag of EXIF
+_TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # by the orientation of EXIF
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, -1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90,
+}
+_MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow, by the space of a profile
+_LEAST_CHANGE = 3  # of 255: a profile that moves no colour further is taken for sRGB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +54,33 @@ class ImageLimits:
         check_range("max_pixels", self.max_pixels, self.min_side**2)
 
 
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+      pixels: uint8 `[h, w, 3]`, upright RGB in sRGB.
+      change: how it differs from its file, '' if a decoder of RGB shows the same.
+    """
+
+    pixels: np.ndarray
+    change: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Extras:
+    """What a file says beside its pixels."""
+
+    orientation: int = 1
+    profile: bytes = b""
+
+
 def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
     """Returns an encoded RGB image that TensorFlow decodes, and how it differs from `data`.
 
     Clean RGB JPEG and 8-bit RGB PNG files within `max_side` keep their bytes. All others become
     JPEG: greyscale, CMYK, palettes, 16 bits, transparency (on white), EXIF orientation (turned
-    upright), WebP, BMP, and images scaled down.
+    upright), colour profiles (converted to sRGB), WebP, BMP, and images scaled down.
 
     Args:
       data: the content of a file.
@@ -65,20 +92,31 @@ def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
     Raises:
       ImageProblem: if it is not an image, is damaged, or breaks a limit.
     """
-    encoding, height, width, is_plain = _read_header(data)
-    _check_size(height, width, limits)
-    image, change = _DECODERS[encoding](data)
-    changes = [change] if change else [] if is_plain else [f"{encoding} that is not 8-bit RGB"]
-    if max(image.shape[:2]) > limits.max_side:
+    picture = read_picture(data, limits)
+    return (_encode_jpeg(picture.pixels), picture.change) if picture.change else (data, "")
+
+
+def read_picture(data: bytes, limits: ImageLimits) -> Picture:
+    """Returns the picture in a file, scaled down to `limits.max_side`.
+
+    Raises:
+      ImageProblem: as `normalize_image`.
+    """
+    header = read_header(data)
+    _check_size(header, limits)
+    pixels, change = _DECODERS[header.encoding](data, header)
+    changes = [change] if change else []
+    if not changes and not header.is_plain:
+        changes = [f"{header.encoding} that is not 8-bit RGB"]
+    if max(pixels.shape[:2]) > limits.max_side:
         changes.append("scaled down")
-        image = _scale_down(image, limits.max_side)
-    if not changes:
-        return data, ""
-    return _encode_jpeg(image), ", ".join(changes)
+        pixels = _scale_down(pixels, limits.max_side)
+    return Picture(pixels, ", ".join(changes))
 
 
-def _check_size(height: int, width: int, limits: ImageLimits) -> None:
+def _check_size(header: Header, limits: ImageLimits) -> None:
     """Raises an ImageProblem for an image that breaks a limit as it is or when scaled down."""
+    height, width = header.height, header.width
     size = f"{width} x {height} pixels"
     if height * width > limits.max_pixels:
         raise ImageProblem("too large", f"{size}; at most {limits.max_pixels:,} are decoded")
@@ -90,90 +128,51 @@ def _check_size(height: int, width: int, limits: ImageLimits) -> None:
         )
 
 
-def _read_header(data: bytes) -> tuple[str, int, int, bool]:
-    """Returns the encoding, height and width of an image file, and whether it is 8-bit RGB."""
-    if not data:
-        raise ImageProblem("empty file", "it has no bytes")
+def _decode_jpeg(data: bytes, header: Header) -> tuple[np.ndarray, str]:
+    """Returns uint8 RGB and what was done to the pixels."""
+    extras = _read_extras(data)
+    if header.num_channels == 4:
+        # Pillow takes inks as inverted, which they are in practice, with Adobe's marker or without.
+        inks = _load_with_pillow(data, "CMYK")
+        pixels, changes = _from_profile(np.asarray(inks), extras.profile)
+        if not changes:
+            pixels = np.asarray(inks.convert("RGB"))
+        return _upright(pixels, changes, extras)
+    pixels = _decode_tf(tf.io.decode_jpeg, data, channels=3)
+    return _upright(*_from_profile(pixels, extras.profile), extras)
+
+
+def _decode_png(data: bytes, header: Header) -> tuple[np.ndarray, str]:
+    """Returns uint8 RGB, composited on white, and what was done to the pixels."""
+    del header
+    pixels = _decode_tf(tf.io.decode_png, data, channels=4)
+    exif = next((content for kind, content in png_chunks(data) if kind == b"eXIf"), b"")
+    extras = _Extras(_orientation(exif), _read_extras(data).profile)
+    return _finish_rgba(pixels, extras)
+
+
+def _decode_webp(data: bytes, header: Header) -> tuple[np.ndarray, str]:
+    del header
+    return _finish_rgba(np.asarray(_load_with_pillow(data, "RGBA")), _read_extras(data))
+
+
+def _decode_bmp(data: bytes, header: Header) -> tuple[np.ndarray, str]:
+    del header
     try:
-        for magic, read_header in _HEADERS:
-            if data.startswith(magic):
-                return read_header(data)
-    except (struct.error, IndexError) as error:
-        raise ImageProblem("damaged image", "it ends within its header") from error
-    raise ImageProblem(
-        "not an image", f"it should be JPEG, PNG, WebP or BMP, but starts with {data[:12]!r}"
-    )
-
-
-def _jpeg_header(data: bytes) -> tuple[str, int, int, bool]:
-    """Walks over the segments of a JPEG file to the frame header (SOF)."""
-    position = 2
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:  # fill bytes
-            position += 1
-        marker, kind = data[position], data[position + 1]
-        if marker != 0xFF or kind in (0xD9, 0xDA):  # the end, or pixels without a frame header
-            raise ImageProblem("damaged image", "it is a JPEG file without a frame header")
-        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-            depth, height, width, channels = struct.unpack_from(">BHHB", data, position + 4)
-            return "JPEG", height, width, (depth, channels) == (8, 3)
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
-
-
-def _png_header(data: bytes) -> tuple[str, int, int, bool]:
-    width, height, *colour = struct.unpack_from(">IIBB", data, 16)
-    is_plain = tuple(colour) == _PNG_RGB and b"tRNS" not in data[: data.find(b"IDAT")]
-    return "PNG", height, width, is_plain
-
-
-def _bmp_header(data: bytes) -> tuple[str, int, int, bool]:
-    width, height = struct.unpack_from("<ii", data, 18)
-    return "BMP", abs(height), abs(width), False  # a negative height: rows from top to bottom
-
-
-def _riff_header(data: bytes) -> tuple[str, int, int, bool]:
-    chunk = data[8:16]
-    if chunk == b"WEBPVP8X":
-        width = int.from_bytes(data[24:27], "little") + 1
-        height = int.from_bytes(data[27:30], "little") + 1
-    elif chunk == b"WEBPVP8L":
-        bits = struct.unpack_from("<I", data, 21)[0]
-        width, height = (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    elif chunk == b"WEBPVP8 ":
-        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    else:
-        raise ImageProblem("not an image", f"it is a RIFF file of another kind: {chunk!r}")
-    return "WebP", height, width, False
-
-
-def _decode_jpeg(data: bytes) -> tuple[np.ndarray, str]:
-    """Returns uint8 RGB, upright, and 'EXIF orientation' if it had to be turned."""
-    image = _decode_tf(tf.io.decode_jpeg, data, channels=3)
-    if b"Exif\0\0" not in data[:65536]:
-        return image, ""
-    # OpenCV knows the eight orientations: where its two answers differ, the file has one.
-    content = np.frombuffer(data, np.uint8)
-    upright = cv2.imdecode(content, cv2.IMREAD_COLOR)
-    as_stored = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if upright is None or as_stored is None or np.array_equal(upright, as_stored):
-        return image, ""
-    return cv2.cvtColor(upright, cv2.COLOR_BGR2RGB), "EXIF orientation"
-
-
-def _decode_png(data: bytes) -> tuple[np.ndarray, str]:
-    """Returns uint8 RGB, composited on white, and 'transparency' if there was any."""
-    return _on_white(_decode_tf(tf.io.decode_png, data, channels=4))
-
-
-def _decode_webp(data: bytes) -> tuple[np.ndarray, str]:
-    image = _decode_cv(data, cv2.IMREAD_UNCHANGED)
-    if image.shape[-1] == 4:
-        return _on_white(cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA))
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None:
+        raise ImageProblem("damaged image", "it is truncated or corrupt")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), ""
 
 
-def _decode_bmp(data: bytes) -> tuple[np.ndarray, str]:
-    return cv2.cvtColor(_decode_cv(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), ""
+def _finish_rgba(pixels: np.ndarray, extras: _Extras) -> tuple[np.ndarray, str]:
+    """Returns RGB of RGBA: in sRGB, on white, upright; and what was done."""
+    colour, changes = _from_profile(np.ascontiguousarray(pixels[..., :3]), extras.profile)
+    colour, is_transparent = _on_white(colour, pixels[..., 3:])
+    changes += ["transparency"] * is_transparent
+    return _upright(colour, changes, extras)
 
 
 def _decode_tf(decode: Callable[..., tf.Tensor], data: bytes, channels: int) -> np.ndarray:
@@ -186,23 +185,90 @@ def _decode_tf(decode: Callable[..., tf.Tensor], data: bytes, channels: int) -> 
         raise ImageProblem("damaged image", "it is truncated or corrupt") from error
 
 
-def _decode_cv(data: bytes, mode: int) -> np.ndarray:
+def _load_with_pillow(data: bytes, mode: str) -> Image.Image:
+    """Returns the first frame of an image in a mode of Pillow."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise ImageProblem("damaged image", "it is truncated or corrupt")
-    return image
+        with Image.open(io.BytesIO(data), formats=("JPEG", "WEBP")) as image:
+            return image.convert(mode)
+    except Image.DecompressionBombError as error:
+        raise ImageProblem("too large", str(error)) from error
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise ImageProblem("damaged image", "it is truncated or corrupt") from error
 
 
-def _on_white(image: np.ndarray) -> tuple[np.ndarray, str]:
-    """Returns uint8 RGBA `[h, w, 4]` composited on white, and whether that changed it."""
-    colour, alpha = image[..., :3], image[..., 3:].astype(np.uint16)
+def _read_extras(data: bytes) -> _Extras:
+    """Returns what a file says beside its pixels; what is damaged there counts as not said."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG", "WEBP")) as image:
+            exif, profile = image.info.get("exif", b""), image.info.get("icc_profile", b"")
+    except Exception:  # Pillow raises many kinds for damaged files
+        return _Extras()
+    return _Extras(_orientation(exif), profile or b"")
+
+
+def _orientation(exif: bytes) -> int:
+    """Returns the orientation that EXIF states, 1 for upright or if it states none."""
+    if not exif:
+        return 1
+    try:
+        tags = Image.Exif()
+        tags.load(exif)
+        orientation = tags.get(_ORIENTATION)
+    except Exception:  # Pillow raises many kinds for damaged tags
+        return 1
+    return orientation if orientation in _TURNS else 1
+
+
+def _upright(pixels: np.ndarray, changes: list[str], extras: _Extras) -> tuple[np.ndarray, str]:
+    """Returns pixels turned by the orientation, and all that was done to them."""
+    if extras.orientation == 1:
+        return pixels, ", ".join(changes)
+    turned = np.ascontiguousarray(_TURNS[extras.orientation](pixels))
+    return turned, ", ".join([*changes, "EXIF orientation"])
+
+
+def _from_profile(pixels: np.ndarray, profile: bytes) -> tuple[np.ndarray, list[str]]:
+    """Returns uint8 pixels `[h, w, 3 or 4]` as sRGB by their profile, if it says another space."""
+    transform = _transform(profile) if profile else None
+    if transform is None:
+        return pixels, []
+    is_inks = pixels.shape[-1] == 4
+    if (transform.input_mode == "CMYK") != is_inks:
+        return pixels, []  # the profile is of other pixels
+    if transform.input_mode == "L":
+        pixels = pixels[..., 0]
+    image = transform.apply(Image.fromarray(np.ascontiguousarray(pixels), transform.input_mode))
+    return np.asarray(image), ["colour profile"]
+
+
+@functools.lru_cache(maxsize=64)
+def _transform(profile: bytes) -> ImageCms.ImageCmsTransform | None:
+    """Returns what converts pixels of a profile to sRGB; None if it is sRGB or cannot be read."""
+    try:
+        described = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        mode = _MODES[described.profile.xcolor_space.strip()]
+        srgb = ImageCms.createProfile("sRGB")
+        transform = ImageCms.buildTransform(described, srgb, mode, "RGB")
+        if mode == "CMYK":
+            return transform
+        steps = np.linspace(0, 255, 6).astype(np.uint8)
+        sample = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(6, 36, 3)
+        if mode == "L":
+            sample = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=-1)
+        shown = Image.fromarray(np.ascontiguousarray(sample[..., 0] if mode == "L" else sample))
+        moved = np.abs(np.asarray(transform.apply(shown)).astype(int) - sample)
+    except Exception:  # lcms and Pillow raise many kinds for damaged profiles
+        return None
+    return transform if moved.max() > _LEAST_CHANGE else None
+
+
+def _on_white(colour: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Returns uint8 RGB `[h, w, 3]` on white by alpha `[h, w, 1]`, and whether that changed it."""
     if alpha.min() == 255:
-        return np.ascontiguousarray(colour), ""
-    blended = (colour * alpha + 255 * (255 - alpha) + 127) // 255
-    return blended.astype(np.uint8), "transparency"
+        return np.ascontiguousarray(colour), False
+    weight = alpha.astype(np.uint16)
+    blended = (colour * weight + 255 * (255 - weight) + 127) // 255
+    return blended.astype(np.uint8), True
 
 
 def _scale_down(image: np.ndarray, max_side: int) -> np.ndarray:
@@ -216,13 +282,7 @@ def _encode_jpeg(image: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _JPEG_OPTIONS)[1].tobytes()
 
 
-_HEADERS = (
-    (b"\xff\xd8", _jpeg_header),
-    (b"\x89PNG\r\n\x1a\n", _png_header),
-    (b"BM", _bmp_header),
-    (b"RIFF", _riff_header),
-)
-_DECODERS = {
+_DECODERS: dict[str, Callable[[bytes, Header], tuple[np.ndarray, str]]] = {
     "JPEG": _decode_jpeg,
     "PNG": _decode_png,
     "BMP": _decode_bmp,

@@ -10,7 +10,8 @@ import tensorflow as tf
 from fashionsearchnet.checks import suggestion
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.data.image_files import ImageLimits, ImageProblem, normalize_image
+from fashionsearchnet.data.image_files import ImageLimits, normalize_image
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation.images import read_bytes
 from fashionsearchnet.search.judgement import Query
 

@@ -12,7 +12,8 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from fashionsearchnet.checks import suggestion
-from fashionsearchnet.data.image_files import ImageLimits, ImageProblem, normalize_image
+from fashionsearchnet.data.image_files import ImageLimits, normalize_image
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.limits import Limits
 
@@ -23,6 +24,7 @@ _FORM_OVERHEAD = 100_000  # bytes for the text fields and the form's own lines
 # Status and code for each kind of ImageProblem; any other kind is a damaged image.
 _REFUSALS = {
     "not an image": (415, "unsupported_image"),
+    "another format": (415, "unsupported_image"),
     "too large": (413, "image_too_large"),
     "too small": (422, "image_too_small"),
     "empty file": (422, "empty_image"),

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from fashionsearchnet.data import image_files
-from fashionsearchnet.data.image_files import ImageLimits, ImageProblem
+from fashionsearchnet.data.image_files import ImageLimits
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation import images
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)

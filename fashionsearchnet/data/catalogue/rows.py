@@ -8,12 +8,14 @@ several lines only if that makes sense of the file: see `_is_one_row`.
 
 import bisect
 import collections
+import csv
 import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
 _MAX_LINES_COMPARED = 50  # of a cell over several lines; bounds the time for a damaged file
+_LONGEST_LINE = 100_000  # characters that Python's own reader takes
 _COMMON_SHARE = 0.1  # of the most frequent form of names: forms as frequent as this are common
 
 
@@ -78,6 +80,8 @@ class _Splitter:
         self._end = re.compile(f'"+(?= *(?:{re.escape(delimiter)}|\n|\\Z))')
         found = self._end.finditer(self.text)
         self._closers = [m.end() - 1 for m in found if (m.end() - m.start()) % 2]
+        cell = f'(?:[^"{re.escape(delimiter)}]*|"(?:[^"]|"")*")'
+        self._well_formed = re.compile(f"{cell}(?:{re.escape(delimiter)}{cell})*")
         self._image: int | None = None
         self._forms: set[tuple[str, bool, bool]] = set()
 
@@ -104,6 +108,10 @@ class _Splitter:
         content = self.lines[line - 1]
         if '"' not in content:
             return Row(line, content.split(self._delimiter))
+        if len(content) < _LONGEST_LINE and self._well_formed.fullmatch(content):
+            cells = next(csv.reader([content], delimiter=self._delimiter))
+            if len(cells) == num_cells:
+                return Row(line, cells)
         quoted = self._quoted_row(line)
         if quoted is not None and quoted.num_lines == 1 and len(quoted.cells) == num_cells:
             return dataclasses.replace(quoted, stray=())
@@ -148,7 +156,8 @@ class _Splitter:
 
         `stray` holds the cells with a mark inside that is not doubled.
         """
-        cells, odd, position = [], [], self._starts[line - 1]
+        cells: list[str] = []
+        odd, position = [], self._starts[line - 1]
         while True:
             cell, position, is_clean = self._cell(position)
             if cell is None:
@@ -200,7 +209,7 @@ class _Splitter:
         cells: list[str] = []
         stray = []
         while True:
-            cell, behind, is_clean = self._cell(position)
+            cell, behind, _ = self._cell(position)
             if cell is None or behind > end:
                 stray.append(len(cells))
                 behind = self.text.find(self._delimiter, position, end)

@@ -114,7 +114,7 @@ def read_table(
     text, delimiter = _split_off_separator_line(_read_text(path, how.encoding), how.delimiter)
     rows = split_rows(text, delimiter, columns.image)
     first = next(rows, None)
-    header = [] if first is None else [plain_text(cell) for cell in first.cells]
+    header = [] if first is None else first.cells
     reader = _TableReader(path, header, columns, delimiter, how)
     for row in rows:
         reader.take(row)
@@ -330,6 +330,8 @@ def _find_columns(
     path: Path, header: list[str], columns: TableColumns, delimiter: str
 ) -> list[int]:
     """Returns the index of each wanted column, or raises an error that lists the columns."""
+    hint = _delimiter_hint(header, delimiter)
+    header = [plain_text(cell) for cell in header]
     if not any(header):
         raise ValueError(f"{path} is empty; it should begin with a header.")
     found = []
@@ -337,7 +339,7 @@ def _find_columns(
         plain = plain_text(name)
         if header.count(plain) != 1:
             fault = "occurs twice" if plain in header else f"is missing{suggestion(plain, header)}"
-            listed, hint = ", ".join(header), _delimiter_hint(header, delimiter)
+            listed = ", ".join(header)
             raise ValueError(f"column {name!r} {fault} in {path}; columns: {listed}.{hint}")
         found.append(header.index(plain))
     for name in columns.needed:

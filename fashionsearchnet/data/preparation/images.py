@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fashionsearchnet.data.image_files import ImageLimits, ImageProblem, normalize_image
+from fashionsearchnet.data.image_files import ImageLimits, normalize_image
+from fashionsearchnet.data.image_headers import ImageProblem
 
 KNOWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".JPG", ".JPEG", ".PNG")
 

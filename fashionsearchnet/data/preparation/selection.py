@@ -15,7 +15,7 @@ import numpy as np
 import tqdm
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data.image_files import ImageProblem
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation import images, records, splits
 from fashionsearchnet.data.preparation.images import CheckedImage
 from fashionsearchnet.data.preparation.options import PreparationOptions

@@ -1,6 +1,6 @@
 import pytest
 
-from fashionsearchnet.data.image_files import ImageProblem
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation import images
 
 
