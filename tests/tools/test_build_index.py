@@ -187,3 +187,35 @@ def test_which_labelled_indexes_are_refused(run, tmp_path):
     run.dataset.space = AttributeSpace.from_dict({"size": ["s", "l"]})
     with pytest.raises(ValueError, match="different attribute spaces"):
         run("--dataset=fakes/tiny", "--use_labels")
+
+
+def test_columns_and_products_travel_and_follow_the_data_set(run, capsys, monkeypatch):
+    number = run.dataset.num_examples("gallery")
+    prices = [{"title": f"Shirt {i}", "price": "9.90"} for i in range(number)]
+    products = [f"product {i // 2}" for i in range(number)]
+    monkeypatch.setattr(run.dataset, "columns", lambda split: prices)
+    monkeypatch.setattr(run.dataset, "instance_ids", lambda split: products)
+    run("--dataset=fakes/tiny")
+    encoded = run.model.encoded
+    item = GalleryIndex.open(run.directory).get(run.dataset.image_ids("gallery")[3])
+    assert (item.columns, item.group) == (prices[3], "product 1")
+    capsys.readouterr()
+    prices[3] = {"title": "Shirt 3", "price": "4.90"}
+    run("--dataset=fakes/tiny")
+    assert "given other columns 1, already there 59; 60 items." in capsys.readouterr().out
+    assert GalleryIndex.open(run.directory).get(item.id).columns["price"] == "4.90"
+    assert run.model.encoded == encoded
+
+
+def test_how_vectors_are_stored(run, capsys):
+    with pytest.raises(ValueError, match=r"--storage=pq .* at least 20,000 items; there are 60"):
+        run("--dataset=fakes/tiny", "--engine=ivf", "--storage=pq")
+    assert not (run.directory / "CURRENT").exists()
+    run("--dataset=fakes/tiny", "--storage=float16")
+    assert GalleryIndex.open(run.directory).storage == "float16"
+    run("--dataset=fakes/tiny")
+    assert "already there 60; 60 items." in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"has the storage float16, not --storage=float32. Leave"):
+        run("--dataset=fakes/tiny", "--storage=float32")
+    with pytest.raises(ValueError, match=r"has the engine flat, not --engine=ivf. Leave the flag"):
+        run("--dataset=fakes/tiny", "--engine=ivf")
