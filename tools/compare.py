@@ -18,8 +18,8 @@ from typing import Any
 from absl import flags
 
 from fashionsearchnet import files
-from fashionsearchnet.evaluation import reporting, scores
-from fashionsearchnet.evaluation.reporting import tables
+from fashionsearchnet.evaluation import scores
+from fashionsearchnet.evaluation.reporting import summary, tables
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -46,7 +46,7 @@ def read_report(path: str) -> dict[str, Any]:
 
 def chosen_figure(reports: list[dict[str, Any]]) -> scores.Figure:
     """Returns what is compared: the figure of the main table, at --k where it has a K."""
-    figure = reporting.headline(reports[0])
+    figure = summary.headline(reports[0])
     if figure.k is None:
         if FLAGS.k:
             raise ValueError(f"--k is for figures at a K; the reports are of {figure.title}.")
@@ -69,13 +69,13 @@ def figures_table(
 
     `own` is what each report calls its system's row, `names` what the table calls it.
     """
-    columns, means = reporting.columns(reports[0]), reporting.mean_names(reports[0])
+    columns, means = summary.columns(reports[0]), summary.mean_names(reports[0])
     found = [{row["name"]: row for row in report["rows"]} for report in reports]
     named = [(name, found[0][name]) for name in scores.BASELINES if name in found[0]]
     named += [(name, rows[key]) for name, key, rows in zip(names, own, found, strict=True)]
     lines = []
     for name, row in named:
-        values = reporting.figures_of(row, figure)
+        values = summary.figures_of(row, figure)
         shown = [tables.figure_text(value) for value in values["per_group"][: len(columns)]]
         lines.append([name, *shown, *(tables.with_interval(values, key) for key in means)])
     return tables.markdown_table([figure.short, *columns, *means.values()], lines)
@@ -91,7 +91,7 @@ def difference_table(
 
     `report` is that of the first run.
     """
-    columns, means = reporting.columns(report), reporting.mean_names(report)
+    columns, means = summary.columns(report), summary.mean_names(report)
     grouping = outcomes[0].grouping(FLAGS.num_resamples, FLAGS.seed)
     lines = []
     for (lower, before), (higher, after) in itertools.pairwise(zip(names, outcomes, strict=True)):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import metrics, scores
 from fashionsearchnet.evaluation.localization import localization
-from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
 from fashionsearchnet.index.exact import ExactIndex
@@ -132,7 +132,7 @@ def measure(method: Method, plan: Plan) -> scores.MethodScores:
             members = np.flatnonzero(plan.group == group)
             for chunk in index.chunks(len(members)):
                 rows = members[chunk]
-                found = plan.score(_candidates(method, index, plan, rows), rows)
+                found = plan.score(*_ranked(method, index, plan, rows), rows)
                 for name, values in found.items():
                     if name not in figures:
                         figures[name] = np.empty((len(plan), *values.shape[1:]), values.dtype)
@@ -141,8 +141,10 @@ def measure(method: Method, plan: Plan) -> scores.MethodScores:
     return scores.MethodScores(method.name, figures, plan.protocol.top_k)
 
 
-def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.ndarray) -> Candidates:
-    """Returns the candidates of questions of one group; refuses infinite and NaN distances."""
+def _ranked(
+    method: Method, index: ExactIndex, plan: Plan, questions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first two arguments of `Plan.score`; refuses infinite and NaN distances."""
     embeddings = method.embed(questions)
     # The unedited query is the same for all edits of an image, which come one after the other.
     is_new = metrics.differs_from_previous(embeddings)
@@ -161,7 +163,7 @@ def _candidates(method: Method, index: ExactIndex, plan: Plan, questions: np.nda
         rows, own = np.arange(len(questions)), plan.own[questions]
         distances[rows, own] = np.inf  # behind all others
         relevant[rows, own] = False
-    return Candidates(distances, relevant)
+    return distances, relevant
 
 
 def _scores_beside(

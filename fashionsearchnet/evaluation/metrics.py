@@ -41,6 +41,20 @@ def first_hit_ranks(distances: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     return (1 + closer).astype(np.int32)
 
 
+def ranking(distances: np.ndarray) -> np.ndarray:
+    """Returns the positions of float32 distances `[queries, items]`, nearest first, int64.
+
+    Of equal distances the earlier item comes first. It is faster than `index.exact.nearest`.
+    """
+    bits = distances.view(np.uint32)
+    # The bits of floats sort as the floats do, once those of negative numbers are inverted.
+    # With the position below them, one sort of whole numbers orders ties too.
+    keys = np.where(bits >> 31, ~bits, bits | 0x80000000).astype(np.uint64) << np.uint64(32)
+    keys |= np.arange(bits.shape[1], dtype=np.uint64)
+    keys.sort(axis=1)
+    return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
 def ndcg(relevance: np.ndarray, top_k: Sequence[int]) -> np.ndarray:
     """Returns NDCG@K for every K, float64 `[..., len(top_k)]`.
 

@@ -13,29 +13,6 @@ from fashionsearchnet.systems.system import System
 
 
 @dataclasses.dataclass(frozen=True)
-class Candidates:
-    """All candidates of some queries. Of equal distances the earlier candidate comes first.
-
-    Attributes:
-      squared_distances: float32 `[B, N]`; infinite for the query's own image, if it is left out.
-      relevant: bool `[B, N]`, which of them are hits.
-    """
-
-    squared_distances: np.ndarray
-    relevant: np.ndarray
-
-    def in_order(self) -> np.ndarray:
-        """Sorts all positions, nearest first, int64 `[B, N]`: faster than `nearest`."""
-        bits = self.squared_distances.view(np.uint32)
-        # The bits of floats sort as the floats do, once those of negative numbers are inverted.
-        # With the position below them, one sort of whole numbers orders ties too.
-        keys = np.where(bits >> 31, ~bits, bits | 0x80000000).astype(np.uint64) << np.uint64(32)
-        keys |= np.arange(bits.shape[1], dtype=np.uint64)
-        keys.sort(axis=1)
-        return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-
-
-@dataclasses.dataclass(frozen=True)
 class Method:
     """One way of answering: embeds queries, and has an index of each group's candidates.
 

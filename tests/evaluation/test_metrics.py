@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fashionsearchnet.evaluation import metrics
+from fashionsearchnet.index.exact import nearest
 
 
 def slow_first_hit_rank(distances, relevant):
@@ -162,3 +163,18 @@ def test_boxes_by_hand():
     assert metrics.center_in_box(box, other)  # the corner counts
     assert not metrics.center_in_box(np.array([0.0, 0.0, 0.4, 0.6]), other)
     assert metrics.box_area(np.array([0.5, 0.5, 0.2, 0.9])) == 0.0
+
+
+@pytest.mark.parametrize("levels", [3, 1000])  # with many ties, and with hardly any
+def test_a_ranking_is_the_order_of_a_stable_sort(levels):
+    generator = np.random.default_rng(levels)
+    distances = generator.integers(0, levels, (20, 50)).astype(np.float32) / 7
+    distances -= 0.01  # rounding may put a distance below zero
+    distances[:, 4] = np.inf
+    distances[3, 5:9] = [0.0, -0.0, -1e-7, 1e-7]
+    found = metrics.ranking(distances)
+    # The bits of -0.0 are below those of 0.0.
+    distances[3, 6] = -1e-45
+    order = np.argsort(distances, axis=1, kind="stable")
+    np.testing.assert_array_equal(found, order)
+    np.testing.assert_array_equal(nearest(distances, 7), order[:, :7])

@@ -6,8 +6,7 @@ from fashionsearchnet.evaluation.scores import Figure
 
 
 def test_printed_means_are_those_of_the_printed_figures():
-    assert published.dataset_names() == ["shopping100k", "darn", "imaterialist", "celeba"]
-    for name in published.dataset_names():
+    for name in ("shopping100k", "darn", "imaterialist", "celeba"):
         table = published.table_for(name)
         assert table is not None
         assert list(table.rows) == [

@@ -206,7 +206,7 @@ def test_many_sets_of_attributes_have_no_columns_but_are_in_the_report(measured_
 
 def test_single_changes_always_have_a_column_per_attribute(measured, monkeypatch):
     monkeypatch.setattr(reporting.summary, "_MAX_COLUMNS", 2)
-    assert reporting.columns(reporting.summarize(measured)) == ["colour", "size", "shape"]
+    assert reporting.summary.columns(reporting.summarize(measured)) == ["colour", "size", "shape"]
 
 
 @pytest.mark.parametrize("max_columns", [12, 2])

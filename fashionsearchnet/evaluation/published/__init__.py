@@ -57,11 +57,6 @@ def table_for(dataset: str, paper: str = "fashionsearchnet_v2") -> PublishedTabl
     return next(_tables(paper, dataset), None)
 
 
-def dataset_names(paper: str = "fashionsearchnet_v2") -> list[str]:
-    """Returns the data sets that a paper has a table of."""
-    return list(_content(paper)["datasets"])
-
-
 def _tables(paper: str, dataset: str) -> Iterator[PublishedTable]:
     content = _content(paper)
     for name in filter(content["datasets"].__contains__, dataset.lower().split("/")):

@@ -6,27 +6,13 @@ from fashionsearchnet.evaluation.reporting.report import (
     write_report,
 )
 from fashionsearchnet.evaluation.reporting.sections import markdown, screen_text
-from fashionsearchnet.evaluation.reporting.summary import (
-    columns,
-    counts,
-    figures_of,
-    headline,
-    mean_names,
-    summarize,
-    task_of,
-)
+from fashionsearchnet.evaluation.reporting.summary import summarize
 
 __all__ = [
     "check_replaceable",
-    "columns",
-    "counts",
-    "figures_of",
-    "headline",
     "markdown",
-    "mean_names",
     "screen_text",
     "setting_differences",
     "summarize",
-    "task_of",
     "write_report",
 ]

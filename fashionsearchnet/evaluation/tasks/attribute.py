@@ -15,7 +15,7 @@ import numpy as np
 from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
@@ -110,9 +110,11 @@ class AttributePlan(Plan):
         values = self.splits.query_labels[self.query[questions], self.group[questions]]
         return values[:, None] == gallery[gallery != MISSING]
 
-    def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
+    def score(
+        self, distances: np.ndarray, relevant: np.ndarray, questions: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Returns the figures of the full ranking."""
-        found = np.take_along_axis(candidates.relevant, candidates.in_order(), axis=1)
+        found = np.take_along_axis(relevant, metrics.ranking(distances), axis=1)
         num_items = self.num_items[questions]
         last = np.minimum(np.array(self.protocol.top_k)[None], num_items[:, None])
         first = found[:, : last.max()].cumsum(axis=1)

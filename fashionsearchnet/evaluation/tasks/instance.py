@@ -8,7 +8,7 @@ import numpy as np
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.dataset import Dataset, check_instance_ids
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
@@ -105,10 +105,12 @@ class InstancePlan(Plan):
         """Tells which gallery images show the query's item, bool `[B, gallery]`."""
         return self.query_instances[questions, None] == self.gallery_instances
 
-    def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
+    def score(
+        self, distances: np.ndarray, relevant: np.ndarray, questions: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Ranks the first hits: `ranks` int32 `[B]`."""
         del questions
-        return {"ranks": metrics.first_hit_ranks(candidates.squared_distances, candidates.relevant)}
+        return {"ranks": metrics.first_hit_ranks(distances, relevant)}
 
     def chance(self) -> MethodScores:
         """Returns the scores of a random order of the gallery."""

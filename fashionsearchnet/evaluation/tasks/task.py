@@ -10,7 +10,7 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores, Outcomes
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.index.exact import ExactIndex
@@ -126,8 +126,17 @@ class Plan(abc.ABC):
         """
 
     @abc.abstractmethod
-    def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `MethodScores.figures` of a ranking, those of the questions `[B]`."""
+    def score(
+        self, distances: np.ndarray, relevant: np.ndarray, questions: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Scores the rankings of questions of one group; see `MethodScores.figures`.
+
+        Args:
+          distances: float32 `[B, candidates]`, squared; infinite for a query's own image, if it is
+            left out. Of equal ones the earlier candidate comes first.
+          relevant: bool `[B, candidates]`, the hits.
+          questions: int `[B]`, their numbers.
+        """
 
     @abc.abstractmethod
     def chance(self) -> MethodScores:

@@ -3,7 +3,6 @@ import pytest
 from evaluation_fakes import SPACE, EditDependentSystem, FakeDataset, FakeSystem, QueriesInGallery
 
 from fashionsearchnet.evaluation import AttributeProtocol, evaluate, make_plans, metrics, reporting
-from fashionsearchnet.evaluation.ranking import Candidates
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.systems.features import extract_features
 
@@ -131,7 +130,7 @@ def test_a_random_ranking_of_skewed_labels_equals_the_formulas():
         members = np.flatnonzero(plan.group == attribute)
         relevant = plan.relevant(members)
         distances = generator.random(relevant.shape).astype(np.float32)
-        found = plan.score(Candidates(distances, relevant), members)
+        found = plan.score(distances, relevant, members)
         row = MethodScores("random", found, SMALL.top_k)
         for figure in (MAP, TRIPLETS, Figure("precision", 20)):
             expected = chance.values(figure)[members].mean()

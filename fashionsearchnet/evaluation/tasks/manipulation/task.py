@@ -11,7 +11,7 @@ from fashionsearchnet.attributes import HIT_RULES, edit_blocks
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.ranking import Candidates, Method, Representations
+from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.manipulation import hits
@@ -172,15 +172,17 @@ class ManipulationPlan(Plan):
         """Tells which gallery images have the labels wanted, bool `[B, gallery]`."""
         return self.gallery.relevant(self.manipulations.targets[questions], self.protocol.hit_rule)
 
-    def score(self, candidates: Candidates, questions: np.ndarray) -> dict[str, np.ndarray]:
+    def score(
+        self, distances: np.ndarray, relevant: np.ndarray, questions: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """Scores by `ranks`, int32 `[B]`, and `ndcg`, float32 `[B, len(top_k)]`."""
         longest = min(max(self.protocol.top_k), self._num_ranked)
-        first = nearest(candidates.squared_distances, longest)
+        first = nearest(distances, longest)
         found = self.gallery.labels[first]  # [B, longest, A]
         targets = self.manipulations.targets[questions, None]
         share = hits.relevance(targets, found, self.protocol.hit_rule)
         return {
-            "ranks": metrics.first_hit_ranks(candidates.squared_distances, candidates.relevant),
+            "ranks": metrics.first_hit_ranks(distances, relevant),
             "ndcg": metrics.ndcg(share, self.protocol.top_k).astype(np.float32),
         }
 
@@ -267,8 +269,8 @@ class ManipulationPlan(Plan):
             over = "the sets of attributes that change together, each counting the same"
             groups, per_group = f"sets of {n} attributes", f"set of {n} attributes"
         elif self.group_names != self.space.names:
-            over = groups = "groups of edits"
-            per_group = "group of edits"
+            over = "groups of edits, each counting the same, however few edits it has"
+            groups, per_group = "groups of edits", "group of edits"
         at_once, title = (f"of {n} attributes at once ", f"{n} attributes changed at once")
         rule = HIT_RULES[how.hit_rule]
         return Words(
