@@ -14,16 +14,22 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.networks.backbones import PAPER_TRUNK, Trunk
+from fashionsearchnet.systems.agman import AGMAN
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.recipe import RECIPE as _AMNET_RECIPE
+from fashionsearchnet.systems.asenet import ASENet
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.recipe import RECIPE as _TABLE_1
+from fashionsearchnet.systems.flam import FLAM
 from fashionsearchnet.systems.recipe import Recipe
 from fashionsearchnet.systems.system import System
 
 SYSTEMS: dict[str, type[System]] = {
+    "agman": AGMAN,
     "amnet": AMNet,
+    "asenet": ASENet,
     "fashionsearchnet_v2": FashionSearchNetV2,
+    "flam": FLAM,
 }
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_AMNET_RECIPE, _TABLE_1)}
 

@@ -14,9 +14,12 @@ from small_networks import network
 
 from fashionsearchnet import systems
 from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.systems import agman, asenet
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.features import attribute_logits, extract_features
+from fashionsearchnet.systems.flam import FLAM
+from fashionsearchnet.systems.flam import VARIANTS as FLAM_VARIANTS
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 from fashionsearchnet.systems.system import TASKS, System
 
@@ -29,10 +32,34 @@ def _variant(name: str) -> Callable[[], System]:
     return lambda: FashionSearchNetV2(SPACE, variant=name, **heads, **network())
 
 
+def _of_attributes(
+    kind: Callable[..., System], variant: str, **arguments: Any
+) -> Callable[[], System]:
+    """Returns what builds a small instance of a variant of ASENet or AG-MAN."""
+    return lambda: kind(SPACE, variant=variant, hidden_dim=8, **arguments, **network())
+
+
+def _flam(variant: str, **arguments: Any) -> Callable[[], System]:
+    """Returns what builds a small instance of a variant of FLAM."""
+    sizes: dict[str, Any] = {"projection_dim": 12, "reader_dim": 8, "manipulator_dim": 10}
+    return lambda: FLAM(SPACE, variant=variant, **{**sizes, **arguments}, **network())
+
+
 # How a small instance of each system and variant is built.
 BUILDERS: dict[str, Callable[[], System]] = {
     "amnet": lambda: AMNet(SPACE, feature_dim=12, **network()),
+    **{f"agman/{variant}": _of_attributes(agman.AGMAN, variant) for variant in agman.VARIANTS},
+    "agman/edits": _of_attributes(agman.AGMAN, "agman", edit_ranking=True, block_dim=4),
+    **{
+        f"asenet/{variant}": _of_attributes(asenet.ASENet, variant, embedding_dim=10)
+        for variant in asenet.VARIANTS
+    },
+    "asenet/edits": _of_attributes(
+        asenet.ASENet, "triplet_net", embedding_dim=10, edit_ranking=True
+    ),
     **{f"fashionsearchnet_v2/{variant}": _variant(variant) for variant in VARIANTS},
+    **{f"flam/{variant}": _flam(variant) for variant in FLAM_VARIANTS},
+    "flam/m_os_adv/features as they come": _flam("m_os_adv", pooling="levels", projection_dim=0),
 }
 EVERY = pytest.mark.parametrize("name", BUILDERS)
 

@@ -1,9 +1,11 @@
 """One table of every stage of every system, and what each must promise."""
 
+import dataclasses
 import json
 import tempfile
 from collections.abc import Callable
 
+import flam_stages
 import keras
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from vector_gan import GanStage, VectorGan
 from fashionsearchnet import systems, training
 from fashionsearchnet.attributes import one_hot_blocks
 from fashionsearchnet.networks.losses import region_triplet_loss
+from fashionsearchnet.systems import agman, asenet
+from fashionsearchnet.systems.agman.stages import EmbeddingStage
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.stages import ClassificationStage, ManipulationStage
+from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
     GlobalStage,
@@ -25,6 +30,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS
 from fashionsearchnet.systems.memory import class_means
+from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
 from fashionsearchnet.training import distribution
 
@@ -154,6 +160,84 @@ def manipulation(**model_arguments):
     return ManipulationStage(model, stored, values, global_batch_size=BATCH)
 
 
+def triplets(
+    kind=asenet.ASENet,
+    variant="asenet_v2",
+    stage=TripletStage,
+    normalization="batch",
+    dropout_rate=0.0,
+    **arguments,
+):
+    """Vectors of attributes by triplets of images; `normalization` is that of the attention too."""
+    del dropout_rate  # there is none
+    keras.utils.set_random_seed(0)
+    trunk_training = arguments.pop("training", "full")
+    model = kind(
+        SPACE,
+        variant=variant,
+        hidden_dim=12,
+        attention_normalization=normalization,
+        **network(width=0.1, normalization=normalization, training=trunk_training),
+        **arguments,
+    )
+    return stage(model, FakeDataset(), BATCH)
+
+
+def triplet_net(**model_arguments):
+    return triplets(variant="triplet_net", embedding_dim=16, **model_arguments)
+
+
+def csn(**model_arguments):
+    return triplets(variant="csn", embedding_dim=16, **model_arguments)
+
+
+def asenet_v1(**model_arguments):
+    return triplets(variant="asenet_v1", embedding_dim=16, **model_arguments)
+
+
+def frozen_triplets(**model_arguments):
+    """The same stage on the stored maps of a frozen trunk."""
+    stage = triplets(training="frozen", **model_arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = trunk_outputs(stage.model, stage.dataset, "train", folder, flip=True)
+    return dataclasses.replace(stage, outputs=outputs)
+
+
+def agman_embedding(variant="agman", **model_arguments):
+    return triplets(agman.AGMAN, variant, EmbeddingStage, **model_arguments)
+
+
+def weighed_agman(**model_arguments):
+    """Both losses by learned weights, on the trunk's last map."""
+    return agman_embedding("classification", loss_weighting="uncertainty", **model_arguments)
+
+
+def editing(kind=asenet.ASENet, variant="asenet_v2", **model_arguments):
+    """Stored vectors are noisy one-hot blocks, as a trained first stage gives."""
+    stage = triplets(kind, variant, edit_ranking=True, block_dim=6, **model_arguments)
+    model, values = stage.model, FakeDataset().labels("train")
+    rng = np.random.default_rng(0)
+    dim = model.memory.memory.shape[-1]
+    noise = rng.normal(size=(*values.shape, dim)).astype(np.float32)
+    stored = noise + 2 * (values[..., None] == np.arange(dim))
+    stored /= np.linalg.norm(stored, axis=-1, keepdims=True)
+    model.memory.memory.assign(class_means(SPACE, [stored], values)[0])
+    model.start_ranking(stored)
+    return EditRankingStage(
+        model,
+        stored,
+        values,
+        variables=model.ranking_variables,
+        memory=model.memory.memory,
+        global_batch_size=BATCH,
+        ranking_loss="softmax",
+    )
+
+
+def agman_editing(**model_arguments):
+    return editing(agman.AGMAN, "agman", **model_arguments)
+
+
 def gan(**_):
     """A stage of two updates, until a system has one."""
     keras.utils.set_random_seed(0)
@@ -162,6 +246,8 @@ def gan(**_):
 
 # Every system has its stages here, or test_every_system_has_its_stages_in_the_table fails.
 STAGES: dict[str, list[Callable[..., training.Stage]]] = {
+    "agman": [agman_embedding, weighed_agman, agman_editing],
+    "asenet": [triplets, triplet_net, csn, asenet_v1, frozen_triplets, editing],
     "amnet": [classification, manipulation],
     "fashionsearchnet_v2": [
         localization,
@@ -173,19 +259,36 @@ STAGES: dict[str, list[Callable[..., training.Stage]]] = {
         global_ranking,
         batch_ranking,
     ],
+    "flam": [
+        flam_stages.instances,
+        flam_stages.embedders,
+        flam_stages.classifiers,
+        flam_stages.manipulator,
+        flam_stages.manipulator_without_adversary,
+    ],
 }
-ONE_UPDATE = [stage for stages in STAGES.values() for stage in stages]
-ALL = [*ONE_UPDATE, gan]
+ALL = [*(stage for stages in STAGES.values() for stage in stages), gan]
+# Two networks against each other need not both lose.
+SEVERAL_UPDATES = (flam_stages.manipulator, flam_stages.manipulator_without_adversary, gan)
+ONE_UPDATE = [stage for stage in ALL if stage not in SEVERAL_UPDATES]
 RATE = {
     "classification": 0.02,
     "manipulation": 0.01,
+    "embedding": 0.05,
     "localization": 0.02,
     "representations": 0.02,
     "global": 0.05,
+    "instances": 0.02,
+    "embedders": 0.05,
+    "classifiers": 0.05,
+    "manipulator": 0.01,
     "gan": 0.0,  # its updates bring their own optimizers
 }
 # Without batch normalisation the stages that read images bear less.
-PLAIN_RATE = {**RATE, **dict.fromkeys(("classification", "localization", "representations"), 1e-3)}
+PLAIN_RATE = {
+    **RATE,
+    **dict.fromkeys(("classification", "localization", "representations", "embedding"), 1e-3),
+}
 
 
 def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None):

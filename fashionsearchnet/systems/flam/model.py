@@ -1,0 +1,198 @@
+"""FLAM on images: a trunk makes the feature, and an editor of vectors does the rest."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk, pooled_features
+from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
+from fashionsearchnet.systems.flam.editor import VectorEditor
+from fashionsearchnet.systems.flam.manipulator import Discriminator, Generator
+from fashionsearchnet.systems.flam.readers import AttributeReader, unit
+from fashionsearchnet.systems.standardization import Standardization
+from fashionsearchnet.systems.system import Features
+
+POOLINGS = {
+    "spoc": "the sum of the last map (SPoC), as in the paper",
+    "levels": "the means of several maps, standardised: colour lives in low maps",
+}
+
+
+class FLAM(ConvolutionalSystem):
+    """The network of [Shin19] and its baselines, as README.md reads them.
+
+    Attributes:
+      standardization: of the pooled maps; the identity for pooling 'spoc'.
+      projection: to the feature; None for a feature as it comes from the trunk.
+      instance_classifier: of the items that the first stage classifies; None behind it.
+      editor: what edits features and reads attributes off them.
+    """
+
+    tasks = ("manipulation", "attribute", "instance")
+
+    def __init__(
+        self,
+        space: AttributeSpace,
+        *,
+        variant: str = "m_os_adv",
+        image_input: ImageInput | Mapping[str, Any] = PAPER_INPUT,
+        trunk: Trunk | Mapping[str, Any] = PAPER_TRUNK,
+        pooling: str = "spoc",
+        projection_dim: int = 1024,
+        num_instances: int = 0,
+        reader_dim: int = 256,
+        manipulator_dim: int = 512,
+        dropout_rate: float = 0.5,
+        input_dropout_rate: float = 0.0,
+    ):
+        """Builds the network with all its variables.
+
+        Args:
+          space: the attributes.
+          variant: a key of `variants.VARIANTS`.
+          image_input: what the network wants to see.
+          trunk: see `networks.backbones`.
+          pooling: how maps become a vector; a key of POOLINGS.
+          projection_dim: width of the feature, which the first stage learns; 0 for the pooled maps
+            as they are. Then there is no first stage.
+          num_instances: items that the first stage classifies; 0 for none.
+          reader_dim: of the hidden layer of an embedder.
+          manipulator_dim: of the hidden layers of generator and discriminator.
+          dropout_rate: on the hidden layers of what reads attributes, while it trains.
+          input_dropout_rate: on their input, while it trains.
+        """
+        check_choice("pooling", pooling, POOLINGS)
+        check_range("projection_dim", projection_dim, 0)
+        check_range("num_instances", num_instances, 0)
+        image_input, trunk = ImageInput.of(image_input), Trunk.of(trunk)
+        if pooling == "spoc":
+            tap = trunk.tap or trunk.architecture.default_tap
+            trunk = dataclasses.replace(trunk, pooled_taps=(tap,))
+        editing = {
+            "variant": variant,
+            "reader_dim": reader_dim,
+            "manipulator_dim": manipulator_dim,
+            "dropout_rate": dropout_rate,
+            "input_dropout_rate": input_dropout_rate,
+        }
+        arguments = {
+            **editing,
+            "pooling": pooling,
+            "projection_dim": projection_dim,
+            "num_instances": num_instances,
+        }
+        super().__init__("flam", space, image_input, trunk, arguments, view=pooled_features)
+        self.pooling = pooling
+        pooled_dim = self.trunk.output_shape[-1]
+        self.standardization = Standardization(name="standardization")
+        self.standardization.build((None, pooled_dim))
+        self.projection = _dense(pooled_dim, projection_dim, "projection")
+        dim = projection_dim or pooled_dim
+        self.instance_classifier = _dense(dim, num_instances, "instance_classifier")
+        self.editor = VectorEditor(space, dim, **editing, name="editor")
+        self.editor.build((None, dim))
+        self.built = True
+
+    @property
+    def title(self) -> str:
+        """The variant's row in Table 3."""
+        return self.editor.variant.title
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The feature is learned unless it is taken as it comes; a baseline edits no feature."""
+        stages: tuple[str, ...] = (self.editor.variant.reader,)
+        if self.projection is not None:
+            stages = ("instances", *stages)
+        return (*stages, "manipulator") if self.editor.variant.manipulates else stages
+
+    @property
+    def feature_parts(self) -> tuple[str, ...]:
+        """The names of the parts that make the feature, for `copy_parts`."""
+        parts = ("trunk", "standardization")
+        return parts if self.projection is None else (*parts, "projection")
+
+    @property
+    def vector_standardization(self) -> Standardization:
+        """That of the editor."""
+        return self.editor.standardization
+
+    @property
+    def reader(self) -> AttributeReader:
+        """That of the editor."""
+        return self.editor.reader
+
+    @property
+    def generator(self) -> Generator | None:
+        """That of the editor."""
+        return self.editor.generator
+
+    @property
+    def discriminator(self) -> Discriminator | None:
+        """That of the editor."""
+        return self.editor.discriminator
+
+    def feature(self, pooled: tf.Tensor) -> tf.Tensor:
+        """Returns the feature x of pooled maps, float32 `[B, dim]`, of length one.
+
+        The sum of a map and its mean have one direction, so both are SPoC with L2.
+
+        Args:
+          pooled: float32 `[B, numbers]`, what the trunk gives.
+        """
+        feature = unit(self.standardization(pooled))
+        if self.projection is None:
+            return feature
+        # Of length one, a number is about 1 / sqrt(dim): too small for Glorot's kernel.
+        return unit(self.projection(feature * pooled.shape[-1] ** 0.5))
+
+    def features_of(self, outputs: np.ndarray, size: int = 1024) -> np.ndarray:
+        """Returns the features of stored trunk outputs, float32 `[num, dim]`, part by part."""
+        compute = tf.function(self.feature, reduce_retracing=True)
+        parts = (outputs[start : start + size] for start in range(0, len(outputs), size))
+        return np.concatenate(
+            [compute(tf.constant(part.astype(np.float32))).numpy() for part in parts]
+        )
+
+    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the feature x as `embedding`, float32 `[B, dim]`."""
+        return {"embedding": self.feature(self.trunk(images, training=False))}
+
+    def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
+        """Returns the edited vectors; see `VectorEditor.query`."""
+        return self.editor.query(features["embedding"], manipulation)
+
+    def gallery_embedding(
+        self, features: Features, manipulation: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns the vectors of images as they are; see `VectorEditor.gallery`."""
+        del manipulation
+        return self.editor.gallery(features["embedding"])
+
+    def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns e_a, float32 `[B, width]`, of length one: Euclidean order is that of cosines."""
+        return self.editor.blocks(features["embedding"])[:, attribute]
+
+    def instance_embedding(self, features: Features) -> tf.Tensor:
+        """Returns the vectors that a gallery stores for both tasks, float32 `[B, dim]`."""
+        return self.editor.gallery(features["embedding"])
+
+    def attribute_logits(self, features: Features) -> tf.Tensor:
+        """Returns logits by the cosines to the dictionary, or of the classifiers, `[B, C]`."""
+        return self.editor.logits(features["embedding"])
+
+
+def _dense(input_dim: int, units: int, name: str) -> keras.layers.Dense | None:
+    """Returns a built layer; None without units."""
+    if not units:
+        return None
+    layer = keras.layers.Dense(units, dtype="float32", name=name)
+    layer.build((None, input_dim))
+    return layer

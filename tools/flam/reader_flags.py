@@ -1,0 +1,84 @@
+"""What the scripts share that train readers of attributes on features."""
+
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+import training_flags
+from fashionsearchnet import command
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.flam import FLAM
+from fashionsearchnet.systems.flam.model import POOLINGS
+from fashionsearchnet.systems.flam.vector_stages import Vectors
+
+FLAGS = flags.FLAGS
+
+
+def define() -> None:
+    """Defines the flags of network, feature and reader."""
+    training_flags.define_augmentation()
+    training_flags.define_network()
+    training_flags.define_trunk_training()
+    training_flags.define_folder(
+        "init_from",
+        "Workdir of a finished stage of train_instances.py, which brings network and feature. "
+        "Without it, the feature is what the trunk of the flags gives.",
+        required=False,
+    )
+    flags.DEFINE_enum(
+        "pooling", "levels", list(POOLINGS), f"Without --init_from. {command.choices(POOLINGS)}"
+    )
+    flags.DEFINE_float("dropout_rate", 0.5, "On the hidden layers.", 0.0, 0.95)
+    flags.DEFINE_float("input_dropout_rate", 0.0, "On the feature.", 0.0, 0.95)
+    flags.DEFINE_integer("manipulator_dim", 512, "Hidden width of the manipulator's networks.", 1)
+
+
+def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str) -> FLAM:
+    """Returns a model with the feature of --init_from, or with that of the flags' trunk."""
+    reader: dict[str, Any] = {
+        "variant": variant,
+        "dropout_rate": FLAGS.dropout_rate,
+        "input_dropout_rate": FLAGS.input_dropout_rate,
+        "manipulator_dim": FLAGS.manipulator_dim,
+    }
+    if "reader_dim" in FLAGS:
+        reader["reader_dim"] = FLAGS.reader_dim
+    if FLAGS.init_from:
+        start = training_flags.load_start(FLAM, dataset)
+        kept = {"trunk": training_flags.trunk_of_start(start), "num_instances": 0}
+        with strategy.scope():
+            model = FLAM(dataset.space, **{**start.arguments, **reader, **kept})
+            model.copy_parts(start, *model.feature_parts)
+        return model
+    with strategy.scope():
+        model = FLAM(
+            dataset.space,
+            **reader,
+            pooling=FLAGS.pooling,
+            projection_dim=0,
+            **training_flags.network_arguments(dataset),
+        )
+    training_flags.load_pretrained_weights(model)
+    if FLAGS.pooling == "levels":
+        outputs = training_flags.outputs_now(model, dataset, flip=False)
+        model.standardization.adapt(outputs.parts())
+    return model
+
+
+def features(model: FLAM, dataset: Dataset) -> Vectors:
+    """Returns the features of the training images, and standardises what the reader sees."""
+    outputs = training_flags.outputs_now(model, dataset, flip=FLAGS.flip)
+    upright = model.features_of(outputs.upright)
+    model.vector_standardization.adapt([upright])
+    mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
+    return Vectors(upright, mirrored, outputs.labels)
+
+
+def stage_arguments() -> dict[str, Any]:
+    """Returns the arguments of a stage on vectors."""
+    return {
+        "global_batch_size": FLAGS.batch_size,
+        "seed": FLAGS.seed,
+        "balanced": FLAGS.balanced,
+    }
