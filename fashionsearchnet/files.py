@@ -1,6 +1,8 @@
 """Writes files so that the old content survives a kill or a full disk."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import importlib.resources
 import json
@@ -9,6 +11,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+CHECKSUMS = "assets.extra/checksums.json"  # assets.extra: where SavedModels keep what others add
+_SEAL = "sha256_of_the_rest"
 
 
 @contextlib.contextmanager
@@ -71,6 +76,74 @@ def read_json(path: str | os.PathLike[str], what: str, cure: str) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} should hold {what}, but is not JSON ({error}). {cure}") from error
+
+
+def write_checksums(folder: Path) -> None:
+    """Writes the SHA-256 of all files of a folder into its file CHECKSUMS, which is JSON."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {str(path.relative_to(folder)): file_digest(path) for path in paths}
+    digests.pop(CHECKSUMS, None)
+    write_json(folder / CHECKSUMS, {"sha256": digests, _SEAL: _seal(digests)})
+
+
+def check_checksums(folder: Path, cure: str) -> bool:
+    """Returns whether a folder has the file CHECKSUMS of `write_checksums`; compares its files.
+
+    Raises:
+      ValueError: naming the file that is missing or damaged, and the cure.
+    """
+    path = folder / CHECKSUMS
+    if not path.is_file():
+        return False
+    content = read_json(path, "checksums", cure)
+    digests = content.get("sha256") if isinstance(content, dict) else None
+    if not isinstance(digests, dict) or content.get(_SEAL) != _seal(digests):
+        raise ValueError(f"{path} is damaged: its content has changed. {cure}")
+    for file, digest in digests.items():
+        if not (folder / file).is_file():
+            raise ValueError(f"{folder / file} is missing. {cure}")
+        if file_digest(folder / file) != digest:
+            raise ValueError(f"{folder / file} is damaged: its content has changed. {cure}")
+    return True
+
+
+def _seal(digests: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def hold_lock(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Holds a lock file while the block runs; a killed process releases its lock.
+
+    Args:
+      path: of the lock file, which is removed at the end.
+      what: what another process that holds it does, such as 'prepares data/shop', for the message.
+
+    Raises:
+      BlockingIOError: if another process holds it.
+      OSError: if the file cannot be made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise BlockingIOError(
+                errno.EWOULDBLOCK,
+                f"another process {what} at this moment. Wait until it is done, then run the same "
+                "command again",
+            ) from error
+        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
+            break
+        os.close(handle)  # the holder has removed the file since it was opened
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

@@ -42,6 +42,8 @@ def _types(node: NodeDef) -> Iterator[tuple[str, int]]:
 
 def _runs_on_gpu(node: NodeDef) -> bool:
     types = dict(_types(node))
+    if "CPU" in node.device:  # placed there on purpose
+        return True
     if node.op in _CALLS | _ON_CPU or _TEXT & set(types.values()):
         return True
     return any(

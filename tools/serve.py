@@ -5,6 +5,9 @@
 Then open the address that it prints. /openapi.json describes the API. The service has no passwords
 and no encryption: only this machine can reach it. To offer it to others, put a proxy with both in
 front of it, or set --host. Ctrl-C or SIGTERM stops it after the requests under way.
+
+The service follows its index: what tools/build_index.py commits is found within two seconds, or
+after SIGHUP at once, and no request is dropped. /readyz and /metrics say which state it serves.
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
@@ -52,9 +55,37 @@ flags.DEFINE_integer(
     "Requests under way that need the model, uploads included; more get 503.",
     1,
 )
+flags.DEFINE_integer(
+    "max_connections",
+    _DEFAULTS.max_connections,
+    "Connections at a time; the one that is idle longest makes room for another.",
+    1,
+)
+flags.DEFINE_float(
+    "header_seconds", _DEFAULTS.header_seconds, "Time for the head of a request to arrive.", 0.1
+)
+flags.DEFINE_float(
+    "index_poll_seconds",
+    _DEFAULTS.index_poll_seconds,
+    "How often the service looks whether the index has changed; SIGHUP makes it look at once.",
+    0.05,
+)
+flags.DEFINE_float(
+    "cache_mb",
+    _DEFAULTS.cache_mb,
+    "Megabytes for what the network found in recent images: another edit of one needs no pass.",
+    0,
+)
+flags.DEFINE_list(
+    "allowed_hosts",
+    [],
+    "Hosts for which the service answers, without port, such as search.example.com or "
+    "*.example.com; by default any. /healthz and /readyz answer always.",
+)
 
 
 def main() -> None:
+    server.ignore_hangup()
     limits = Limits(
         max_upload_bytes=round(FLAGS.max_upload_mb * 1e6),
         max_pixels=round(FLAGS.max_megapixels * 1e6),
@@ -63,10 +94,14 @@ def main() -> None:
         max_wait_ms=FLAGS.max_wait_ms,
         max_queue=FLAGS.max_queue,
         max_requests=FLAGS.max_requests,
+        max_connections=FLAGS.max_connections,
+        header_seconds=FLAGS.header_seconds,
+        index_poll_seconds=FLAGS.index_poll_seconds,
+        cache_mb=FLAGS.cache_mb,
     )
     bound = server.listen(FLAGS.host, FLAGS.port)
     index = GalleryIndex.open(FLAGS.index)
-    app = create_app(ExportedModel(FLAGS.export), index, limits)
+    app = create_app(ExportedModel(FLAGS.export), index, limits, FLAGS.allowed_hosts)
     server.run(app, bound, lambda url: print(f"ready: {url} ({len(index):,} items)", flush=True))
 
 

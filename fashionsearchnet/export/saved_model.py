@@ -7,6 +7,7 @@ Serving are in `assets.extra`.
 
 import base64
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -26,8 +27,9 @@ from fashionsearchnet.attributes import KEEP, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import check
+from fashionsearchnet.export.decoding import decode_upright
 from fashionsearchnet.export.precision import PRECISIONS
-from fashionsearchnet.export.signatures import ServedSystem
+from fashionsearchnet.export.signatures import FEATURE, ServedSystem
 from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, beliefs_of, check_blend
 from fashionsearchnet.systems.system import System
 
@@ -85,6 +87,7 @@ def export_system(
         _write_saved_model(served, folder, described | details)
         _write_warmup_requests(folder, cases)
         files.write_json(folder / CHECK_FILE, check_export(folder, cases))
+        files.write_checksums(folder)
         _move_into_place(folder, target)
     return target
 
@@ -118,10 +121,11 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
                 "gallery": system.gallery_embedding(features),
                 "query": system.query_embedding(features, manipulation),
                 "attention": system.attention(pictures) or {},
+                "features": features,
             }
 
     def load(data: bytes) -> tf.Tensor:
-        return preprocess.load_image(tf.constant(data), system.image_input)
+        return preprocess.fit_image(decode_upright(tf.constant(data)), system.image_input)
 
     live = run(tf.stack([load(data) for data in images]), tf.constant(edits))
     logits = live["logits"].numpy()
@@ -130,6 +134,8 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
     predicted = {"probabilities": probabilities, "values": predicted_values(space, logits)}
     query = {"embedding": live["query"], "probabilities": probabilities}
     gallery = {"embedding": live["gallery"], "probabilities": probabilities}
+    features = {FEATURE + name: value.numpy() for name, value in live["features"].items()}
+    edited_features = {"manipulation": edits, **features}
     cases = [
         _case("encode_gallery", images, {}, gallery),
         _case("encode_query", images, {"manipulation": edits}, query),
@@ -140,6 +146,8 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
             {k: v[-1:] for k, v in query.items()},
         ),
         _case("predict", images, {}, predicted | attention),
+        _case("image_features", images, {}, {"probabilities": probabilities, **features}),
+        _case("embed_query", [], edited_features, {"embedding": live["query"]}),
     ]
     if not system.has_blocks:
         return cases
@@ -252,6 +260,7 @@ def _describe(served: ServedSystem, cases: list[dict[str, Any]]) -> dict[str, An
         "title": system.title,
         "variant": system.arguments.get("variant"),
         "fingerprint": fingerprint(served),
+        "space": system.space.fingerprint,
         "image_input": system.image_input.to_dict(),
         "dim": len(cases[0]["outputs"]["embedding"][0]),
         "precision": served.precision,
@@ -310,18 +319,41 @@ def _write_warmup_requests(folder: Path, cases: list[dict[str, Any]]) -> None:
 
 @contextlib.contextmanager
 def _unfinished_folder(directory: Path) -> Iterator[Path]:
-    """Yields a hidden folder in `directory`, removed afterwards unless it has been moved."""
+    """Yields a hidden folder in `directory`, removed afterwards unless it has been moved.
+
+    The process holds a lock on its folder. Folders without a holder are left from killed exports;
+    they are removed first.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob(f"{_UNFINISHED}*"):
+            with contextlib.suppress(OSError), _locked(left):
+                shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
     except OSError as error:
         raise OSError(
             f"cannot write into {directory} ({error.strerror or error}); choose another folder."
         ) from error
     try:
-        yield folder
+        with _locked(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, which the system releases when the process ends in any way.
+
+    Raises:
+      OSError: if another process holds it, or the folder is gone.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _move_into_place(folder: Path, target: Path) -> None:

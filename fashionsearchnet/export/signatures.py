@@ -2,14 +2,19 @@
 
 For B images and A attributes with C values in all:
 
-* `encode_gallery`: `image_bytes` string `[B]` (JPEG or PNG) -> `embedding` float32 `[B, dim]`,
+* `encode_gallery`: `image_bytes` string `[B]` (JPEG or PNG, B at least 1; `decoding.py` says what
+  is done with their bytes) -> `embedding` float32 `[B, dim]`,
   `probabilities` float32 `[B, C]`, one softmax per attribute;
 * `encode_query`, also `serving_default`: `image_bytes` and `manipulation` int32 `[B, A]` (the
   wanted value of each attribute, -1 to keep; any number at once) -> the same, where
   `probabilities` are those of the unedited images;
 * `predict`: `image_bytes` -> `probabilities`, `values` int32 `[B, A]`, and from a system with
   `attention` also `maps` float32 `[B, A, h, w]` and `boxes` float32 `[B, A, 4]` (ymin, xmin, ymax,
-  xmax in 0..1 of the network's input).
+  xmax in 0..1 of the network's input);
+* `image_features`: `image_bytes` -> `probabilities` and `feature_<name>` `[B, ...]`, what any edit
+  of the images needs of them;
+* `embed_query`: `feature_<name>` and `manipulation` -> `embedding` as of `encode_query`. No image:
+  another edit of an image needs this one only.
 
 From a system with `has_blocks` also what a labelled gallery needs (`systems/gallery_labels.py`):
 
@@ -26,8 +31,11 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.data import preprocess
+from fashionsearchnet.export.decoding import decode_upright
 from fashionsearchnet.export.precision import reduce_weight
 from fashionsearchnet.systems.system import System
+
+FEATURE = "feature_"  # begins the names of a system's features in signatures
 
 
 class ServedSystem:
@@ -70,7 +78,7 @@ class ServedSystem:
 
     def encode_query(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
-        with tf.control_dependencies(self._checks(image_bytes, manipulation)):
+        with tf.control_dependencies(self._checks(tf.shape(image_bytes)[0], manipulation)):
             images = self._load(image_bytes)
         with self.stored_weights():
             features = self.system.image_features(images)
@@ -100,6 +108,26 @@ class ServedSystem:
             embedding = self.system.labelled_embedding(blocks, beliefs, blend)
         return {"embedding": embedding}
 
+    def image_features(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        images = self._load(image_bytes)
+        with self.stored_weights():
+            features = self.system.image_features(images)
+            probabilities = self._probabilities(features)
+        named = {FEATURE + name: feature for name, feature in features.items()}
+        return {"probabilities": probabilities, **named}
+
+    def embed_query(
+        self, features: dict[str, tf.Tensor], manipulation: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module. The features are named as the system does."""
+        number = tf.shape(next(iter(features.values())))[0]
+        with tf.control_dependencies(self._checks(number, manipulation)):
+            manipulation = tf.identity(manipulation)
+        with self.stored_weights():
+            embedding = self.system.query_embedding(features, manipulation)
+        return {"embedding": embedding}
+
     def predict(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
         images = self._load(image_bytes)
@@ -119,13 +147,29 @@ class ServedSystem:
         number = self.system.space.num_attributes
         manipulation = tf.TensorSpec([None, number], tf.int32, "manipulation")
         encode_query = tf.function(self.encode_query, input_signature=[images, manipulation])
+        image_features = tf.function(self.image_features, input_signature=[images])
         return {
             **(self._label_signatures(images) if self.system.has_blocks else {}),
             "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
             "encode_query": encode_query,
+            "image_features": image_features,
+            "embed_query": self._embed_query_signature(image_features, manipulation),
             "predict": tf.function(self.predict, input_signature=[images]),
             "serving_default": encode_query,
         }
+
+    def _embed_query_signature(self, image_features: Any, manipulation: tf.TensorSpec) -> Any:
+        """Returns `embed_query` for the features that `image_features` returns."""
+        outputs = image_features.get_concrete_function().structured_outputs
+        names = [name for name in outputs if name.startswith(FEATURE)]
+        specs = [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name) for name in names]
+
+        @tf.function(input_signature=[manipulation, *specs])
+        def embed_query(manipulation: tf.Tensor, *features: tf.Tensor) -> dict[str, tf.Tensor]:
+            given = zip(names, features, strict=True)
+            return self.embed_query({n.removeprefix(FEATURE): f for n, f in given}, manipulation)
+
+        return embed_query
 
     def _label_signatures(self, images: tf.TensorSpec) -> dict[str, Any]:
         """Returns the signatures for a labelled gallery."""
@@ -144,19 +188,24 @@ class ServedSystem:
         """string `[B]` -> float32 `[B, image_size, image_size, 3]`."""
         image_input = self.system.image_input
         size = image_input.size
+        some = tf.debugging.assert_positive(
+            tf.size(image_bytes), "image_bytes must hold at least one encoded image."
+        )
+        with tf.control_dependencies([some]):
+            image_bytes = tf.identity(image_bytes)
         return tf.map_fn(
-            lambda data: preprocess.load_image(data, image_input),
+            lambda data: preprocess.fit_image(decode_upright(data), image_input),
             image_bytes,
             fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
         )
 
-    def _checks(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> list[tf.Operation]:
+    def _checks(self, num_images: tf.Tensor, manipulation: tf.Tensor) -> list[tf.Operation]:
         """Assertions on the arguments, for callers that send whatever they like."""
         sizes = tf.constant(self.system.space.num_values, tf.int32)
         return [
             tf.debugging.assert_equal(
                 tf.shape(manipulation)[0],
-                tf.shape(image_bytes)[0],
+                num_images,
                 "manipulation must have one row per image.",
             ),
             tf.debugging.Assert(

@@ -60,6 +60,8 @@ class SearchResult:
       neighbours: the results.
       target: int32 `[A]`, what a result should have, -1 for missing.
       differing: for each result the attributes that keep it from matching.
+      by_prediction: for each result whether nobody labelled it, so that what the system reads off
+        its image was compared.
       judged_by: in words, what the results were compared with.
     """
 
@@ -69,6 +71,7 @@ class SearchResult:
     neighbours: Neighbours
     target: np.ndarray
     differing: tuple[tuple[int, ...], ...]
+    by_prediction: tuple[bool, ...]
     judged_by: str
 
     @property
@@ -86,34 +89,47 @@ def judge(
 ) -> SearchResult:
     """Returns the neighbours of an edited query with what keeps each from matching.
 
-    The target is the query's labels with the edit. Without labels it is what the system reads, and
-    then missing labels are not held against a result unless the edit asks for them: a classifier
-    names a value of every attribute, even of those that a garment cannot have. A query with
-    neither is judged by the edit alone.
+    The target is the query's labels with the edit. A query that nobody labelled has what the system
+    reads off it instead, and one without a reading has the edit alone.
+
+    A result that nobody labelled is judged by what the system reads off its image, where the target
+    states a value. The others are judged by their labels:
+
+    * for a labelled query by the hit rule;
+    * for a reading, an attribute that the edit keeps agrees if the label or the system's reading of
+      the result is the target's: both images are read by one system, so that an image agrees with
+      itself also where the system misreads it. A missing label is not held against a result: a
+      classifier names a value of every attribute, even of those that a garment cannot have. An
+      edited attribute goes by the label, and by the reading where there is none.
 
     Args:
       query: the image.
       manipulation: int32 `[A]`, the wanted values, -1 to keep.
       reading: what the system reads off the query, if it does.
       neighbours: the results.
-      hit_rule: one of `attributes.HIT_RULES`, for queries with labels.
+      hit_rule: one of `attributes.HIT_RULES`, for queries and results with labels.
     """
-    found = neighbours.labels
-    if query.labels is not None:
+    labels, predicted = neighbours.labels, _predicted(neighbours)
+    unlabelled = (labels == MISSING).all(axis=1)
+    if query.labels is not None and (query.labels != MISSING).any():
         target = apply_manipulation(query.labels, manipulation)
-        different = differs(target, found, hit_rule)
+        different = differs(target, labels, hit_rule)
         judged_by = f"the labels of the query, with the edit (hit rule {hit_rule})"
     elif reading is not None:
         target = apply_manipulation(reading.values, manipulation)
-        different = (found != target) & ((found != MISSING) | (manipulation != KEEP))
+        different = _differs_from_reading(target, manipulation, neighbours)
         judged_by = (
-            "the attributes predicted for the query, with the edit; "
-            "attributes that a result has no label for are not compared"
+            "the attributes predicted for the query, with the edit; a result agrees by its label "
+            "or by what is predicted for it, and a missing label is not compared"
         )
     else:
         target = apply_manipulation(np.full_like(manipulation, MISSING), manipulation)
-        different = differs(target, found, "labelled")
+        different = differs(target, labels, "labelled")
         judged_by = "the edit alone: the query has no labels, and the system reads none"
+    by_prediction = unlabelled & (predicted != MISSING).any(axis=1)
+    different[by_prediction] = differs(target, predicted[by_prediction], "labelled")
+    if by_prediction.any():
+        judged_by += "; results without labels are judged by what is predicted for them"
     return SearchResult(
         query=query,
         manipulation=manipulation,
@@ -121,8 +137,25 @@ def judge(
         neighbours=neighbours,
         target=target,
         differing=tuple(tuple(int(a) for a in np.flatnonzero(row)) for row in different),
+        by_prediction=tuple(by_prediction.tolist()),
         judged_by=judged_by,
     )
+
+
+def _predicted(found: Neighbours) -> np.ndarray:
+    """Returns what the system reads off the results, int32 `[k, A]`, -1 where that is not known."""
+    return np.full_like(found.labels, MISSING) if found.predicted is None else found.predicted
+
+
+def _differs_from_reading(
+    target: np.ndarray, manipulation: np.ndarray, found: Neighbours
+) -> np.ndarray:
+    """Returns bool `[k, A]`: where labelled results differ from the reading of a query."""
+    differs_by_label = (found.labels != target) & (found.labels != MISSING)
+    predicted = _predicted(found)
+    kept = differs_by_label & (predicted != target)
+    edited = np.where(found.labels == MISSING, predicted, found.labels) != target
+    return np.where(manipulation == KEEP, kept, edited)
 
 
 def describe_difference(space: AttributeSpace, attribute: int, value: int, wanted: int) -> str:

@@ -101,7 +101,8 @@ class LiveGallery:
             queries, manipulations, readings, nearest, strict=True
         ):
             ids = [self.ids[position] for position in positions]
-            neighbours = Neighbours(ids, distances, self.labels[positions])
+            labels, predicted = self.labels[positions], self._predicted[positions]
+            neighbours = Neighbours(ids, distances, labels, predicted)
             neighbours = neighbours.first(k, query.name if hides_query else None)
             results.append(judge(query, manipulation, reading, neighbours, hit_rule))
         return results
@@ -113,13 +114,17 @@ class LiveGallery:
         return {self.ids[p]: data for p, data in zip(positions, stored, strict=True)}
 
     @functools.cached_property
-    def _facets(self) -> np.ndarray:
-        """The labels, and what the system reads where there is none, int32 `[gallery, A]`."""
+    def _predicted(self) -> np.ndarray:
+        """What the system reads off the images, int32 `[gallery, A]`, -1 if it reads nothing."""
         logits = attribute_logits(self.system, self._features)
         if logits is None:
-            return self.labels
-        read = predicted_values(self.system.space, logits)
-        return np.where(self.labels == MISSING, read, self.labels)
+            return np.full_like(self.labels, MISSING)
+        return predicted_values(self.system.space, logits)
+
+    @functools.cached_property
+    def _facets(self) -> np.ndarray:
+        """The labels, and what the system reads where there is none, int32 `[gallery, A]`."""
+        return np.where(self.labels == MISSING, self._predicted, self.labels)
 
     def _nearest(
         self, features: FeatureArrays, manipulations: np.ndarray, k: int, facets: bool

@@ -136,3 +136,9 @@ class SearchAnswer(BaseModel):
 
 class Status(BaseModel):
     status: str
+
+
+class Readiness(Status):
+    index_state: str = Field(description="Name of the index state that is served.")
+    index_items: int
+    index_problem: str = Field(description="Why a newer state is not served, or ''.")

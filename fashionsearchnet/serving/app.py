@@ -1,7 +1,7 @@
 """The service as an ASGI app: routes, page, errors, start and stop."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving import errors, gallery_routes, health_routes, query_routes
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.limits import Limits
-from fashionsearchnet.serving.middleware import Observer
+from fashionsearchnet.serving.middleware import AllowedHosts, Observer
 from fashionsearchnet.serving.service import Service
 
 PAGE = Path(__file__).parent / "page"
@@ -25,14 +25,20 @@ _DESCRIPTION = """Image retrieval with attribute manipulation: "this shirt, but 
 `X-Request-ID`, which stands in the log of a failure too."""
 
 
-def create_app(model: ExportedModel, index: GalleryIndex, limits: Limits | None = None) -> FastAPI:
+def create_app(
+    model: ExportedModel,
+    index: GalleryIndex,
+    limits: Limits | None = None,
+    allowed_hosts: Sequence[str] = (),
+) -> FastAPI:
     """Returns the app. It answers at once, and is ready after the first run of the model.
 
     Args:
       model: the export.
-      index: of this model's vectors. The service searches the state that is open now. After a
-        change of the folder, start the service again.
+      index: of this model's vectors. The service follows it: what another process commits is
+        searched within `Limits.index_poll_seconds`.
       limits: of requests; by default those of `Limits`.
+      allowed_hosts: the hosts for which it answers, see `AllowedHosts`; by default any.
 
     Raises:
       ValueError: if the index holds vectors of another model or attribute space.
@@ -56,7 +62,9 @@ def create_app(model: ExportedModel, index: GalleryIndex, limits: Limits | None 
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(Observer, metrics=service.metrics)
+    if allowed_hosts:
+        app.add_middleware(AllowedHosts, hosts=allowed_hosts)
+    app.add_middleware(Observer, metrics=service.metrics)  # the outermost
     errors.install(app)
     for routes in (gallery_routes, query_routes, health_routes):
         app.include_router(routes.router)

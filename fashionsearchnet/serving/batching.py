@@ -27,9 +27,9 @@ class _Waiting(Generic[Input]):
 class Batcher(Generic[Input, Output]):
     """Collects items and runs a function on several at a time, in a thread.
 
-    While one batch runs, the next one collects: under load batches grow by themselves, and only the
-    first item after a pause waits for others. An item whose caller is cancelled leaves the queue.
-    Call all methods on the event loop that called `start`.
+    While one batch runs, the next one collects: under load batches grow by themselves. The first
+    item after a pause waits for others only while there are others that may come. An item whose
+    caller is cancelled leaves the queue. Call all methods on the event loop that called `start`.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Batcher(Generic[Input, Output]):
         max_batch_size: int,
         max_wait_ms: float,
         max_queue: int,
+        company: Callable[[], int],
     ) -> None:
         """Collects items for `run`, which takes 1 to `max_batch_size` and returns one result each.
 
@@ -50,10 +51,11 @@ class Batcher(Generic[Input, Output]):
           max_batch_size: items that start a batch at once.
           max_wait_ms: how long the oldest item waits for others.
           max_queue: items that may wait.
+          company: the number of callers, those that wait included; nobody waits for more items.
         """
         self._run, self._executor = run, executor
         self._max_batch_size, self._max_queue = max_batch_size, max_queue
-        self._max_wait = max_wait_ms / 1e3
+        self._max_wait, self._company = max_wait_ms / 1e3, company
         self._waiting: dict[asyncio.Future[Output], _Waiting[Input]] = {}  # oldest first
         self._arrived = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -112,9 +114,9 @@ class Batcher(Generic[Input, Output]):
                 await self._answer(batch)
 
     async def _wait_for_company(self) -> None:
-        """Returns when a batch is full, or its oldest item has waited long enough."""
+        """Returns when a batch is full or has everybody, or its oldest item has waited enough."""
         loop = asyncio.get_running_loop()
-        while 0 < len(self._waiting) < self._max_batch_size:
+        while 0 < len(self._waiting) < min(self._max_batch_size, self._company()):
             oldest = next(iter(self._waiting.values()))
             left = oldest.since + self._max_wait - loop.time()
             if left <= 0:

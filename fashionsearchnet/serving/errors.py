@@ -17,7 +17,7 @@ _LONGEST_ECHO = 200  # characters of a request that a message repeats
 
 # What each status means here; they are the descriptions in the OpenAPI document.
 MEANINGS = {
-    400: "The body is not a readable form.",
+    400: "The body is not a readable form, or the header Host names another host.",
     404: "There is no such item, or no image of it is stored.",
     405: "The path exists, but not with this method.",
     408: "The body took too long to arrive.",
@@ -117,14 +117,15 @@ def _methods_of(request: Request) -> list[str]:
     """Returns the methods that the path of a request has."""
     keys = ("type", "path", "root_path", "headers", "query_string")
     scope = {key: request.scope[key] for key in keys}
-    return [
+    methods = [
         method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        for method in ("DELETE", "GET", "PATCH", "POST", "PUT")
         if any(
             route.matches({**scope, "method": method})[0] is Match.FULL
             for route in request.app.router.routes
         )
     ]
+    return sorted([*methods, "HEAD"] if "GET" in methods else methods)
 
 
 def describe(problems: Iterable[Mapping[str, Any]]) -> str:

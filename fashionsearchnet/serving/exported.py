@@ -2,14 +2,22 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.attributes import check_manipulations
 from fashionsearchnet.serving.calls import ModelCalls
-from fashionsearchnet.serving.export_folder import ExportDescription, find_version
+from fashionsearchnet.serving.export_folder import (
+    ExportDescription,
+    check_folder,
+    find_version,
+    read_space,
+)
+
+_SIGNATURES = {"encode_gallery", "encode_query", "predict"}  # that every export has
+_FEATURE = "feature_"
 
 
 class ExportedModel(ModelCalls):
@@ -34,20 +42,63 @@ class ExportedModel(ModelCalls):
           ValueError: if it is damaged, or a SavedModel of another kind.
         """
         self.directory = find_version(directory)
+        check_folder(self.directory)
         assets = self.directory / "assets"
         self.description = ExportDescription.read(assets / "export.json")
         self.fingerprint, self.dim = self.description.fingerprint, self.description.dim
-        self.space = AttributeSpace.load(assets / "attribute_space.json")
+        self.space = read_space(assets / "attribute_space.json", self.description)
         try:
             self._loaded = tf.saved_model.load(str(self.directory))
-        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-            reason = str(error).strip().split("\n")[0][:200]
+            missing = _SIGNATURES - set(self._loaded.signatures)
+            if missing:
+                raise ValueError(f"it lacks the signatures {', '.join(sorted(missing))}")
+        except Exception as error:  # whatever a damaged protocol buffer leads TensorFlow to
+            reason = f"{type(error).__name__}: {error}".strip().split("\n")[0][:200]
             raise ValueError(
                 f"{self.directory} cannot be loaded ({reason}): the export is damaged, or "
                 f"another version of TensorFlow than {tf.__version__} wrote it. Export the run "
                 "again."
             ) from error
         self._signatures = self._loaded.signatures
+
+    @property
+    def gives_features(self) -> bool:
+        """Whether it has `image_features` and `embed_query`; earlier versions did not write them."""
+        return "embed_query" in self._signatures
+
+    def image_features(self, images: Sequence[bytes]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Returns what any edit of images needs of them, and probabilities float32 `[B, C]`.
+
+        Args:
+          images: encoded JPEG or PNG, at least one.
+
+        Returns:
+          The features by name, each `[B, ...]`, and the probabilities.
+
+        Raises:
+          ValueError: naming the first image that cannot be decoded.
+        """
+        outputs = self._call("image_features", images)
+        probabilities = outputs.pop("probabilities")
+        return {n.removeprefix(_FEATURE): array for n, array in outputs.items()}, probabilities
+
+    def embed_query(
+        self, features: Mapping[str, np.ndarray], manipulations: np.ndarray
+    ) -> np.ndarray:
+        """Returns the vectors of edited images, float32 `[B, dim]`, from their features.
+
+        Args:
+          features: of `image_features`.
+          manipulations: int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
+
+        Raises:
+          ValueError: naming the wrong manipulation.
+        """
+        number = len(next(iter(features.values())))
+        manipulations = check_manipulations(self.space, manipulations, number)
+        inputs = {_FEATURE + name: tf.constant(array) for name, array in features.items()}
+        outputs = self._signatures["embed_query"](manipulation=tf.constant(manipulations), **inputs)
+        return outputs["embedding"].numpy()
 
     def check_uses_labels(self) -> None:
         """Raises a ValueError, with the cure, if an index of this export cannot use labels."""

@@ -38,13 +38,14 @@ _IMAGE_ANSWERS: errors.Responses = {
 async def read_attributes(service: TheService) -> answers.Attributes:
     """Returns the attributes and values that edits and filters can name, and the limits."""
     description, limits = service.model.description, service.limits
+    index = service.gallery.index
     return answers.Attributes(
         attributes=[
             answers.Attribute(name=name, values=values)
             for name, values in service.model.space.to_dict().items()
         ],
-        num_items=len(service.index),
-        uses_labels=service.index.label_blend is not None,
+        num_items=len(index),
+        uses_labels=index.label_blend is not None,
         model=answers.Model(
             system=description.system,
             variant=description.variant,
@@ -65,7 +66,7 @@ async def read_items(
 ) -> answers.Items:
     """Returns items in the order in which they were put into the index."""
     check_count("limit", parameters.limit, service.limits)
-    space, index = service.model.space, service.index
+    space, index = service.model.space, service.gallery.index
     with refused_names():
         allowed = parse_filters(space, parameters.filter)
 
@@ -102,7 +103,7 @@ async def read_image(
     if_none_match: Annotated[str | None, Header(description="ETag of a copy.")] = None,
 ) -> Response:
     """Returns the encoded image that was put into the index with the item."""
-    data = await service.image(item)
+    data = await service.gallery.image(item)
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": f"public, max-age={_IMAGE_SECONDS}"}
     if if_none_match is not None and tag in if_none_match:

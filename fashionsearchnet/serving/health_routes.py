@@ -26,13 +26,23 @@ async def healthz() -> answers.Status:
 
 
 @router.get("/readyz", summary="Whether requests are welcome", responses=errors.declared(503))
-async def readyz(service: TheService) -> answers.Status:
-    """Says `ok` after the first run of the model. Send requests from then on."""
+async def readyz(service: TheService) -> answers.Readiness:
+    """Says `ok` after the first run of the model, and which state of the index is served.
+
+    It says `ok` also when a newer state cannot be opened: the service goes on with the former one,
+    and `index_problem` says why.
+    """
     if service.failure:
         raise errors.ApiError(503, "broken", service.failure)
     if not service.warm.is_set():
         raise errors.ApiError(503, "starting", "the model is being warmed up. Try again shortly.")
-    return answers.Status(status="ok")
+    index = service.gallery.index
+    return answers.Readiness(
+        status="ok",
+        index_state=index.state,
+        index_items=len(index),
+        index_problem=service.follower.problem,
+    )
 
 
 @router.get(

@@ -4,7 +4,13 @@ import dataclasses
 
 from fashionsearchnet.checks import check_range
 
-_LOWEST = {"max_wait_ms": 0.0, "upload_seconds": 0.1}  # 1 for the others
+_LOWEST = {  # 1 for the others
+    "max_wait_ms": 0.0,
+    "upload_seconds": 0.1,
+    "header_seconds": 0.1,
+    "index_poll_seconds": 0.05,
+    "cache_mb": 0.0,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +26,11 @@ class Limits:
       max_queue: requests that wait for a pass; the service refuses more with 503.
       max_requests: requests that need the model and have no answer yet, counted from the first
         byte of the upload; the service refuses more with 503 before it reads their body.
+      max_connections: open at a time; see `connections.py`.
+      header_seconds: time for the head of a request to arrive.
       upload_seconds: time for a body to arrive.
+      index_poll_seconds: how often the service looks for another state of the index.
+      cache_mb: megabytes for what the network found in recent images.
       shutdown_seconds: time for the last answers when the service stops.
     """
 
@@ -31,7 +41,11 @@ class Limits:
     max_wait_ms: float = 2.0
     max_queue: int = 64
     max_requests: int = 128
+    max_connections: int = 512
+    header_seconds: float = 10.0
     upload_seconds: float = 30.0
+    index_poll_seconds: float = 2.0
+    cache_mb: float = 256.0
     shutdown_seconds: float = 10.0
 
     def __post_init__(self) -> None:

@@ -1,9 +1,14 @@
-"""Gives every request an id, security headers, a count, and an answer after a fault too."""
+"""What every request meets first.
+
+`Observer` gives it an id, security headers, a count, and an answer after a fault too; it answers
+HEAD as GET without the body. `AllowedHosts` refuses requests for other hosts.
+"""
 
 import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,6 +18,7 @@ from fashionsearchnet.serving.monitoring import Metrics
 
 _LOG = logging.getLogger(__name__)
 _DRAIN_SECONDS = 1.0
+_PROBES = ("/healthz", "/readyz")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": (
@@ -34,12 +40,14 @@ class Observer:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
+        method = scope["method"]
+        scope = {**scope, "method": "GET" if method == "HEAD" else method}
         start = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:
             # The answer hides the details; the log has them under the same id.
-            _LOG.exception("request %s failed: %s %s", exchange.id, scope["method"], scope["path"])
+            _LOG.exception("request %s failed: %s %s", exchange.id, method, scope["path"])
             if exchange.status:  # half an answer is out: only breaking off tells the client
                 raise
             response = error_response(
@@ -50,7 +58,42 @@ class Observer:
             await response(scope, exchange.receive, exchange.send)
         finally:
             seconds = time.perf_counter() - start
-            self._metrics.count_request(scope["method"], _route_of(scope), exchange.status, seconds)
+            self._metrics.count_request(method, _route_of(scope), exchange.status, seconds)
+
+
+class AllowedHosts:
+    """Answers only requests whose header Host names one of these hosts.
+
+    It protects people whose browser is made to ask this service under another name (DNS rebinding).
+    Probes ask by address, so that /healthz and /readyz have no such rule.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        """Takes names without a port; `*.example.com` means all below example.com."""
+        self._app = app
+        self._names = {host.lower() for host in hosts if not host.startswith("*.")}
+        self._endings = tuple(host.lower()[1:] for host in hosts if host.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _PROBES:
+            given = Headers(scope=scope).get("host", "")
+            host = _without_port(given.lower())
+            if host not in self._names and not (self._endings and host.endswith(self._endings)):
+                response = error_response(
+                    400,
+                    "unknown_host",
+                    f"this service does not answer for the host {given[:100]!r}; --allowed_hosts "
+                    "of tools/serve.py lists the hosts.",
+                )
+                await response(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _without_port(host: str) -> str:
+    """Returns a Host header without its port; an IPv6 address keeps its brackets."""
+    name, colon, port = host.rpartition(":")
+    return name if colon and (port.isdecimal() or not port) else host
 
 
 def _route_of(scope: Scope) -> str:
@@ -67,6 +110,7 @@ class _Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = uuid.uuid4().hex[:16]
         self.status = 0
+        self._is_head = scope["method"] == "HEAD"
         headers = Headers(scope=scope)
         self._has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         # Reading the body of such a client would send it "100 Continue".
@@ -89,6 +133,8 @@ class _Exchange:
             headers.setdefault("Cache-Control", "no-cache")
             if self._has_body and not self._waits_for_go:
                 await self._drain()
+        elif self._is_head:
+            message = {**message, "body": b""}
         await self._send(message)
 
     async def _drain(self) -> None:

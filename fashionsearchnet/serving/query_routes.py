@@ -66,7 +66,7 @@ async def explain_item(
 ) -> answers.Explanation:
     """Returns for every attribute a box and a heat map to lay over the image of the item."""
     async with service.admitted():
-        image = await service.image(parameters.item)
+        image = await service.gallery.image(parameters.item)
         return await while_connected(request, _explain(service, image))
 
 

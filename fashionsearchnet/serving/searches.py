@@ -10,6 +10,7 @@ from fashionsearchnet.attributes import parse_manipulation
 from fashionsearchnet.search.judgement import Query, Reading, SearchResult, judge
 from fashionsearchnet.serving import answers, readings
 from fashionsearchnet.serving.errors import ApiError
+from fashionsearchnet.serving.gallery import Gallery
 from fashionsearchnet.serving.parameters import (
     SearchParameters,
     check_count,
@@ -25,6 +26,7 @@ class Search:
     """A checked search.
 
     Attributes:
+      gallery: the state of the gallery that the whole search sees.
       item: id of the query in the gallery, or None for an upload.
       query: the image, with labels if it is an item.
       manipulation: int32 `[A]`.
@@ -33,6 +35,7 @@ class Search:
       k: number of results.
     """
 
+    gallery: Gallery
     item: str | None
     query: Query
     manipulation: np.ndarray
@@ -63,12 +66,14 @@ async def checked(
             "give one query: item=ID of a gallery item, or POST the form field 'image'; "
             f"got {got}.",
         )
+    gallery = service.gallery
     if item is not None:
-        query = Query(item, await service.image(item), await service.labels(item))
+        labels = (await gallery.item(item)).values
+        query = Query(item, await gallery.image(item), labels)
     else:
         assert upload is not None
         query = Query("upload", await service.prepared(upload))
-    return Search(item, query, manipulation, filters, must, parameters.k)
+    return Search(gallery, item, query, manipulation, filters, must, parameters.k)
 
 
 async def answer(service: Service, search: Search) -> answers.SearchAnswer:
@@ -76,7 +81,7 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     start = time.perf_counter()
     encoded = await service.encode(search.query.image, search.manipulation)
     between = time.perf_counter()
-    found = await service.nearest(
+    found = await search.gallery.nearest(
         encoded.embedding, search.k, search.filters, search.must, search.item
     )
     end = time.perf_counter()

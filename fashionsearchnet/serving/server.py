@@ -9,7 +9,13 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from fashionsearchnet.serving import connections
 from fashionsearchnet.serving.service import Service
+
+
+def ignore_hangup() -> None:
+    """Makes SIGHUP harmless until `run` takes it: by default it ends a process."""
+    signal.signal(signal.SIGHUP, _ignore)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -20,7 +26,9 @@ def listen(host: str, port: int) -> socket.socket:
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sets TCP_NODELAY only where a socket names its protocol. Without it the second
+        # write of an answer waits for the client's delayed acknowledgement, some 40 ms.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except OSError as error:
@@ -39,10 +47,13 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
       bound: of `listen`.
       on_ready: called with the URL when the service is ready.
 
+    SIGHUP reloads the index.
+
     Raises:
-      ValueError: if the model cannot be run.
+      ValueError: if the model cannot be run, or the connections need too many open files.
     """
     service: Service = app.state.service
+    connections.fit_file_limit(service.limits)
     host, port = bound.getsockname()[:2]
     url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
     config = uvicorn.Config(
@@ -50,6 +61,8 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
         log_config=None,
         access_log=False,
         server_header=False,
+        http=connections.protocol(service.limits),
+        backlog=connections.BACKLOG,
         timeout_graceful_shutdown=round(service.limits.shutdown_seconds),
     )
     server = uvicorn.Server(config)
@@ -62,6 +75,8 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
             on_ready(url)
 
     async def serve() -> None:
+        connections.quieten()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.follower.look_now)
         announcing = asyncio.create_task(announce())
         await server.serve([bound])
         announcing.cancel()

@@ -1,4 +1,7 @@
+import fcntl
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +111,7 @@ def test_a_system_without_blocks_has_no_such_signatures(unchecked, tmp_path):
 def test_names_and_shapes_of_the_signatures(signatures):
     assert set(signatures) == {
         *("encode_gallery", "encode_query", "predict", "serving_default"),
+        *("image_features", "embed_query"),
         *("encode_blocks", "embed_blocks"),
     }
     for name in ("encode_query", "serving_default"):
@@ -136,7 +140,11 @@ def test_assets_say_what_the_numbers_mean(folder):
         "precision": "float32",
         "geometry": {"first_centre": 11.5, "cell_stride": 8.0},
         "label_blend": [0.5, 0.5, 0.5],
+        "space": SPACE.fingerprint,
     }
+    sums = json.loads((folder / "assets.extra/checksums.json").read_text())["sha256"]
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    assert there == {*sums, "assets.extra/checksums.json"}
 
 
 @pytest.mark.parametrize(
@@ -147,6 +155,27 @@ def test_a_signature_refuses_wrong_manipulations(signatures, manipulation, rule)
     image = tf.constant(export.sample_images(40, 1))
     with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
         signatures["encode_query"](image_bytes=image, manipulation=tf.constant(manipulation))
+
+
+def test_another_edit_needs_the_features_only(system, signatures):
+    images = tf.constant(export.sample_images(40))
+    found = signatures["image_features"](image_bytes=images)
+    features = {name: value for name, value in found.items() if name.startswith("feature_")}
+    assert features and set(found) == {"probabilities", *features}
+    for edits in (EDITS, EDITS[::-1]):
+        expected = signatures["encode_query"](image_bytes=images, manipulation=tf.constant(edits))
+        made = signatures["embed_query"](manipulation=tf.constant(edits), **features)
+        np.testing.assert_allclose(made["embedding"], expected["embedding"], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(found["probabilities"], expected["probabilities"])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="one row per image"):
+        signatures["embed_query"](manipulation=tf.constant(EDITS[:2]), **features)
+
+
+def test_an_empty_batch_is_refused_in_words(signatures):
+    none = tf.constant([], tf.string)
+    for name in ("encode_gallery", "predict", "image_features", "encode_blocks"):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="at least one encoded image"):
+            signatures[name](image_bytes=none)
 
 
 def test_warm_up_requests_are_calls_of_every_signature(folder, signatures):
@@ -223,6 +252,34 @@ def test_versions_are_counted_and_never_overwritten(tmp_path, unchecked):
             export.export_system(PlainSystem(), tmp_path, version=2)
         with pytest.raises(ValueError, match="version must be at least 1; got 0"):
             export.export_system(PlainSystem(), tmp_path, version=0)
+
+
+def test_what_a_killed_export_left_is_removed_and_what_another_writes_is_not(tmp_path, unchecked):
+    killed, busy = tmp_path / ".unfinished-killed", tmp_path / ".unfinished-busy"
+    for folder in (killed, busy):
+        (folder / "variables").mkdir(parents=True)
+        (folder / "saved_model.pb").write_bytes(b"half")
+    handle = os.open(busy, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)  # as an export holds it while it runs
+    with mock.patch.object(export, "_write_saved_model"):
+        export.export_system(PlainSystem(), tmp_path)
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".unfinished-busy", "1"]
+        os.close(handle)
+        export.export_system(PlainSystem(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_an_export_that_is_killed_while_it_writes_is_cleaned_up(tmp_path, unchecked):
+    child = os.fork()
+    if child == 0:  # no clean-up runs here
+        with export._unfinished_folder(tmp_path) as folder:
+            (folder / "saved_model.pb").write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert [path.name[:12] for path in tmp_path.iterdir()] == [".unfinished-"]
+    with mock.patch.object(export, "_write_saved_model"):
+        export.export_system(PlainSystem(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 def test_an_interrupted_export_leaves_nothing(tmp_path):

@@ -48,19 +48,23 @@ def png_bomb(width: int = 30_000, height: int = 30_000) -> bytes:
 class FakeModel:
     """Reads the colour of an image.
 
-    `gate` holds up its passes, `calls` lists those that began.
+    `gate` holds up its passes, `calls` lists those that began, `edits` the edits of features.
     """
 
     space = SPACE
     fingerprint = "0123456789abcdef"
     dim = 3
 
-    def __init__(self, has_attention: bool = True, fit: str = "pad") -> None:
+    def __init__(
+        self, has_attention: bool = True, fit: str = "pad", gives_features: bool = True
+    ) -> None:
         image_input = ImageInput(32, fit=fit)
         self.description = ExportDescription(
             "fake", "plain", self.fingerprint, self.dim, image_input, None
         )
+        self.gives_features = gives_features  # False as in exports of an earlier version
         self.calls: list[tuple[str, int]] = []
+        self.edits: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
         self.has_attention = has_attention
@@ -84,6 +88,19 @@ class FakeModel:
             return Prediction(probabilities, values.astype(np.int32), None, None)
         return Prediction(probabilities, values.astype(np.int32), maps, boxes)
 
+    def image_features(self, images):
+        self._enter("image_features", images)
+        mean = np.stack([self._mean(data) for data in images]).astype(np.float32)
+        return {"mean": mean}, self._probabilities(images)
+
+    def embed_query(self, features, manipulations):
+        self.edits.append(len(manipulations))
+        vectors = features["mean"].copy()
+        for row, colour in enumerate(manipulations[:, 0]):
+            if colour >= 0:
+                vectors[row] = np.eye(3)[colour]
+        return vectors
+
     def _enter(self, name, images):
         self.calls.append((name, len(images)))
         self.gate.wait(20)
@@ -106,6 +123,7 @@ class FakeIndex:
     """Items of plain colours, searched one by one."""
 
     label_blend = None
+    state = "000001"
 
     def __init__(self) -> None:
         self.ids: list[str] = []
@@ -122,6 +140,8 @@ class FakeIndex:
             rows.append([2, -1, -1])
         self._images["imageless"] = None
         self.values = np.array(rows, np.int32)
+        colour = np.argmax([vector for vector in self._vectors], axis=1)
+        self.predicted = np.stack([colour, 0 * colour, 0 * colour], axis=1).astype(np.int32)
 
     def _add(self, name: str, colour: tuple[int, int, int], strength: float) -> None:
         self.ids.append(name)
@@ -130,6 +150,12 @@ class FakeIndex:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.ids
+
+    def is_current(self) -> bool:
+        return True
 
     def get(self, name: str) -> Item:
         if name not in self.ids:
@@ -155,7 +181,8 @@ class FakeIndex:
             nearest = positions[order]
             ids = [self.ids[p] for p in nearest]
             labels = self.values[nearest]
-            found.append(Neighbours(ids, distances[order].astype(np.float32), labels))
+            nearest_distances = distances[order].astype(np.float32)
+            found.append(Neighbours(ids, nearest_distances, labels, self.predicted[nearest]))
         return found
 
     def check_model(self, fingerprint, space):
@@ -177,6 +204,7 @@ async def running(
     async with app.router.lifespan_context(app):
         await asyncio.wait_for(app.state.service.warm.wait(), 20)
         model.calls.clear()
+        model.edits.clear()
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             client.app = app  # type: ignore[attr-defined]
             yield client

@@ -29,6 +29,7 @@ def with_batcher(scenario, **limits):
     """Runs `scenario(batcher, run)` on an event loop; returns the batches that were run."""
     run = Doubler()
     settings = {"max_batch_size": 4, "max_wait_ms": 20.0, "max_queue": 100} | limits
+    settings.setdefault("company", lambda: 100)
 
     async def main():
         with ThreadPoolExecutor(1) as executor:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -7,10 +8,13 @@ import tensorflow as tf
 from exported import export_tiny, tiny_system
 from fakes import SPACE
 
+from fashionsearchnet import files
+from fashionsearchnet.files import CHECKSUMS
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.serving.export_folder import find_version
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
+from fashionsearchnet.serving.tensorflow_serving.client import ServedModel
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 EDITS = np.array([[-1, -1, -1], [2, 1, 3]], np.int32)
@@ -37,6 +41,14 @@ def copy(folder, tmp_path):
     return shutil.copytree(folder, tmp_path / "exports" / "1")
 
 
+def change_description(copy, **entries):
+    """Writes entries into export.json, None deletes one, as a version without checksums did."""
+    (copy / CHECKSUMS).unlink(missing_ok=True)
+    path = copy / "assets/export.json"
+    content = json.loads(path.read_text()) | {"space": None} | entries
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+
+
 def test_what_is_known_of_the_model(model, folder):
     assert model.directory == folder
     assert model.space == SPACE
@@ -48,12 +60,81 @@ def test_what_is_known_of_the_model(model, folder):
 
 
 def test_an_export_of_version_0_1_opens(copy, model):
-    path = copy / "assets/export.json"
-    content = json.loads(path.read_text())
-    del content["image_input"]
-    content |= {"image_size": 40, "channel_means": [127.5, 127.5, 127.5]}
-    path.write_text(json.dumps(content))
-    assert ExportedModel(copy).description == model.description
+    change_description(copy, image_input=None, image_size=40, channel_means=[127.5, 127.5, 127.5])
+    found = ExportedModel(copy).description
+    assert found == dataclasses.replace(model.description, space="")
+
+
+def test_an_export_without_checksums_opens_and_says_so_once(copy, images, capsys):
+    change_description(copy)
+    for _ in range(2):
+        assert ExportedModel(copy).predict(images).values.shape == (2, 3)
+    assert capsys.readouterr().err.count("has no checksums: an earlier version wrote it") == 1
+
+
+@pytest.mark.parametrize("seed", range(17))
+def test_a_flipped_bit_anywhere_is_named(copy, seed):
+    """In saved_model.pb for the most part, where nine of seventeen ended in a KeyError."""
+    rng = np.random.default_rng(seed)
+    paths = sorted(path for path in copy.rglob("*") if path.is_file())
+    path = copy / "saved_model.pb" if seed < 9 else paths[rng.integers(len(paths))]
+    data = bytearray(path.read_bytes())
+    data[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"{path.name}.* (is damaged|is not JSON)") as error:
+        ExportedModel(copy)
+    assert "Copy the export again, or export the run again." in str(error.value)
+
+
+def test_a_missing_file_is_named(copy):
+    (copy / CHECKSUMS).unlink()
+    with pytest.raises(ValueError, match=r"checksums.json is missing. Copy the export again"):
+        ExportedModel(copy)
+
+
+def test_an_export_without_checksums_is_refused_in_words_too(copy):
+    change_description(copy)
+    path = copy / "saved_model.pb"
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for position in rng.integers(len(data), size=12):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            ExportedModel(copy)  # such a bit may be harmless
+        except ValueError as error:
+            assert "the export is damaged, or" in str(error)
+            refused += 1
+    assert refused
+
+
+@pytest.mark.parametrize("has_checksums", [True, False])
+def test_a_renamed_value_is_refused_by_every_reader(copy, has_checksums):
+    path = copy / "assets/attribute_space.json"
+    path.write_text(path.read_text().replace('"red"', '"crimson"'))
+    if not has_checksums:  # such as in a copy of the two files for a client
+        change_description(copy, space=SPACE.fingerprint)
+        files.write_checksums(copy)
+    rule = "attribute_space.json is not the attribute space of the export"
+    with pytest.raises(
+        ValueError, match="attribute_space.json is damaged" if has_checksums else rule
+    ):
+        ExportedModel(copy)
+    for name in ("attribute_space.json", "export.json"):
+        shutil.copy(copy / "assets" / name, copy.parent / name)
+    with pytest.raises(ValueError, match=rule):
+        ServedModel("localhost:1", copy.parent / "attribute_space.json")
+
+
+def test_features_and_edits_of_them(model, images):
+    features, probabilities = model.image_features(images)
+    expected, same = model.encode_query(images, EDITS)
+    np.testing.assert_allclose(model.embed_query(features, EDITS), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(probabilities, same, rtol=1e-4)
+    with pytest.raises(ValueError, match="sets attribute 'sleeve' to value 2"):
+        model.embed_query(features, np.array([[0, 2, 0], [0, 0, 0]]))
 
 
 def test_vectors_and_predictions(model, images):
@@ -115,21 +196,22 @@ def test_wrong_folders(tmp_path, copy):
     with pytest.raises(FileNotFoundError, match=r"holds no export: neither .* tools/export.py"):
         ExportedModel(tmp_path)
     (copy / "assets/export.json").unlink()
+    with pytest.raises(ValueError, match=r"assets/export.json is missing. Copy the export again"):
+        ExportedModel(copy)
+    (copy / CHECKSUMS).unlink()
     with pytest.raises(FileNotFoundError, match="the description of an export"):
         ExportedModel(copy)
 
 
 def test_an_incomplete_description(copy):
-    path = copy / "assets/export.json"
-    content = json.loads(path.read_text())
-    del content["dim"]
-    path.write_text(json.dumps(content))
+    change_description(copy, dim=None)
     with pytest.raises(ValueError, match="lacks the entry 'dim'"):
         ExportedModel(copy)
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
 def test_a_damaged_export(copy, name):
+    change_description(copy)
     path = copy / name
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"cannot be loaded .* the export is damaged"):
@@ -154,9 +236,6 @@ def test_an_index_that_uses_labels_gets_blocks_and_vectors(model, images):
 
 
 def test_an_export_that_cannot_use_labels_says_what_to_do(copy, images):
-    path = copy / "assets/export.json"
-    content = json.loads(path.read_text())
-    del content["label_blend"]  # as version 0.1 wrote it
-    path.write_text(json.dumps(content))
+    change_description(copy, label_blend=None)  # as version 0.1 wrote it
     with pytest.raises(ValueError, match=r"cannot make a gallery.*tools/export\.py"):
         ExportedModel(copy).encode_blocks(images)

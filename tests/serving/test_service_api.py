@@ -240,14 +240,19 @@ def test_a_system_without_attention_has_no_boxes_and_no_overlays():
 
 def test_health_and_metrics(client):
     assert answer_of(client.get("/healthz")) == {"status": "ok"}
-    assert answer_of(client.get("/readyz")) == {"status": "ok"}
+    assert answer_of(client.get("/readyz")) == {
+        "status": "ok",
+        "index_state": "000001",
+        "index_items": 17,
+        "index_problem": "",
+    }
     client.get("/v1/items/item-1/image")
     client.get("/nowhere/" + "x" * 50)
     text = client.get("/metrics").text
     images = 'route="/v1/items/{item}/image",status="200"'
     assert f'fashionsearchnet_requests_total{{method="GET",{images}}}' in text
     assert 'route="unknown",status="404"' in text and "nowhere" not in text
-    assert 'fashionsearchnet_batch_size_bucket{le="1.0",signature="encode_query"}' in text
+    assert 'fashionsearchnet_batch_size_bucket{le="1.0",signature="image_features"}' in text
     assert 'fashionsearchnet_queue_length{signature="predict"} 0.0' in text
     assert "fashionsearchnet_index_seconds_count" in text
 

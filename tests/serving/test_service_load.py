@@ -24,13 +24,13 @@ async def until(condition) -> None:
 
 
 def queue_length(client) -> int:
-    return len(client.app.state.service._queries)
+    return len(client.app.state.service.passes._images)
 
 
 def test_concurrent_requests_share_passes_and_get_their_own_answers():
     async def main():
         model = FakeModel()
-        async with running(model, max_batch_size=8, max_wait_ms=500) as client:
+        async with running(model, max_batch_size=8, max_wait_ms=500, cache_mb=0) as client:
             answers = await asyncio.gather(
                 *(
                     client.post("/v1/search", files=files((RED, GREEN)[i % 2]), data={"k": i + 1})
@@ -41,7 +41,8 @@ def test_concurrent_requests_share_passes_and_get_their_own_answers():
             assert answer.status_code == 200
             assert answer.json()["target"]["colour"] == ("red", "green")[i % 2]
             assert len(answer.json()["results"]) == min(i + 1, 17)
-        assert model.calls == [("encode_query", 8)] * 2
+        assert model.calls == [("image_features", 8)] * 2
+        assert sum(model.edits) == 16
 
     asyncio.run(main())
 
@@ -62,7 +63,7 @@ def test_a_stored_image_that_fails_its_batch_fails_alone():
     async def main():
         model = FakeModel()
         async with running(model, max_wait_ms=200) as client:
-            index = client.app.state.service.index
+            index = client.app.state.service.follower.index
             index._images["item-1"] = b"poison"
             answers = await asyncio.gather(
                 *(client.get("/v1/search", params={"item": f"item-{i}"}) for i in range(3))
@@ -103,7 +104,7 @@ def test_a_full_queue_says_when_to_try_again():
             waiting = [get() for _ in range(3)]
             await until(lambda: queue_length(client) == 3)
             refused = await get()
-            assert 'queue_length{signature="encode_query"} 3.0' in (
+            assert 'queue_length{signature="image_features"} 3.0' in (
                 (await client.get("/metrics")).text
             )
             model.gate.set()
@@ -172,7 +173,7 @@ def test_a_client_that_goes_away_leaves_the_queue():
             assert queue_length(client) == 0
             model.gate.set()
             await first
-        assert model.calls == [("encode_query", 1)]
+        assert model.calls == [("image_features", 1)]
 
     asyncio.run(main())
 
@@ -219,7 +220,7 @@ def test_it_is_not_ready_before_the_model_has_run():
                 model.gate.set()
                 await app.state.service.warm.wait()
                 assert (await client.get("/readyz")).status_code == 200
-        assert {name for name, _ in model.calls} == {"encode_query", "predict"}
+        assert {name for name, _ in model.calls} == {"image_features", "predict"}
 
     asyncio.run(main())
 

@@ -199,7 +199,7 @@ def test_paths_and_methods_that_do_not_exist(client):
     refused(client.get("/static/%2e%2e/app.py"), 404, "not_found")
     response = client.delete("/v1/search")
     refused(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
     assert client.options("/v1/predict").headers["allow"] == "POST"
 
 

@@ -7,10 +7,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.serving.calls import ModelCalls
-from fashionsearchnet.serving.export_folder import ExportDescription, find_version
+from fashionsearchnet.serving.export_folder import (
+    ExportDescription,
+    check_folder,
+    find_version,
+    read_space,
+)
 from fashionsearchnet.serving.tensorflow_serving.contract import (
     check_images,
     check_signatures,
@@ -107,18 +111,20 @@ class ServedModel(ModelCalls):
 
     def _read_export(self, export: Path) -> int | None:
         """Reads the files of the export, and returns the version of an export folder."""
-        if export.suffix == ".json":
-            self.directory, assets, version = export.parent, export.parent, None
-            self.space = AttributeSpace.load(export)
+        is_copy = export.suffix == ".json"
+        if is_copy:
+            self.directory, assets, version, space = export.parent, export.parent, None, export
         else:
             self.directory = find_version(export)
+            check_folder(self.directory)
             assets = self.directory / "assets"
             version = int(self.directory.name) if self.directory.name.isdecimal() else None
-            self.space = AttributeSpace.load(assets / "attribute_space.json")
+            space = assets / "attribute_space.json"
         path = assets / "export.json"
         self.description: ExportDescription | None = None
-        if export.suffix != ".json" or path.is_file():
+        if not is_copy or path.is_file():
             self.description = ExportDescription.read(path)
+        self.space = read_space(space, self.description)
         self.fingerprint = "" if self.description is None else self.description.fingerprint
         return version
 

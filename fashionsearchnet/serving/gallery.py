@@ -1,0 +1,108 @@
+"""One state of the gallery, as one request sees it."""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item, Neighbours
+from fashionsearchnet.serving.errors import ApiError
+from fashionsearchnet.serving.follower import Follower
+from fashionsearchnet.serving.monitoring import Metrics
+from fashionsearchnet.serving.quiet_log import OnceAMinute
+
+_LOG = logging.getLogger(__name__)
+_LOG.addFilter(OnceAMinute())
+
+Result = TypeVar("Result")
+
+
+class InThread(Protocol):
+    """Runs a function in a thread and returns its result."""
+
+    def __call__(
+        self, function: Callable[..., Result], *arguments: object
+    ) -> Awaitable[Result]: ...
+
+
+class Gallery:
+    """The items of one state of the index.
+
+    Attributes:
+      index: the state.
+    """
+
+    def __init__(self, follower: Follower, in_thread: InThread, metrics: Metrics) -> None:
+        """Takes the state that is current now."""
+        self.index: GalleryIndex = follower.index
+        self._follower, self._in_thread, self._metrics = follower, in_thread, metrics
+
+    async def item(self, name: str) -> Item:
+        """Returns an item without its image; raises an ApiError if unknown."""
+        try:
+            return self.index.get(name)
+        except KeyError as error:
+            raise ApiError(
+                404,
+                "unknown_item",
+                f"the gallery has no item {name[:200]!r}. Its items are at /v1/items.",
+            ) from error
+
+    async def image(self, name: str) -> bytes:
+        """Returns the encoded image of an item; raises an ApiError if there is none.
+
+        An item that the last change of the index removed has its image too: a page that shows it
+        may ask for it a moment later.
+        """
+        if name not in self.index:
+            removed = await self._in_thread(self._follower.removed_image, name)
+            if removed is not None:
+                return removed
+        await self.item(name)
+        try:
+            data = await self._in_thread(self.index.image, name)
+        except OSError as error:
+            # Another process may have removed the item: the next look will tell.
+            _LOG.error("an image of the index cannot be read: %s", error)
+            raise ApiError(
+                404,
+                "image_unreadable",
+                f"the stored image of item {name[:200]!r} cannot be read: it was removed a moment "
+                "ago, or its file is damaged; the log of the service names the file.",
+            ) from error
+        if data is None:
+            raise ApiError(
+                404,
+                "no_image",
+                f"the index stores no image of item {name[:200]!r}; upload the image instead, or "
+                "build the index with images.",
+            )
+        return data
+
+    async def nearest(
+        self,
+        embedding: np.ndarray,
+        k: int,
+        filters: Mapping[str, Sequence[str]],
+        must: Mapping[str, Sequence[str]],
+        leave_out: str | None,
+    ) -> Neighbours:
+        """Returns the k items nearest to a vector, without the item `leave_out`."""
+
+        def search() -> Neighbours:
+            start = time.perf_counter()
+            more = 0 if leave_out is None else 1
+            (found,) = self.index.search(embedding[None], k + more, filters, must)
+            self._metrics.count_index_search(time.perf_counter() - start)
+            return found.first(k, leave_out)
+
+        try:
+            return await self._in_thread(search)
+        except OSError as error:
+            _LOG.error("the index cannot be searched: %s", error)
+            raise ApiError(
+                503, "index_unavailable", "the search engine does not answer. Try again shortly."
+            ) from error

@@ -1,0 +1,214 @@
+"""What the model says of images: shared forward passes, and what is known of recent images."""
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
+from fashionsearchnet.serving.calls import Prediction
+from fashionsearchnet.serving.errors import ApiError
+from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.limits import Limits
+from fashionsearchnet.serving.monitoring import Metrics
+from fashionsearchnet.serving.recent import Recent
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class EditedImage:
+    """An encoded image and its manipulation int32 `[A]`."""
+
+    image: bytes
+    manipulation: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """The vector of an edited query, `[dim]`, and the probabilities `[C]` of the unedited one."""
+
+    embedding: np.ndarray
+    probabilities: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """What every edit of an image needs of it: the system's features, and probabilities `[C]`."""
+
+    features: Mapping[str, np.ndarray]
+    probabilities: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class EditedFeatures:
+    """The features of an image and its manipulation int32 `[A]`."""
+
+    features: Mapping[str, np.ndarray]
+    manipulation: np.ndarray
+
+
+class Passes:
+    """Answers on the event loop from threads that run the model.
+
+    Forward passes have one thread: two at a time would share the same cores. Edits of features take
+    a fraction of a pass and do not wait behind one: they have a thread of their own.
+    """
+
+    def __init__(
+        self, model: ExportedModel, limits: Limits, metrics: Metrics, under_way: Callable[[], int]
+    ) -> None:
+        """Prepares the queues.
+
+        Args:
+          model: an export; one of an earlier version needs a forward pass for every edit.
+          limits: of the queues and of the memory for recent images.
+          metrics: count passes and images.
+          under_way: the number of requests that may still join a batch or have done so.
+        """
+        self._model, self._limits, self._metrics = model, limits, metrics
+        self._company = under_way
+        self._model_thread = ThreadPoolExecutor(1, "model")
+        self._edit_thread = ThreadPoolExecutor(1, "edits")
+        self.recent = Recent(limits.cache_mb * 1e6)
+        self._images = self._batcher("image_features", self._run_features, self._model_thread)
+        self._edits = self._batcher("embed_query", self._run_edits, self._edit_thread, 0.0)
+        self._queries = self._batcher("encode_query", self._run_queries, self._model_thread)
+        self._predictions = self._batcher("predict", self._run_predictions, self._model_thread)
+
+    @property
+    def _batchers(self) -> tuple[Batcher, ...]:
+        return self._images, self._edits, self._queries, self._predictions
+
+    def start(self) -> None:
+        """Opens the queues; call it on the event loop."""
+        for batcher in self._batchers:
+            batcher.start()
+
+    async def warm_up(self) -> None:
+        """Runs each signature, so that the first request does not wait for that."""
+        await asyncio.get_running_loop().run_in_executor(self._model_thread, self._run_all)
+
+    async def close(self) -> None:
+        """Refuses new work, waits for the current passes, and ends the threads."""
+        for batcher in self._batchers:
+            await batcher.close()
+        for executor in (self._model_thread, self._edit_thread):
+            await asyncio.to_thread(executor.shutdown, cancel_futures=True)
+
+    async def encode(self, image: bytes, manipulation: np.ndarray) -> Encoded:
+        """Returns the edited query's vector; a recent image needs no forward pass."""
+        if not self._model.gives_features:
+            return await _submit(self._queries, EditedImage(image, manipulation))
+        found: Features = await self._known("image_features", image, self._images)
+        edited = EditedFeatures(found.features, manipulation)
+        return Encoded(await _submit(self._edits, edited), found.probabilities)
+
+    async def predict(self, image: bytes) -> Prediction:
+        """Returns the prediction for one image, without the batch axis."""
+        return await self._known("predict", image, self._predictions)
+
+    async def _known(self, signature: str, image: bytes, batcher: Batcher[bytes, Result]) -> Result:
+        """Returns what a signature gives for an image, from a shared pass unless it is known."""
+        found = self.recent.get(signature, image)
+        self._metrics.count_lookup(signature, found is not None)
+        if found is None:
+            found = await _submit(batcher, image)
+            self.recent.put(signature, image, found, _num_bytes(found))
+        return found
+
+    def _batcher(
+        self,
+        name: str,
+        run: Callable[[Sequence], Sequence],
+        executor: ThreadPoolExecutor,
+        max_wait_ms: float | None = None,
+    ) -> Batcher:
+        def timed(items: Sequence) -> Sequence:
+            start = time.perf_counter()
+            results = run(items)
+            self._metrics.count_pass(name, len(items), time.perf_counter() - start)
+            return results
+
+        batcher = Batcher(
+            timed,
+            executor,
+            max_batch_size=self._limits.max_batch_size,
+            max_wait_ms=self._limits.max_wait_ms if max_wait_ms is None else max_wait_ms,
+            max_queue=self._limits.max_queue,
+            company=self._company,
+        )
+        self._metrics.watch_queue(name, batcher.__len__)
+        return batcher
+
+    def _run_features(self, images: Sequence[bytes]) -> list[Features]:
+        features, probabilities = self._model.image_features(images)
+        return [
+            Features({name: array[row] for name, array in features.items()}, probabilities[row])
+            for row in range(len(images))
+        ]
+
+    def _run_edits(self, edits: Sequence[EditedFeatures]) -> list[np.ndarray]:
+        names = edits[0].features
+        stacked = {name: np.stack([edit.features[name] for edit in edits]) for name in names}
+        return list(self._model.embed_query(stacked, np.stack([e.manipulation for e in edits])))
+
+    def _run_queries(self, queries: Sequence[EditedImage]) -> list[Encoded]:
+        manipulations = np.stack([query.manipulation for query in queries])
+        outputs = self._model.encode_query([query.image for query in queries], manipulations)
+        return [Encoded(*rows) for rows in zip(*outputs, strict=True)]
+
+    def _run_predictions(self, images: Sequence[bytes]) -> list[Prediction]:
+        batch = self._model.predict(images)
+        return [
+            Prediction(
+                probabilities=batch.probabilities[row],
+                values=batch.values[row],
+                maps=None if batch.maps is None else batch.maps[row],
+                boxes=None if batch.boxes is None else batch.boxes[row],
+            )
+            for row in range(len(images))
+        ]
+
+    def _run_all(self) -> None:
+        """Runs what requests run, with the batch sizes of one client and of many."""
+        side = self._model.description.image_input.size
+        grey = cv2.imencode(".png", np.full((side, side, 3), 127, np.uint8))[1].tobytes()
+        keep = np.full(self._model.space.num_attributes, KEEP, np.int32)
+        for batch_size in {1, self._limits.max_batch_size}:
+            images = [grey] * batch_size
+            self._run_predictions(images)
+            if self._model.gives_features:
+                found = self._run_features(images)
+                self._run_edits([EditedFeatures(one.features, keep) for one in found])
+            else:
+                self._run_queries([EditedImage(image, keep) for image in images])
+
+
+def _num_bytes(found: Features | Prediction) -> int:
+    """Returns the memory of an output's arrays."""
+    arrays = list(vars(found).values())
+    if isinstance(found, Features):
+        arrays = [*found.features.values(), found.probabilities]
+    return sum(array.nbytes for array in arrays if array is not None)
+
+
+async def _submit(batcher: Batcher[Item, Result], item: Item) -> Result:
+    try:
+        return await batcher.submit(item)
+    except QueueFull as error:
+        raise busy(f"The queue is at its limit of {len(batcher)} images.") from error
+    except QueueClosed as error:
+        raise ApiError(503, "stopping", "the service is stopping. Try again shortly.") from error
+
+
+def busy(reason: str) -> ApiError:
+    """Returns the refusal of a request at a limit."""
+    return ApiError(503, "too_many_requests", f"{reason} Try again in a second.")
