@@ -1,4 +1,4 @@
-"""Which blend of image and label the gallery vectors of a system should use."""
+"""The choice of a blend of image and label for the gallery vectors of a system."""
 
 import dataclasses
 import functools
@@ -48,7 +48,7 @@ class BlendChoice:
     blend: Blend
 
     def chosen(self, weights: str, protocol: LabelledGalleryProtocol) -> ChosenBlend:
-        """Returns what a run stores."""
+        """Returns the blend for a run to store."""
         facts: dict[str, Any] = {
             "query_split": protocol.query_split,
             "gallery_split": protocol.gallery_split,

@@ -115,7 +115,7 @@ class MethodScores:
 
 @dataclasses.dataclass(frozen=True)
 class Grouping:
-    """What belongs together among M questions, for means and for the bootstrap.
+    """The groups and the images of M questions, for means and for the bootstrap.
 
     Attributes:
       group: int `[M]`, such as the attribute, below `num_groups`.

@@ -1,4 +1,4 @@
-"""Which images are the queries, and which are the gallery."""
+"""The images of an evaluation: queries and gallery."""
 
 import dataclasses
 from collections.abc import Sequence

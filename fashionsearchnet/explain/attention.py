@@ -1,4 +1,4 @@
-"""Asks a system where it looks, and puts the answer on the images."""
+"""Shows on images where a system looks."""
 
 from collections.abc import Sequence
 
@@ -75,7 +75,7 @@ def attention_rows(
 
 
 def attention_panels(system: System, query: Query, attributes: Sequence[int]) -> tuple[Panel, ...]:
-    """Returns where the system looks for these attributes; nothing if it has no attention."""
+    """Shows where the system looks for these attributes; nothing if it has no attention."""
     if not system.has_attention or not attributes:
         return ()
     maps, boxes, _ = _attention(system, query)
@@ -104,7 +104,7 @@ def _attention(system: System, query: Query) -> tuple[np.ndarray, np.ndarray, Re
 def _remarks(
     space: AttributeSpace, attribute: int, value: int, label: int | None, searched: int
 ) -> tuple[str, ...]:
-    """Returns what else there is to say of a value: a label or a reading that differs."""
+    """Returns further lines on a value: a label or a reading that differs."""
     remarks = []
     if label == MISSING:
         remarks.append("no label")

@@ -89,7 +89,7 @@ def draw_attention_sheet(
 
 
 def _cell_text(cell: AttentionCell, width: float) -> list[Block]:
-    """Returns what stands below the picture of a cell."""
+    """Returns the text below the picture of a cell."""
     mark = {True: f"{CHECK_MARK} ", False: f"{CROSS} ", None: ""}[cell.is_right]
     color = {True: MATCH, False: MISS, None: "black"}[cell.is_right]
     font = dataclasses.replace(layout.BODY, color=color)

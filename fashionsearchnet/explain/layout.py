@@ -40,7 +40,7 @@ class Font:
         return _LINE_HEIGHT * self.size / 72
 
     def width(self, text: str) -> float:
-        """Returns how long a line is, in inches, but for the kerning."""
+        """Returns the length of a line in inches, but for the kerning."""
         return self.size / 72 * sum(_advance(letter, self.bold) for letter in text)
 
 
@@ -233,7 +233,7 @@ class Sheet:
 
 @functools.lru_cache(maxsize=4096)
 def _advance(letter: str, bold: bool) -> float:
-    """Returns how far a letter moves the next one, in units of the font's size."""
+    """Returns the advance of a letter in units of the font's size."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -247,7 +247,7 @@ def _advance(letter: str, bold: bool) -> float:
 
 
 def _fitting(text: str, font: Font, width: float, end: str = "") -> int:
-    """Returns how many characters of the text, and `end` after them, fit; at least 1."""
+    """Counts the characters of the text that fit, with `end` after them; at least 1."""
     longest = width * _SLACK
     lengths = range(1, len(text) + 1)
     return max(1, bisect.bisect_right(lengths, longest, key=lambda n: font.width(text[:n] + end)))

@@ -1,4 +1,4 @@
-"""Heat maps on pictures, and what a network sees of a picture."""
+"""Heat maps on pictures, and pictures as a network sees them."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 
 
 def square_image(image: np.ndarray, fill: Sequence[float] = (255, 255, 255)) -> np.ndarray:
-    """Returns uint8 `[side, side, 3]`: the image in the middle of a square.
+    """Puts an image in the middle of a square, uint8 `[side, side, 3]`.
 
     Args:
       image: uint8 `[height, width, 3]`.
@@ -25,7 +25,7 @@ def square_image(image: np.ndarray, fill: Sequence[float] = (255, 255, 255)) -> 
 
 
 def as_seen(image: np.ndarray, image_input: ImageInput) -> np.ndarray:
-    """Returns uint8 `[side, side, 3]`: what a network sees of an image, in the image's own pixels.
+    """Cuts an image as a network sees it, in the image's own pixels, uint8 `[side, side, 3]`.
 
     Args:
       image: uint8 `[height, width, 3]`.
@@ -43,7 +43,7 @@ def as_seen(image: np.ndarray, image_input: ImageInput) -> np.ndarray:
 
 
 def seen_region(height: int, width: int, image_input: ImageInput) -> tuple[float, ...]:
-    """Returns where the network's input lies on an image that is padded to a square.
+    """Locates the network's input on an image that is padded to a square.
 
     Returns:
       ymin, xmin, ymax, xmax in 0..1 of the padded square.

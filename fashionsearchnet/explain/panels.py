@@ -37,7 +37,7 @@ class Panel:
 
 
 def panel_height(panel: Panel) -> float:
-    """Returns how much a panel takes, in inches."""
+    """Returns the height of a panel in inches."""
     return TITLE_HEIGHT + SIDE + _BELOW + layout.height_of(_text_below(panel))
 
 

@@ -37,7 +37,7 @@ class SampledEdits:
 
     @property
     def in_words(self) -> str:
-        """How they were chosen, for the note of a sheet."""
+        """The way they were chosen, for the note of a sheet."""
         return (
             f"Queries and edits: {len(self.query)} of the {self.num_available:,} changes of one "
             f"value that the gallery allows, chosen at random (seed {self.seed}, attributes in "
@@ -111,7 +111,7 @@ def retrieval_rows(
 
 
 def search_picture(gallery: LiveGallery, result: SearchResult) -> SearchPicture:
-    """Returns what a sheet of one search shows."""
+    """Returns the content of a sheet of one search."""
     space, edited = gallery.system.space, result.edited
     wishes = ", ".join(
         f"{space.names[a]} = {space.value_name(a, result.manipulation[a])}" for a in edited
@@ -152,7 +152,7 @@ def result_panels(gallery: LiveGallery, results: Sequence[SearchResult]) -> list
 
 
 def legend(rows: Sequence[RetrievalRow], hit_rule: str) -> str:
-    """Returns what the frames of a sheet mean, and how many rows have a match, for its note."""
+    """Explains the frames of a sheet and counts the rows with a match, for its note."""
     num_hits = sum(any(panel.matches for panel in row.results) for row in rows)
     return (
         f"Green frame and tick: every attribute matches (hit rule {hit_rule}). Below the others: "

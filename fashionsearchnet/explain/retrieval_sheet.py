@@ -63,7 +63,7 @@ def draw_retrieval_sheet(
 
 
 def _row_height(row: RetrievalRow) -> float:
-    """Returns how much a row needs, in inches."""
+    """Returns the height of a row in inches."""
     edit = TITLE_HEIGHT + layout.height_of(_edit_text(row))
     return max(edit, *map(panel_height, (row.query, *row.results)))
 

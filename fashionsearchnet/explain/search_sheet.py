@@ -24,7 +24,7 @@ _NAME, _WANTED = Font(9, color="0.4"), Font(9, color=EDIT, bold=True)
 
 @dataclasses.dataclass(frozen=True)
 class SearchPicture:
-    """What a sheet shows.
+    """The content of a sheet.
 
     Attributes:
       title: the edit, in words.

@@ -132,7 +132,7 @@ def claimed_gains(
 
 
 def verdict(difference: Mapping[str, Any] | None, mean: str) -> str:
-    """Returns whether a gain holds, by the 95 % interval of its paired difference."""
+    """Judges a gain by the 95 % interval of its paired difference."""
     if difference is None:
         return "not measured"
     low, high = difference[f"{mean}_interval"]

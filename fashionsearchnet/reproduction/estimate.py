@@ -123,7 +123,7 @@ def _steps(number: int) -> str:
 
 
 class _Timer:
-    """What the steps of a plan have taken so far."""
+    """The speed of the steps of a plan so far."""
 
     def __init__(self, plan: Plan, progress: Progress):
         self._folder = plan.experiment.data_dir / plan.experiment.dataset
@@ -191,13 +191,13 @@ def _logged(step: Step) -> list[dict[str, float]]:
 
 
 def _kind(step: Step) -> str:
-    """Returns what takes equally long: a script, with the numbers of edits that it evaluates."""
+    """Steps of one kind take equally long: a script, with the numbers of edits it evaluates."""
     edits = step.flags().get("num_changes", "1") if not step.is_training else "1"
     return step.script if edits == "1" else f"{step.script} {edits}"
 
 
 def _are_similar(step: Step, other: Step) -> bool:
-    """Returns whether the speed of one step tells something about that of the other."""
+    """Tells whether the speed of one step is a guess for that of the other."""
     if step.stage and other.stage:
         return step.stage.examples == other.stage.examples
     return step.script == other.script

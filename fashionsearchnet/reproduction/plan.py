@@ -21,7 +21,7 @@ from fashionsearchnet.training import EditSampler, runs
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What all commands of a plan have in common.
+    """The settings that all commands of a plan share.
 
     Attributes:
       recipe: of the table.
@@ -73,7 +73,7 @@ class Experiment:
         return self.recipe.table(systems.RECIPES)
 
     def protocol(self, num_changes: int = 1) -> TaskProtocol:
-        """Returns how runs are measured with so many edits at once.
+        """Returns the protocol of evaluations with so many edits at once.
 
         Raises:
           ValueError: if the task has no edits, and more than one is wanted.
@@ -158,7 +158,7 @@ class Run:
     experiment: Experiment
 
     def report(self, num_changes: int = 1) -> Path:
-        """Returns where tools/evaluate.py writes the report of so many edits at once."""
+        """Returns the path of the report of tools/evaluate.py with so many edits at once."""
         name = self.experiment.protocol(num_changes).report_name
         return self.workdir / "evaluation" / f"{name}.json"
 
@@ -382,7 +382,7 @@ def _flagfile(stage: StageRun, flags_dir: Path) -> Path:
 
 
 def _trains(stage: StageRun, flags_dir: Path) -> tuple[str, StageRun | None, Mapping[str, str]]:
-    """Returns what is equal only for stages that train the same."""
+    """Describes a stage; equal only for stages that train the same."""
     flagfile = f"--flagfile={_flagfile(stage, flags_dir)}"
     flags = parse_flags([flagfile, *stage.flags])
     return stage.script, stage.start, {k: v for k, v in flags.items() if k != "workdir"}

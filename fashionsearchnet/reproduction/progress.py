@@ -24,7 +24,7 @@ _CURE = "Move its folder away and run tools/reproduce.py again."
 
 @dataclasses.dataclass
 class Record:
-    """What is known of a step that was begun.
+    """The record of a step that was begun.
 
     Attributes:
       flags: of its command.
@@ -106,7 +106,7 @@ class Progress:
         return record.is_finished
 
     def seconds(self, step: Step) -> float | None:
-        """Returns how long a finished step took, or None if that was not measured."""
+        """Returns the time of a finished step in seconds, or None if it was not measured."""
         record = self.records.get(step.name)
         return record.seconds if record and record.is_finished and step.is_finished else None
 
@@ -187,7 +187,7 @@ def stale_steps(steps: Iterable[Step]) -> list[Step]:
 
 
 def stale_text(stale: Sequence[Step]) -> str:
-    """Returns which steps are stale, and the cure."""
+    """Names the stale steps and the cure."""
     return (
         "the weights that these were made from have changed, since the run that they start from "
         f"was moved away or trained again: {_places(stale)}. Nothing is overwritten: move them "
@@ -196,7 +196,7 @@ def stale_text(stale: Sequence[Step]) -> str:
 
 
 def _is_of_another(step: Step, needed: Step) -> bool:
-    """Returns whether a step was made from other weights than the needed run holds."""
+    """Tells whether a step was made from other weights than the needed run holds."""
     if not needed.is_training:
         return False
     if not needed.is_finished:

@@ -57,7 +57,7 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _state(report: dict[str, Any]) -> str:
-    """Returns which steps are missing or stale."""
+    """Lists the steps that are missing or stale."""
     missing, stale = (
         ", ".join(f"`{name}`" for name in report[key]) for key in ("missing", "stale")
     )
@@ -140,7 +140,7 @@ def _per_attribute(report: dict[str, Any]) -> list[str]:
 
 
 def _gains(report: dict[str, Any]) -> list[str]:
-    """Returns what each row adds here and in the paper, and whether the order holds."""
+    """Returns the gain of each row here and in the paper, and the verdict on the order."""
     if not report["gains"]:
         return []
     paper = report["published"]
@@ -253,7 +253,7 @@ def _sheets(report: dict[str, Any]) -> list[str]:
 
 
 def _localization(report: dict[str, Any]) -> list[str]:
-    """Returns how well the boxes fit."""
+    """Returns the scores of the boxes."""
     found = report["localization"]
     if not found:
         return []
@@ -284,7 +284,7 @@ def _run_time(report: dict[str, Any]) -> list[str]:
 
 def _how(report: dict[str, Any]) -> list[str]:
     """Returns protocol, seed, machines, versions and times as a list."""
-    lines = list(report["notes"]) or _older_notes(report)
+    lines = list(report["notes"])
     if report["num_resamples"]:
         lines.append(
             f"95 % intervals: {report['num_resamples']:,} bootstrap resamples of the query images, "
@@ -301,26 +301,12 @@ def _how(report: dict[str, Any]) -> list[str]:
 
 
 def _time_lines(report: dict[str, Any]) -> list[str]:
-    """Returns how long training took, run by run, and all steps together."""
+    """Returns the times of training, run by run, and of all steps together."""
     times = {name: seconds for name, seconds in report["times"].items() if seconds is not None}
     if not times:
         return []
     training = [f"{n} {duration(s)}" for n, s in times.items() if n in report["training_steps"]]
     return [f"Training: {', '.join(training)}. All steps: {duration(sum(times.values()))}."]
-
-
-def _older_notes(report: dict[str, Any]) -> list[str]:
-    """Returns how manipulations were measured; older evaluations do not hold the sentences."""
-    how, tried = report["protocol"], report["manipulations"]
-    if not how:
-        return []
-    most = how["max_manipulations_per_attribute"]
-    drawn = f", at most {most:,} drawn per attribute" if most else ""
-    return [
-        f"{how['num_queries']:,} queries (`{how['query_split']}`), {how['num_gallery']:,} gallery "
-        f"images (`{how['gallery_split']}`), {tried['number']:,} manipulations{drawn}.",
-        f"Hit rule `{how['hit_rule']}`: {how['hit_rule_in_words']}; distance: {how['distance']}.",
-    ]
 
 
 def _mean(report: dict[str, Any], found: Mapping[str, Any] | None) -> str:

@@ -155,6 +155,23 @@ class Recipe:
         return {row.key: row for row in rows}
 
 
+# Recipes for Table 1 of [Ak21] replace its name, title and rows.
+TABLE_1 = Recipe(
+    name="",
+    paper="fashionsearchnet_v2",
+    title="Table 1",
+    task="manipulation",
+    metric="top_k",
+    k=20,
+    mean="mean",
+    mean_note="plain mean over attributes, the paper's Avg.",
+    rows=(),
+    orientation="shopping100k",
+    curve_title="Figure 5",
+    sheets_title="Figure 6",
+)
+
+
 def _row_of(reference: RowOf, recipes: Mapping[str, Recipe]) -> Row:
     """Returns the row that another recipe describes."""
     check_choice("recipe of a row", reference.recipe, recipes)

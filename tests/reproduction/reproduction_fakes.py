@@ -104,12 +104,12 @@ def write_evaluation(
             "num_queries": 200,
             "num_gallery": 900,
             "hit_rule": "identical",
-            "hit_rule_in_words": "all agree",
             "distance": "Euclidean",
             "num_changes": num_changes,
             "max_manipulations_per_attribute": most or default_draw(num_changes),
         },
         "manipulations": {"number": len(query)},
+        "words": {"notes": ["Every change was tried."]},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     outcomes.save(path.with_suffix(".npz"))

@@ -32,7 +32,6 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
             "num_gallery": len(plan.splits.gallery_labels),
             "distance": "Euclidean",
             "is_published": how.is_published,
-            **plan.facts(),
         },
         "words": {k: list(v) if isinstance(v, tuple) else v for k, v in words.items()},
         _counts_key(how.task): plan.counts(),

@@ -98,7 +98,7 @@ class InstancePlan(Plan):
 
     @property
     def num_unanswerable(self) -> int:
-        """How many queries were left out, since no other gallery image shows their item."""
+        """The number of queries left out, since no other gallery image shows their item."""
         return len(self.splits.query_labels) - len(self)
 
     def relevant(self, questions: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What every task declares: how it measures (TaskProtocol), and what it asks (Plan)."""
+"""The two classes of a task: how it measures (TaskProtocol), and its questions (Plan)."""
 
 import abc
 import dataclasses
@@ -166,10 +166,6 @@ class Plan(abc.ABC):
     @abc.abstractmethod
     def rules(self) -> str:
         """A text that is equal only for equal rules."""
-
-    def facts(self) -> dict[str, Any]:
-        """Returns the entries of the report's `protocol` beside the fields of the protocol."""
-        return {}
 
     def counts(self) -> dict[str, Any]:
         """Counts the questions, for the report."""

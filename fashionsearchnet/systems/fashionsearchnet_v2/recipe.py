@@ -1,11 +1,13 @@
 """Table 1 of [Ak21] with AMNet as its baseline, and what our changes do to `full`."""
 
+import dataclasses
+
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     PAPER_VARIANTS,
     VARIANTS,
     representations_of,
 )
-from fashionsearchnet.systems.recipe import Order, Recipe, Row, RowOf, RunTime, StageRun
+from fashionsearchnet.systems.recipe import TABLE_1, Order, Row, RowOf, RunTime, StageRun
 
 _SYSTEM = "fashionsearchnet_v2"
 LOCALIZATION = StageRun(
@@ -129,15 +131,9 @@ _OUR_ROWS = (
     _pooled("ours_pooled", "#b15928", "ours"),
 )
 
-RECIPE = Recipe(
+RECIPE = dataclasses.replace(
+    TABLE_1,
     name=_SYSTEM,
-    paper="fashionsearchnet_v2",
-    title="Table 1",
-    task="manipulation",
-    metric="top_k",
-    k=20,
-    mean="mean",
-    mean_note="plain mean over attributes, the paper's Avg.",
     rows=_PAPER_ROWS + _OUR_ROWS,
     order=Order(
         ("without_rank", "rank", "rank_l", "rank_lg", "full"),
@@ -145,10 +141,7 @@ RECIPE = Recipe(
         "AMNet and w/o Rank < Rank < Rank-L < Rank-LG <= Full",
     ),
     baseline_row="full",
-    orientation="shopping100k",
     sheet_rows=("full", "ours"),
-    curve_title="Figure 5",
-    sheets_title="Figure 6",
     run_time=RunTime(
         "section 4.7",
         extraction_seconds=60.0,

@@ -129,8 +129,8 @@ def test_reports_say_what_was_known_and_have_their_own_names():
     measured = evaluated(BlockSystem(), FakeDataset(), how, name=NAME)
     report = reporting.summarize(measured)
     assert report["protocol"]["known_labels"] == 0.5 and report["protocol"]["wrong_labels"] == 0.05
-    known, facts = measured.plan.known, report["protocol"]
-    assert facts["num_known_labels"] == (known >= 0).sum() > facts["num_wrong_labels"] > 0
+    known, counts = measured.plan.known, report["manipulations"]
+    assert counts["num_known_labels"] == (known >= 0).sum() > counts["num_wrong_labels"] > 0
     text = reporting.markdown(report, "curve.png")
     assert "50% of the gallery's labels known" in text and "Not comparable with the papers" in text
     plain = evaluated(BlockSystem(), FakeDataset(), dataclasses.replace(PLAIN, num_changes=2))

@@ -1,4 +1,4 @@
-"""Which manipulations are tried: all that the gallery allows, or those that a data set lists.
+"""The manipulations to try: all that the gallery allows, or those that a data set lists.
 
 [Ak21] (FashionSearchNet-v2) Sec. 4.4 changes a single attribute of a query image, and tries every
 change that is available in the gallery. Beyond the paper, several attributes may change at once:

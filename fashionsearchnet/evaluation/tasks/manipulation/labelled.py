@@ -206,19 +206,19 @@ class LabelledGalleryPlan(ManipulationPlan):
             f"{how.wrong_labels:g} of them wrong, seed {how.seed}"
         )
 
-    def facts(self) -> dict[str, Any]:
-        """Words the rules, and counts the known labels."""
+    def counts(self) -> dict[str, Any]:
+        """Counts the manipulations and the known labels."""
         number = int((self.known != MISSING).sum())
         wrong = int(((self.known != MISSING) & (self.known != self.splits.gallery_labels)).sum())
-        return {**super().facts(), "num_known_labels": number, "num_wrong_labels": wrong}
+        return {**super().counts(), "num_known_labels": number, "num_wrong_labels": wrong}
 
     def words(self) -> Words:
         """Words the report."""
-        words, facts = super().words(), self.facts()
+        words, counts = super().words(), self.counts()
         shares = zip(self.space.names, self.protocol.label_blend, strict=True)
         known = (
             f"{self.protocol.known_labels:.0%} of the gallery's labels known "
-            f"({facts['num_known_labels']:,}, {facts['num_wrong_labels']:,} of them wrong)"
+            f"({counts['num_known_labels']:,}, {counts['num_wrong_labels']:,} of them wrong)"
         )
         return dataclasses.replace(
             words,

@@ -96,17 +96,11 @@ class ManipulationProtocol(TaskProtocol):
                 "keep_query_image is for queries that are gallery images too; none of "
                 f"{splits.names[0]!r} is in {splits.names[1]!r}. Leave it off."
             )
-        listed = self._listed_edits(dataset)
+        listed, gallery = self._listed_edits(dataset), Gallery(splits.gallery_labels)
         if listed is None:
-            found = enumerate_manipulations(
-                splits.query_labels,
-                Gallery(splits.gallery_labels),
-                self.hit_rule,
-                self.add_missing,
-                self.max_manipulations_per_attribute,
-                self.seed,
-                self.num_changes,
-            )
+            most = self.max_manipulations_per_attribute
+            rules = (self.hit_rule, self.add_missing, most, self.seed, self.num_changes)
+            found = enumerate_manipulations(splits.query_labels, gallery, *rules)
         else:
             found = listed_manipulations(splits.query_labels, listed)
         own = None if self.keep_query_image else splits.own
@@ -120,6 +114,7 @@ class ManipulationProtocol(TaskProtocol):
             group_names=found.group_names(dataset.space.names),
             own=None if own is None else own[found.query],
             manipulations=found,
+            gallery=gallery,
             source=listed.source if listed else "",
         )
 
@@ -147,22 +142,19 @@ class ManipulationPlan(Plan):
 
     Attributes:
       manipulations: the edits of the query images.
+      gallery: the labels of the gallery.
       source: the list that they come from, and its author; '' for all that the gallery allows.
     """
 
     protocol: ManipulationProtocol
     manipulations: Manipulations
+    gallery: Gallery
     source: str
 
     @property
     def edits(self) -> np.ndarray:
         """The wanted values, int32 `[M, A]`, -1 to keep."""
         return self.manipulations.edits
-
-    @functools.cached_property
-    def gallery(self) -> Gallery:
-        """The labels of the gallery."""
-        return Gallery(self.splits.gallery_labels)
 
     @property
     def _num_ranked(self) -> int:
@@ -247,10 +239,6 @@ class ManipulationPlan(Plan):
                 f"attributes {how.max_manipulations_per_attribute or 'all'}, seed {how.seed}"
             )
         return text + (", query images ranked too" if how.keep_query_image else "")
-
-    def facts(self) -> dict[str, Any]:
-        """Words the rules."""
-        return {"hit_rule_in_words": HIT_RULES[self.protocol.hit_rule], "source": self.source}
 
     def counts(self) -> dict[str, Any]:
         """Counts the manipulations, and those that were available."""
