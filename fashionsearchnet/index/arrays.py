@@ -1,4 +1,4 @@
-"""Checks of the arrays that callers hand to an index."""
+"""Checks of what callers hand to an index."""
 
 import numpy as np
 
@@ -68,3 +68,22 @@ def check_probabilities(
             f"value for each item; got shape {probabilities.shape}."
         )
     return probabilities, predicted_values(space, probabilities)
+
+
+def check_fingerprint(index: str, fingerprint: str, other: str) -> None:
+    """Raises a ValueError if an index holds vectors of another model."""
+    if other != fingerprint:
+        raise ValueError(
+            f"{index} holds vectors of the model {fingerprint}, not of {other}: distances between "
+            "them mean nothing. Use the export of the index, or build another index with "
+            "tools/build_index.py."
+        )
+
+
+def check_has_blocks(index: str, label_blend: tuple[float, ...] | None) -> None:
+    """Raises a ValueError if an index does not use labels."""
+    if label_blend is None:
+        raise ValueError(
+            f"{index} does not use labels, so it holds no blocks. Put items with their images, or "
+            "build an index with tools/build_index.py --use_labels."
+        )

@@ -12,12 +12,14 @@ How an engine stores vectors:
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.index.parts import Part
 
 
 class Choice(NamedTuple):
@@ -100,7 +102,11 @@ class Engine(Protocol):
         """Removes the items of these keys, ascending; all exist."""
 
     def search(
-        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
+        self,
+        queries: np.ndarray,
+        k: int,
+        item_filter: ItemFilter | None,
+        parts: Sequence[Part] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns Euclidean distances float32 `[B, k]` and keys int64 `[B, k]`, nearest first.
 
@@ -111,6 +117,11 @@ class Engine(Protocol):
           queries: float32 `[B, dim]`.
           k: from 1 to the number of items that pass the filter.
           item_filter: the items that may be returned; None for all.
+          parts: of the vectors, if only these count; see `index/parts.py` for the distance.
+
+        Raises:
+          ValueError: if the engine cannot search by parts, or not for so many results.
+          OSError: if a server does not answer.
         """
 
     def save(self, folder: Path) -> dict[str, Any]:

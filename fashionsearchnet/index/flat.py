@@ -1,5 +1,6 @@
 """Exact search with FAISS: every query against every item, with a fixed order of ties."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,15 +9,12 @@ import numpy as np
 
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.exact import nearest
-from fashionsearchnet.index.vectors import Float16Vectors, Float32Vectors, Vectors
+from fashionsearchnet.index.parts import Part, PartOfVectors
+from fashionsearchnet.index.vectors import Float16Vectors, Float32Vectors, Searchable, Vectors
 
 # Queries times dimensions from which FAISS multiplies matrices instead of comparing pairs. With its
 # own 128,000, batches of 32 to 249 queries of 512 numbers take twice to three times as long.
 faiss.cvar.distance_compute_blas_threshold = 8192
-
-# FAISS's Python layer adds arguments that its type stubs lack.
-_SearchParameters: Any = faiss.SearchParameters
-_IDSelectorBitmap: Any = faiss.IDSelectorBitmap
 
 _SPARE = 16  # candidates beyond K, to tell apart those on the border
 _FILE = "vectors.faiss"
@@ -84,34 +82,29 @@ class FlatEngine:
         self._keys = np.delete(self._keys, rows)
 
     def search(
-        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
+        self,
+        queries: np.ndarray,
+        k: int,
+        item_filter: ItemFilter | None,
+        parts: Sequence[Part] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
         mask = None if item_filter is None else item_filter.mask
         allowed = len(self) if mask is None else int(np.count_nonzero(mask))
         fetch = min(k + _SPARE, allowed)
-        params = None if mask is None else _SearchParameters(sel=selector(mask))
-        _, rows = self.vectors.index.search(queries, fetch, params=params)
-        squares, rows = self.rank(queries, rows)
+        vectors: Searchable = self.vectors
+        if parts:
+            vectors = PartOfVectors(self.vectors, parts)
+            queries = vectors.of_queries(queries)
+        squares, rows = rank(vectors, queries, vectors.candidates(queries, fetch, mask))
         if fetch < allowed:
-            for query in np.flatnonzero(self._is_open(queries, squares, k)):
-                found = self._compare_all(queries[query], k, mask)
+            for query in np.flatnonzero(_is_open(queries, squares, k)):
+                found = _compare_all(vectors, queries[query], k, mask)
                 squares[query, :k], rows[query, :k] = found
         return np.sqrt(squares[:, :k]), self._keys[rows[:, :k]]
 
     def rows_of(self, keys: np.ndarray) -> np.ndarray:
         """Returns the rows, int64, of keys that are there; -1 stays -1."""
         return np.where(keys < 0, -1, np.searchsorted(self._keys, keys))
-
-    def rank(self, queries: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns squared distances float32 `[B, m]` and rows int64 `[B, m]`, nearest first.
-
-        Distances are computed pair by pair, so equal vectors are equally far; ties go to the
-        lower row. The row -1 stands for none and is infinitely far.
-        """
-        squares = self.vectors.squares(queries, rows)
-        squares[rows < 0] = np.inf
-        order = np.lexsort((rows, squares), axis=1)
-        return np.take_along_axis(squares, order, 1), np.take_along_axis(rows, order, 1)
 
     def save(self, folder: Path) -> dict[str, Any]:
         self.vectors.save(folder / _FILE)
@@ -120,24 +113,35 @@ class FlatEngine:
     def committed(self) -> None:
         pass
 
-    def _is_open(self, queries: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
-        """Returns bool `[B]`: whether the candidates may lack one of the K nearest items."""
-        # |q|^2 - 2 q.g + |g|^2 in float32 is off by about eps sqrt(dim) (|q| + |g|)^2, and no
-        # vector g that matters is longer than |q| plus its distance.
-        reach = 2.0 * np.linalg.norm(queries, axis=1) + np.sqrt(squares[:, -1])
-        error = np.finfo(np.float32).eps * np.sqrt(queries.shape[1]) * reach**2
-        return squares[:, k - 1] + error >= squares[:, -1]
 
-    def _compare_all(
-        self, query: np.ndarray, k: int, mask: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns squared distances and rows of the K nearest of all allowed items, `[k]`."""
-        rows = np.arange(len(self)) if mask is None else np.flatnonzero(mask)
-        squares = self.vectors.squares(query[None], rows[None])
-        best = nearest(squares, k)[0]
-        return squares[0, best], rows[best]
+def rank(
+    vectors: Searchable, queries: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns squared distances float32 `[B, m]` and rows int64 `[B, m]`, nearest first.
+
+    Distances are computed pair by pair, so equal vectors are equally far; ties go to the
+    lower row. The row -1 stands for none and is infinitely far.
+    """
+    squares = vectors.squares(queries, rows)
+    squares[rows < 0] = np.inf
+    order = np.lexsort((rows, squares), axis=1)
+    return np.take_along_axis(squares, order, 1), np.take_along_axis(rows, order, 1)
 
 
-def selector(mask: np.ndarray) -> Any:
-    """Returns the FAISS selector of the ids at which a mask, bool `[n]`, is true."""
-    return _IDSelectorBitmap(np.packbits(mask, bitorder="little"))
+def _is_open(queries: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
+    """Returns bool `[B]`: whether the candidates may lack one of the K nearest items."""
+    # |q|^2 - 2 q.g + |g|^2 in float32 is off by about eps sqrt(dim) (|q| + |g|)^2, and no
+    # vector g that matters is longer than |q| plus its distance.
+    reach = 2.0 * np.linalg.norm(queries, axis=1) + np.sqrt(squares[:, -1])
+    error = np.finfo(np.float32).eps * np.sqrt(queries.shape[1]) * reach**2
+    return squares[:, k - 1] + error >= squares[:, -1]
+
+
+def _compare_all(
+    vectors: Searchable, query: np.ndarray, k: int, mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns squared distances and rows of the K nearest of all allowed items, `[k]`."""
+    rows = np.arange(len(vectors)) if mask is None else np.flatnonzero(mask)
+    squares = vectors.squares(query[None], rows[None])
+    best = nearest(squares, k)[0]
+    return squares[0, best], rows[best]

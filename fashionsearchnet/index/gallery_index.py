@@ -20,7 +20,7 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.index.arrays import check_blocks, check_probabilities, check_vectors
+from fashionsearchnet.index import arrays
 from fashionsearchnet.index.blocks import BlockStore
 from fashionsearchnet.index.engine_table import ENGINES, check_engine, storage_of
 from fashionsearchnet.index.engines import Engine, EngineSettings
@@ -28,6 +28,7 @@ from fashionsearchnet.index.filters import AllowedValues, item_filter
 from fashionsearchnet.index.image_store import ImageStore, digest_of
 from fashionsearchnet.index.items import Item, ItemTable, Neighbours, check_items
 from fashionsearchnet.index.nearest import first_of_groups, nearest_items
+from fashionsearchnet.index.parts import parts_of
 from fashionsearchnet.index.states import States
 
 _REBUILD = "Build the index in another folder with tools/build_index.py."
@@ -261,13 +262,13 @@ class GalleryIndex:
           ValueError: for a bad id, bad values, vectors or blocks; then nothing is added.
           OSError: if an image cannot be written, or a server does not answer.
         """
-        vectors = check_vectors("vectors", vectors, self.dim)
+        vectors = arrays.check_vectors("vectors", vectors, self.dim)
         ids, values = check_items(self.space, items)
         if len(items) != len(vectors):
             raise ValueError(f"each item needs a vector; got {len(items)} and {len(vectors)}.")
         uses_labels = self.label_blend is not None
-        blocks = check_blocks(self.space, blocks, len(items), uses_labels, probabilities)
-        probabilities, read = check_probabilities(self.space, probabilities, len(items))
+        blocks = arrays.check_blocks(self.space, blocks, len(items), uses_labels, probabilities)
+        probabilities, read = arrays.check_probabilities(self.space, probabilities, len(items))
         if not items:
             return
         digests = ["" if i.image is None else self._images.put(i.image) for i in items]
@@ -285,11 +286,7 @@ class GalleryIndex:
           KeyError: for an id that does not exist.
           ValueError: for an index that does not use labels.
         """
-        if self.label_blend is None:
-            raise ValueError(
-                f"the index {self.directory} does not use labels, so it holds no blocks. Put items "
-                "with their images, or build an index with tools/build_index.py --use_labels."
-            )
+        arrays.check_has_blocks(f"the index {self.directory}", self.label_blend)
         return self._blocks.get(np.array([self.items[name].key for name in ids]))
 
     def remove(self, ids: Collection[str]) -> None:
@@ -330,8 +327,7 @@ class GalleryIndex:
 
         self._state_name = self._states.commit(self._state_name, write)
         if self.label_blend is not None:
-            folder = self._states.path(self._state_name)
-            self._blocks = BlockStore.load(folder, self.items.keys)
+            self._blocks = BlockStore.load(self._states.path(self._state_name), self.items.keys)
         self.engine.committed()
         # The former state may use images that the new one does not; the others can go.
         self._images.delete(set(self._unused_images) - used)
@@ -344,6 +340,7 @@ class GalleryIndex:
         filters: AllowedValues | None = None,
         must: AllowedValues | None = None,
         one_per_group: bool = False,
+        like: Mapping[str, float] | None = None,
     ) -> list[Neighbours]:
         """Returns the K nearest items of each query, or as many as there are.
 
@@ -357,16 +354,19 @@ class GalleryIndex:
           must: the same, but where an item has no value of the attribute, what the model read off
             its image counts.
           one_per_group: whether of the images of one product only the nearest is returned.
+          like: attribute name -> weight, for vectors of a block for each attribute: only these
+            blocks are compared. The squared distance is the weighted sum of those of the blocks.
 
         Raises:
           ValueError: for bad queries or K, or an unknown attribute or value, listing those that
             exist.
         """
-        queries = check_vectors("queries", queries, self.dim)
+        queries = arrays.check_vectors("queries", queries, self.dim)
         check_range("k", k, 1)
         self._settle()
         chosen = item_filter(self.space, self.items, filters or {}, must or {})
-        return nearest_items(self.engine, self.items, queries, k, chosen, one_per_group)
+        parts = parts_of(self.space, self.dim, like or {})
+        return nearest_items(self.engine, self.items, queries, k, chosen, one_per_group, parts)
 
     def matching(
         self,
@@ -385,12 +385,7 @@ class GalleryIndex:
     def check_model(self, fingerprint: str, space: AttributeSpace) -> None:
         """Raises a ValueError if this index belongs to another model or attribute space."""
         self.space.check_same(space, f"the index {self.directory}", "the model")
-        if fingerprint != self.fingerprint:
-            raise ValueError(
-                f"the index {self.directory} holds vectors of the model {self.fingerprint}, not of "
-                f"{fingerprint}: distances between them mean nothing. Use the export of the "
-                "index, or build another index with tools/build_index.py."
-            )
+        arrays.check_fingerprint(f"the index {self.directory}", self.fingerprint, fingerprint)
 
     def _drop(self, ids: list[str]) -> None:
         dropped = self.items.drop(ids)

@@ -13,6 +13,7 @@ by item, which takes tens of minutes where k-means and the assignment take a few
 delete. Lists of full vectors read four times as many bytes per query.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,8 +21,9 @@ import faiss
 import numpy as np
 
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
-from fashionsearchnet.index.flat import FlatEngine, selector
-from fashionsearchnet.index.vectors import write_faiss
+from fashionsearchnet.index.flat import FlatEngine, rank
+from fashionsearchnet.index.parts import Part
+from fashionsearchnet.index.vectors import selector, write_faiss
 
 # FAISS's Python layer adds arguments that its type stubs lack.
 _SearchParametersIVF: Any = faiss.SearchParametersIVF
@@ -46,7 +48,7 @@ class IvfEngine:
     a byte per piece (`piece_length`), and 2 bytes per dimension on disk.
 
     A commit makes the lists. Without lists all searches are exact; with them, new items go into
-    the lists at once.
+    the lists at once. The lists compare whole vectors, so searches by parts are exact.
 
     Attributes:
       num_probes: lists that a query visits; None for the square root of their number.
@@ -99,11 +101,15 @@ class IvfEngine:
             self._lists.remove_ids(faiss.IDSelectorBatch(keys))
 
     def search(
-        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
+        self,
+        queries: np.ndarray,
+        k: int,
+        item_filter: ItemFilter | None,
+        parts: Sequence[Part] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
         allowed = len(self) if item_filter is None else int(np.count_nonzero(item_filter.mask))
-        if self._lists is None or allowed < _STRICT * len(self):
-            return self._flat.search(queries, k, item_filter)
+        if self._lists is None or allowed < _STRICT * len(self) or parts:
+            return self._flat.search(queries, k, item_filter, parts)
         times, more = _CANDIDATES[self._storage]  # codes are coarse: more are compared exactly
         fetch = min(max(times * k, k + more), allowed)
         params = _SearchParametersIVF(
@@ -111,7 +117,7 @@ class IvfEngine:
             sel=None if item_filter is None else self._key_selector(item_filter.mask),
         )
         _, candidates = self._lists.search(queries, fetch, params=params)
-        squares, rows = self._flat.rank(queries, self._flat.rows_of(candidates))
+        squares, rows = rank(self._flat.vectors, queries, self._flat.rows_of(candidates))
         distances, found = np.sqrt(squares[:, :k]), self._flat.keys[rows[:, :k]]
         few = np.flatnonzero(rows[:, k - 1] < 0)
         if len(few):

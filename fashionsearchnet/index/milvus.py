@@ -24,6 +24,7 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.items import MAX_ID_BYTES
+from fashionsearchnet.index.parts import Part
 
 MAX_RESULTS = 16_384  # the server's own limit
 _SPARE = 16  # results beyond K: the server has no fixed order of equally distant ones
@@ -101,8 +102,17 @@ class MilvusEngine:
         self._dead |= set(keys.tolist())
 
     def search(
-        self, queries: np.ndarray, k: int, item_filter: ItemFilter | None
+        self,
+        queries: np.ndarray,
+        k: int,
+        item_filter: ItemFilter | None,
+        parts: Sequence[Part] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
+        if parts:
+            raise ValueError(
+                "a Milvus server compares whole vectors only. For searches by attribute build the "
+                "index with --engine=flat."
+            )
         if k > MAX_RESULTS:
             raise ValueError(f"a Milvus server returns at most {MAX_RESULTS:,} results; got k={k}.")
         distances = np.full((len(queries), k), np.inf, np.float32)

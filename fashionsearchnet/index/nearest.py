@@ -1,9 +1,12 @@
 """From the keys and distances of an engine to the nearest items, or one item of each product."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fashionsearchnet.index.engines import Engine, ItemFilter
 from fashionsearchnet.index.items import ItemTable, Neighbours
+from fashionsearchnet.index.parts import Part
 
 _DEEPER = 4  # times as many items, while those found are of too few groups
 
@@ -15,6 +18,7 @@ def nearest_items(
     k: int,
     chosen: ItemFilter | None,
     one_per_group: bool,
+    parts: Sequence[Part] = (),
 ) -> list[Neighbours]:
     """Returns the K nearest items of each query, or as many as there are.
 
@@ -25,6 +29,7 @@ def nearest_items(
       k: at least 1.
       chosen: which items may be returned; None for all.
       one_per_group: whether of each group only the nearest item counts.
+      parts: of the vectors, if only these count.
     """
     allowed = len(items) if chosen is None else int(np.count_nonzero(chosen.mask))
     if not allowed or not len(queries):
@@ -32,7 +37,7 @@ def nearest_items(
         return [none] * len(queries)
     depth = min(k, allowed)
     while True:
-        distances, keys = engine.search(queries, depth, chosen)
+        distances, keys = engine.search(queries, depth, chosen, parts)
         positions = np.searchsorted(items.keys, keys)
         rows = [row[there] for row, there in zip(positions, keys >= 0, strict=True)]
         ranks = [_ranks(items, row, k, one_per_group) for row in rows]

@@ -7,6 +7,7 @@
 Distances are always float32, from a query that is not rounded to the vectors as they are stored.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +17,39 @@ import numpy as np
 from fashionsearchnet import files
 
 _CHUNK = 65_536  # vectors that are converted at once
+_ALL = slice(None)
 _HALF = np.finfo(np.float16)
 
+# FAISS's Python layer adds arguments that its type stubs lack.
+_SearchParameters: Any = faiss.SearchParameters
+_IDSelectorBitmap: Any = faiss.IDSelectorBitmap
 
-class Vectors(Protocol):
+Rows = np.ndarray | slice
+
+
+class Searchable(Protocol):
+    """Vectors in rows that can be compared with queries of full length."""
+
+    def __len__(self) -> int: ...
+
+    def candidates(self, queries: np.ndarray, number: int, mask: np.ndarray | None) -> np.ndarray:
+        """Returns the rows of the nearest but for rounding, int64 `[B, number]`; -1 for none.
+
+        Args:
+          queries: float32 `[B, dim]`.
+          number: at least 1, at most the rows that the mask leaves.
+          mask: bool `[n]`, which rows may be returned; None for all.
+        """
+
+    def squares(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Returns squared distances float32 `[B, m]` of queries `[B, dim]` to rows int64 `[B, m]`.
+
+        Each is computed pair by pair, so equal vectors are equally far. What stands at a row of -1
+        is arbitrary.
+        """
+
+
+class Vectors(Searchable, Protocol):
     """Vectors in rows.
 
     Attributes:
@@ -30,23 +60,14 @@ class Vectors(Protocol):
     index: Any
     dim: int
 
-    def __len__(self) -> int: ...
-
     def add(self, vectors: np.ndarray) -> None:
         """Adds rows float32 `[m, dim]`; raises a ValueError if they cannot be stored."""
 
     def remove(self, rows: np.ndarray) -> None:
         """Removes rows, int64; the others keep their order."""
 
-    def get(self, rows: np.ndarray) -> np.ndarray:
-        """Returns rows as they are stored, float32 `[m, dim]`."""
-
-    def squares(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Returns squared distances float32 `[B, m]` of queries `[B, dim]` to rows int64 `[B, m]`.
-
-        Each is computed pair by pair, so equal vectors are equally far. What stands at a row of -1
-        is arbitrary.
-        """
+    def get(self, rows: Rows, columns: slice = _ALL) -> np.ndarray:
+        """Returns rows as they are stored, or some columns of them, float32 `[m, dim]`."""
 
     def save(self, path: Path) -> None:
         """Writes a file; raises an OSError if that fails."""
@@ -74,11 +95,12 @@ class Float32Vectors:
     def remove(self, rows: np.ndarray) -> None:
         self.index.remove_ids(faiss.IDSelectorBatch(rows))
 
-    def get(self, rows: np.ndarray) -> np.ndarray:
-        if not len(self):
-            return np.empty((0, self.dim), np.float32)
+    def get(self, rows: Rows, columns: slice = _ALL) -> np.ndarray:
         flat = faiss.rev_swig_ptr(self.index.get_xb(), len(self) * self.dim)
-        return flat.reshape(len(self), self.dim)[rows]
+        return flat.reshape(len(self), self.dim)[rows, columns]
+
+    def candidates(self, queries: np.ndarray, number: int, mask: np.ndarray | None) -> np.ndarray:
+        return _candidates(self.index, queries, number, mask)
 
     def squares(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
         rows = np.ascontiguousarray(rows, np.int64)
@@ -128,33 +150,47 @@ class Float16Vectors:
         self._own()
         self.index.remove_ids(faiss.IDSelectorBatch(rows))
 
-    def get(self, rows: np.ndarray) -> np.ndarray:
-        return self.index.sa_decode(np.ascontiguousarray(self._codes()[rows]))
+    def get(self, rows: Rows, columns: slice = _ALL) -> np.ndarray:
+        codes = self._codes()[rows, columns].view(np.uint8)
+        return _half_index(codes.shape[1] // 2).sa_decode(np.ascontiguousarray(codes))
+
+    def candidates(self, queries: np.ndarray, number: int, mask: np.ndarray | None) -> np.ndarray:
+        return _candidates(self.index, queries, number, mask)
 
     def squares(self, queries: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        squares = np.empty(rows.shape, np.float32)
-        for query, chosen, result in zip(queries, rows, squares, strict=True):
-            for start in range(0, len(chosen), _CHUNK):
-                difference = self.get(chosen[start : start + _CHUNK]) - query
-                result[start : start + _CHUNK] = np.einsum("md,md->m", difference, difference)
-        return squares
+        return pairwise_squares(self.get, queries, rows)
 
     def save(self, path: Path) -> None:
         write_faiss(self.index, path)
 
     def _codes(self) -> np.ndarray:
-        """Returns a view of the file's or the memory's bytes, uint8 `[n, 2 dim]`."""
-        if not len(self):
-            return np.empty((0, 2 * self.dim), np.uint8)
+        """Returns a view of the numbers in the file or in memory, float16 `[n, dim]`."""
         flat = faiss.rev_swig_ptr(self.index.codes.data(), len(self) * 2 * self.dim)
-        return flat.reshape(len(self), 2 * self.dim)
+        return flat.view(np.float16).reshape(len(self), self.dim)
 
     def _own(self) -> None:
         """Takes the vectors out of the file: FAISS ends the process if one changes a mapped one."""
         if self._is_mapped:
             owned = _half_index(self.dim)
-            owned.add_sa_codes(np.array(self._codes()))
+            owned.add_sa_codes(np.array(self._codes()).view(np.uint8))
             self.index, self._is_mapped = owned, False
+
+
+def pairwise_squares(
+    get: Callable[[np.ndarray], np.ndarray], queries: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Returns what `Searchable.squares` does, for vectors that `get` returns by row."""
+    squares = np.empty(rows.shape, np.float32)
+    for query, chosen, result in zip(queries, rows, squares, strict=True):
+        for start in range(0, len(chosen), _CHUNK):
+            difference = get(chosen[start : start + _CHUNK]) - query
+            result[start : start + _CHUNK] = np.einsum("md,md->m", difference, difference)
+    return squares
+
+
+def selector(mask: np.ndarray) -> Any:
+    """Returns the FAISS selector of the ids at which a mask, bool `[n]`, is true."""
+    return _IDSelectorBitmap(np.packbits(mask, bitorder="little"))
 
 
 def write_faiss(index: Any, path: Path) -> None:
@@ -164,6 +200,13 @@ def write_faiss(index: Any, path: Path) -> None:
             faiss.write_index(index, str(temporary))
         except RuntimeError as error:
             raise OSError(f"FAISS could not write it: {error}") from error
+
+
+def _candidates(
+    index: Any, queries: np.ndarray, number: int, mask: np.ndarray | None
+) -> np.ndarray:
+    params = None if mask is None else _SearchParameters(sel=selector(mask))
+    return index.search(queries, number, params=params)[1]
 
 
 def _check_range(vectors: np.ndarray) -> None:
