@@ -75,7 +75,9 @@ class _Extras:
     profile: bytes = b""
 
 
-def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
+def normalize_image(
+    data: bytes, limits: ImageLimits, box: tuple[int, int, int, int] | None = None
+) -> tuple[bytes, str]:
     """Returns an encoded RGB image that TensorFlow decodes, and how it differs from `data`.
 
     Clean RGB JPEG and 8-bit RGB PNG files within `max_side` keep their bytes. All others become
@@ -85,19 +87,23 @@ def normalize_image(data: bytes, limits: ImageLimits) -> tuple[bytes, str]:
     Args:
       data: the content of a file.
       limits: the sizes allowed.
+      box: the part to keep: left, top, right and bottom in pixels of the upright image, the last
+        two excluded; what lies outside the image is ignored. None for all of it.
 
     Returns:
       The encoded image, and why it was encoded again, '' if it is `data`.
 
     Raises:
-      ImageProblem: if it is not an image, is damaged, or breaks a limit.
+      ImageProblem: if it is not an image, is damaged, or breaks a limit, also after the cut.
     """
-    picture = read_picture(data, limits)
+    picture = read_picture(data, limits, box)
     return (_encode_jpeg(picture.pixels), picture.change) if picture.change else (data, "")
 
 
-def read_picture(data: bytes, limits: ImageLimits) -> Picture:
-    """Returns the picture in a file, scaled down to `limits.max_side`.
+def read_picture(
+    data: bytes, limits: ImageLimits, box: tuple[int, int, int, int] | None = None
+) -> Picture:
+    """Returns the picture in a file, or a box of it, scaled down to `limits.max_side`.
 
     Raises:
       ImageProblem: as `normalize_image`.
@@ -108,10 +114,27 @@ def read_picture(data: bytes, limits: ImageLimits) -> Picture:
     changes = [change] if change else []
     if not changes and not header.is_plain:
         changes = [f"{header.encoding} that is not 8-bit RGB"]
+    if box is not None:
+        changes.append("cut to a box")
+        pixels = _cut(pixels, box, limits)
     if max(pixels.shape[:2]) > limits.max_side:
         changes.append("scaled down")
         pixels = _scale_down(pixels, limits.max_side)
     return Picture(pixels, ", ".join(changes))
+
+
+def _cut(pixels: np.ndarray, box: tuple[int, int, int, int], limits: ImageLimits) -> np.ndarray:
+    """Returns a box of an image, or raises an ImageProblem if too little of it is inside."""
+    left, top, right, bottom = (max(0, edge) for edge in box)
+    part = pixels[top:bottom, left:right]
+    if min(part.shape[:2]) < limits.min_side:
+        height, width = pixels.shape[:2]
+        raise ImageProblem(
+            "box too small",
+            f"box {box} keeps {part.shape[1]} x {part.shape[0]} of {width} x {height} pixels; the "
+            f"shorter side must have {limits.min_side}",
+        )
+    return np.ascontiguousarray(part)
 
 
 def _check_size(header: Header, limits: ImageLimits) -> None:

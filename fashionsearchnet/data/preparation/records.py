@@ -19,6 +19,8 @@ class Record:
       values: one text per attribute, '' for missing.
       group: the id of the product that it shows, '' if that is not known.
       columns: what else a shop shows of it, such as (("title", "Shirt"), ("price", "20")).
+      box: the part of the picture to keep, in pixels of the upright image: left, top, right and
+        bottom, the last two excluded; None for all of it.
     """
 
     line: int
@@ -26,6 +28,7 @@ class Record:
     values: tuple[str, ...]
     group: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+    box: tuple[int, int, int, int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 import tqdm
 
 from fashionsearchnet.data import image_files
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation import images
 from fashionsearchnet.data.preparation.options import PreparationOptions
 from fashionsearchnet.data.preparation.records import Record
@@ -110,14 +111,18 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
                 raise OSError(
                     f"{path} was changed during the preparation. Run the same command again."
                 )
-            image, _ = image_files.normalize_image(data, config.limits)
+            record = selection.records[index]
+            try:
+                image, _ = image_files.normalize_image(data, config.limits, record.box)
+            except ImageProblem as problem:  # the image was checked, its box was not
+                raise OSError(f"{path}: {problem}. Correct the box, or remove its line.") from None
             yield (
                 key,
                 {
                     "image": image,
-                    "image_id": selection.records[index].image,
+                    "image_id": record.image,
                     "attributes": selection.labels[index],
-                    **{name: read(selection.records[index]) for name, read in texts.items()},
+                    **{name: read(record) for name, read in texts.items()},
                 },
             )
 
