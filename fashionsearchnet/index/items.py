@@ -215,8 +215,10 @@ class ItemTable:
         predicted: np.ndarray,
     ) -> None:
         """Adds items whose ids are new; see Entry."""
-        for item, *row in zip(items, keys.tolist(), values, digests, predicted, strict=True):
-            self._entries[item.id] = Entry(*row, _as_json(item.columns), item.group)
+        rows = zip(items, keys.tolist(), values, digests, predicted, strict=True)
+        for item, key, labels, digest, read in rows:
+            described = _as_json(item.columns), item.group
+            self._entries[item.id] = Entry(key, labels, digest, read, *described)
         self._columns = None
 
     def describe(self, items: Sequence[Item]) -> None:

@@ -14,6 +14,15 @@ Values = Annotated[
 ]
 
 
+Columns = Annotated[
+    dict[str, str],
+    Field(description="What else the shop shows of it, such as title, price and link, in order."),
+]
+Product = Annotated[
+    str | None, Field(description="Id of the product that it shows; null if not known.")
+]
+
+
 class Attribute(BaseModel):
     name: str
     values: list[str]
@@ -30,6 +39,7 @@ class Limits(BaseModel):
     max_upload_bytes: int
     max_pixels: int
     max_k: int
+    max_depth: int = Field(description="Results of one search over all pages: offset + k.")
 
 
 class Attributes(BaseModel):
@@ -38,6 +48,7 @@ class Attributes(BaseModel):
     attributes: list[Attribute]
     num_items: int
     uses_labels: bool = Field(description="Whether the vectors of the gallery use its labels.")
+    has_products: bool = Field(description="Whether several items show one product.")
     model: Model
     limits: Limits
 
@@ -46,6 +57,9 @@ class Item(BaseModel):
     id: str
     image: str = Field(description="Path of its image; 404 if none is stored.")
     attributes: Values
+    predicted: Values = Field(description="What the model reads off its image; null if unknown.")
+    columns: Columns
+    product: Product
 
 
 class Items(BaseModel):
@@ -55,6 +69,26 @@ class Items(BaseModel):
     total: int = Field(description="Items that the filters let through.")
     offset: int
     limit: int
+
+
+class ValueCount(BaseModel):
+    value: str
+    items: int
+
+
+class AttributeCounts(BaseModel):
+    name: str
+    values: list[ValueCount]
+    unlabelled: int = Field(description="Items without a label of the attribute.")
+
+
+class Counts(BaseModel):
+    """How many items have each label."""
+
+    attributes: list[AttributeCounts] = Field(
+        description="Items that pass the filters of all other attributes: what a choice of this "
+        "value would show."
+    )
 
 
 class ValueProbability(BaseModel):
@@ -77,6 +111,7 @@ class LocatedReading(Reading):
 
 class LabelledReading(Reading):
     label: str | None = Field(description="The gallery's own value; null for an upload.")
+    corrected: str | None = Field(description="What `correct` says it is; null without.")
 
 
 class Prediction(BaseModel):
@@ -112,6 +147,9 @@ class Result(BaseModel):
     distance: float = Field(description="Euclidean; smaller is nearer.")
     image: str
     attributes: Values
+    predicted: Values = Field(description="What the model reads off its image; null if unknown.")
+    columns: Columns
+    product: Product
     matches: bool = Field(description="Whether it has every labelled value of the target.")
     differing: list[str] = Field(description="The attributes that differ from the target.")
 
@@ -129,7 +167,9 @@ class SearchAnswer(BaseModel):
     edits: dict[str, str]
     target: Values
     results: list[Result]
+    total: int = Field(description="Items that the filters and `must` let through.")
     k: int
+    offset: int
     judged_by: str = Field(description="How `matches` is judged, in words.")
     took_ms: Milliseconds
 

@@ -2,14 +2,15 @@
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.index.items import Item, Neighbours
+from fashionsearchnet.index.items import Item
 from fashionsearchnet.serving.errors import ApiError
+from fashionsearchnet.serving.finding import Found, Wanted, find
 from fashionsearchnet.serving.follower import Follower
 from fashionsearchnet.serving.monitoring import Metrics
 from fashionsearchnet.serving.quiet_log import OnceAMinute
@@ -82,22 +83,14 @@ class Gallery:
             )
         return data
 
-    async def nearest(
-        self,
-        embedding: np.ndarray,
-        k: int,
-        filters: Mapping[str, Sequence[str]],
-        must: Mapping[str, Sequence[str]],
-        leave_out: str | None,
-    ) -> Neighbours:
-        """Returns the k items nearest to a vector, without the item `leave_out`."""
+    async def nearest(self, embedding: np.ndarray, wanted: Wanted) -> Found:
+        """Returns the page of items nearest to a vector that is wanted."""
 
-        def search() -> Neighbours:
+        def search() -> Found:
             start = time.perf_counter()
-            more = 0 if leave_out is None else 1
-            (found,) = self.index.search(embedding[None], k + more, filters, must)
+            found = find(self.index, embedding, wanted)
             self._metrics.count_index_search(time.perf_counter() - start)
-            return found.first(k, leave_out)
+            return found
 
         try:
             return await self._in_thread(search)

@@ -3,11 +3,17 @@
 import hashlib
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Header, Path, Query, Response
 
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.index.filters import value_counts
+from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving import answers, errors
 from fashionsearchnet.serving.health_routes import TheService
 from fashionsearchnet.serving.parameters import (
+    MAX_DEPTH,
+    CountsParameters,
     ItemsParameters,
     check_count,
     parse_filters,
@@ -46,6 +52,7 @@ async def read_attributes(service: TheService) -> answers.Attributes:
         ],
         num_items=len(index),
         uses_labels=index.label_blend is not None,
+        has_products=index.items.has_groups,
         model=answers.Model(
             system=description.system,
             variant=description.variant,
@@ -56,6 +63,7 @@ async def read_attributes(service: TheService) -> answers.Attributes:
             max_upload_bytes=limits.max_upload_bytes,
             max_pixels=limits.max_pixels,
             max_k=limits.max_k,
+            max_depth=MAX_DEPTH,
         ),
     )
 
@@ -71,23 +79,55 @@ async def read_items(
         allowed = parse_filters(space, parameters.filter)
 
     def read() -> answers.Items:
-        ids, values = index.ids, index.values
-        positions = index.matching(allowed)
+        positions = index.matching(allowed, one_per_group=parameters.one_per_product)
+        if parameters.item:
+            at = {index.ids[position]: position for position in positions}
+            positions = np.array([at[name] for name in parameters.item if name in at], int)
         shown = positions[parameters.offset :][: parameters.limit]
-        items = [
-            answers.Item(
-                id=ids[p], image=image_path(ids[p]), attributes=value_names(space, values[p])
-            )
-            for p in shown
-        ]
         return answers.Items(
-            items=items,
+            items=[_item(index, space, position) for position in shown],
             total=len(positions),
             offset=parameters.offset,
             limit=parameters.limit,
         )
 
     return await service.in_thread(read)
+
+
+@router.get("/counts", summary="Items with each label", responses=errors.declared(422))
+async def read_counts(
+    service: TheService, parameters: Annotated[CountsParameters, Query()]
+) -> answers.Counts:
+    """Returns for each attribute how many items have each label, among those that are filtered."""
+    space, index = service.model.space, service.gallery.index
+    with refused_names():
+        allowed = parse_filters(space, parameters.filter)
+    counts = await service.in_thread(value_counts, space, index.items, allowed)
+    return answers.Counts(
+        attributes=[
+            answers.AttributeCounts(
+                name=name,
+                values=[
+                    answers.ValueCount(value=value, items=int(number))
+                    for value, number in zip(values, numbers[:-1], strict=True)
+                ],
+                unlabelled=int(numbers[-1]),
+            )
+            for name, values, numbers in zip(space.names, space.values, counts, strict=True)
+        ]
+    )
+
+
+def _item(index: GalleryIndex, space: AttributeSpace, position: int) -> answers.Item:
+    item = index.get(index.ids[position])
+    return answers.Item(
+        id=item.id,
+        image=image_path(item.id),
+        attributes=value_names(space, item.values),
+        predicted=value_names(space, index.items.predicted[position]),
+        columns=dict(item.columns),
+        product=item.group or None,
+    )
 
 
 @router.get(

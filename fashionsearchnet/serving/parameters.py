@@ -33,6 +33,14 @@ Must = Annotated[
 ]
 
 
+Offset = Annotated[
+    int, Field(description="Items to skip: the next page begins there.", ge=0, le=10**12)
+]
+OnePerProduct = Annotated[
+    bool, Field(description="Whether of several images of one product only the first is listed.")
+]
+
+
 class SearchParameters(BaseModel, extra="forbid"):
     """The parameters of a search, in a URL or a form."""
 
@@ -44,9 +52,20 @@ class SearchParameters(BaseModel, extra="forbid"):
             examples=[["neckline=v-neck"]],
         ),
     ] = []
+    correct: Annotated[
+        list[str],
+        Field(
+            description="What the query really shows where the model misreads it, attribute=value; "
+            "repeatable, one per attribute. Results are judged by it. An edit of the same "
+            "attribute starts from it.",
+            examples=[["neckline=round"]],
+        ),
+    ] = []
     filter: Filters = []
     must: Must = []
     k: Annotated[int, Field(description="Number of results; at most limits.max_k.", ge=1)] = 20
+    offset: Offset = 0
+    one_per_product: OnePerProduct = False
 
 
 class ExplainParameters(BaseModel, extra="forbid"):
@@ -58,21 +77,41 @@ class ExplainParameters(BaseModel, extra="forbid"):
 class ItemsParameters(BaseModel, extra="forbid"):
     """The parameters of one page of the gallery."""
 
-    offset: Annotated[int, Field(description="Items to skip.", ge=0, le=10**12)] = 0
+    offset: Offset = 0
     limit: Annotated[int, Field(description="Items per page; at most limits.max_k.", ge=1)] = 24
     filter: Filters = []
+    item: Annotated[
+        list[str],
+        Field(
+            description="Only the items of these ids, in this order; repeatable. Ids that do not "
+            "exist are left out.",
+            max_length=1000,
+            examples=[["train-000123"]],
+        ),
+    ] = []
+    one_per_product: OnePerProduct = False
+
+
+class CountsParameters(BaseModel, extra="forbid"):
+    """The parameters of the numbers of items by value."""
+
+    filter: Filters = []
+
+
+MAX_DEPTH = 10_000  # results of one search over all its pages
+_SINGLE = ("item", "k", "offset", "one_per_product")
 
 
 def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:
     """Returns the parameters in the text fields of a form.
 
     Raises:
-      ApiError: for a k that is not a number or is below 1, and for a repeated field `item` or `k`.
+      ApiError: for a number or a yes or no that is none, and for a single field that is repeated.
     """
-    for name in ("item", "k"):
+    for name in _SINGLE:
         if len(fields.get(name, ())) > 1:
             raise ApiError(422, "repeated_field", f"the field {name!r} may be given once only.")
-    single = {name: values[0] for name, values in fields.items() if name in ("item", "k")}
+    single = {name: values[0] for name, values in fields.items() if name in _SINGLE}
     try:
         return SearchParameters.model_validate({**fields, **single})
     except ValidationError as error:
@@ -84,6 +123,17 @@ def check_count(name: str, count: int, limits: Limits) -> None:
     if count > limits.max_k:
         raise ApiError(
             422, "invalid_parameter", f"{name} may be at most {limits.max_k}; got {count}."
+        )
+
+
+def check_depth(offset: int, k: int) -> None:
+    """Raises an ApiError for a page of results that lies too deep."""
+    if offset + k > MAX_DEPTH:
+        raise ApiError(
+            422,
+            "invalid_parameter",
+            f"offset + k may be at most {MAX_DEPTH:,}; got {offset:,} + {k:,}. Filters make the "
+            "list shorter.",
         )
 
 

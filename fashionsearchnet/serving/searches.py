@@ -2,18 +2,22 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from starlette.datastructures import UploadFile
 
-from fashionsearchnet.attributes import parse_manipulation
+from fashionsearchnet.attributes import KEEP, MISSING, apply_manipulation, parse_manipulation
+from fashionsearchnet.index.items import Item
 from fashionsearchnet.search.judgement import Query, Reading, SearchResult, judge
 from fashionsearchnet.serving import answers, readings
 from fashionsearchnet.serving.errors import ApiError
+from fashionsearchnet.serving.finding import Wanted
 from fashionsearchnet.serving.gallery import Gallery
 from fashionsearchnet.serving.parameters import (
     SearchParameters,
     check_count,
+    check_depth,
     parse_filters,
     refused_names,
     value_names,
@@ -27,21 +31,17 @@ class Search:
 
     Attributes:
       gallery: the state of the gallery that the whole search sees.
-      item: id of the query in the gallery, or None for an upload.
       query: the image, with labels if it is an item.
-      manipulation: int32 `[A]`.
-      filters: the labels allowed, by attribute.
-      must: the values allowed, by attribute; read off the image where there is no label.
-      k: number of results.
+      manipulation: int32 `[A]`, the edits.
+      correction: int32 `[A]`, what the image really shows where the model misreads it.
+      wanted: which items are results.
     """
 
     gallery: Gallery
-    item: str | None
     query: Query
     manipulation: np.ndarray
-    filters: dict[str, list[str]]
-    must: dict[str, list[str]]
-    k: int
+    correction: np.ndarray
+    wanted: Wanted
 
 
 async def checked(
@@ -54,8 +54,10 @@ async def checked(
     """
     space, item = service.model.space, parameters.item
     check_count("k", parameters.k, service.limits)
+    check_depth(parameters.offset, parameters.k)
     with refused_names():
         manipulation = parse_manipulation(space, parameters.set, "set")
+        correction = parse_manipulation(space, parameters.correct, "correct")
         filters = parse_filters(space, parameters.filter)
         must = parse_filters(space, parameters.must, "'must'")
     if (upload is None) == (item is None):
@@ -73,27 +75,32 @@ async def checked(
     else:
         assert upload is not None
         query = Query("upload", await service.prepared(upload))
-    return Search(gallery, item, query, manipulation, filters, must, parameters.k)
+    wanted = Wanted(
+        filters, must, parameters.offset, parameters.k, parameters.one_per_product, item
+    )
+    return Search(gallery, query, manipulation, correction, wanted)
 
 
 async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     """Returns the answer to a search."""
     start = time.perf_counter()
-    encoded = await service.encode(search.query.image, search.manipulation)
+    # The model takes a correction as an edit: either way the value replaces what it has read.
+    asked = apply_manipulation(search.correction, search.manipulation)
+    encoded = await service.encode(search.query.image, asked)
     between = time.perf_counter()
-    found = await search.gallery.nearest(
-        encoded.embedding, search.k, search.filters, search.must, search.item
-    )
+    found = await search.gallery.nearest(encoded.embedding, search.wanted)
     end = time.perf_counter()
     space = service.model.space
-    reading = Reading.of(space, encoded.probabilities)
-    result = judge(search.query, search.manipulation, reading, found)
+    query, reading = _corrected(search, Reading.of(space, encoded.probabilities))
+    result = judge(query, search.manipulation, reading, found.neighbours)
     return answers.SearchAnswer(
         query=_query(service, search, encoded.probabilities),
         edits={space.names[a]: space.values[a][search.manipulation[a]] for a in result.edited},
         target=value_names(space, result.target),
-        results=_results(service, result),
-        k=search.k,
+        results=_results(service, result, found.items),
+        total=found.total,
+        k=search.wanted.k,
+        offset=search.wanted.offset,
         judged_by=result.judged_by,
         took_ms=answers.Milliseconds(
             total=round(1e3 * (time.perf_counter() - start), 2),
@@ -103,34 +110,52 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     )
 
 
+def _corrected(search: Search, reading: Reading) -> tuple[Query, Reading]:
+    """Returns the query and its reading with the corrections in them."""
+    query = search.query
+    if query.labels is not None and (query.labels != MISSING).any():
+        labels = apply_manipulation(query.labels, search.correction)
+        query = dataclasses.replace(query, labels=labels)
+    is_right = search.correction != KEEP
+    probabilities = np.where(is_right, np.float32(1), reading.probabilities)
+    return query, Reading(apply_manipulation(reading.values, search.correction), probabilities)
+
+
 def _query(service: Service, search: Search, probabilities: np.ndarray) -> answers.SearchQuery:
     """Returns the model's reading of the query, beside its labels."""
     space = service.model.space
     labels: dict[str, str | None] = dict.fromkeys(space.names)
     if search.query.labels is not None:
         labels = value_names(space, search.query.labels)
+    corrected = value_names(space, search.correction)
     return answers.SearchQuery(
-        item=search.item,
+        item=search.wanted.leave_out,
         attributes=[
-            answers.LabelledReading(**dict(reading), label=labels[reading.name])
+            answers.LabelledReading(
+                **dict(reading), label=labels[reading.name], corrected=corrected[reading.name]
+            )
             for reading in readings.readings(space, probabilities)
         ],
     )
 
 
-def _results(service: Service, result: SearchResult) -> list[answers.Result]:
+def _results(service: Service, result: SearchResult, items: Sequence[Item]) -> list[answers.Result]:
     """Returns the results, each with the attributes that differ from the target."""
     space, found = service.model.space, result.neighbours
+    assert found.predicted is not None
     return [
         answers.Result(
-            id=item,
+            id=item.id,
             distance=round(float(distance), 6),
-            image=readings.image_path(item),
+            image=readings.image_path(item.id),
             attributes=value_names(space, labels),
+            predicted=value_names(space, predicted),
+            columns=dict(item.columns),
+            product=item.group or None,
             matches=not differing,
             differing=[space.names[attribute] for attribute in differing],
         )
-        for item, distance, labels, differing in zip(
-            found.ids, found.distances, found.labels, result.differing, strict=True
+        for item, distance, labels, predicted, differing in zip(
+            items, found.distances, found.labels, found.predicted, result.differing, strict=True
         )
     ]

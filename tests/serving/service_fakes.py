@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 from fakes import SPACE
 
-from fashionsearchnet.index.items import Item, Neighbours
+from fashionsearchnet.index.items import Item, ItemTable, Neighbours
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.calls import Prediction
@@ -142,6 +142,10 @@ class FakeIndex:
         self.values = np.array(rows, np.int32)
         colour = np.argmax([vector for vector in self._vectors], axis=1)
         self.predicted = np.stack([colour, 0 * colour, 0 * colour], axis=1).astype(np.int32)
+        self.items = ItemTable(SPACE.num_attributes)
+        items = [Item(name, row) for name, row in zip(self.ids, self.values, strict=True)]
+        keys = self.items.reserve(len(items))
+        self.items.append(items, keys, self.values, [""] * len(items), self.predicted)
 
     def _add(self, name: str, colour: tuple[int, int, int], strength: float) -> None:
         self.ids.append(name)
@@ -165,15 +169,15 @@ class FakeIndex:
     def image(self, name: str) -> bytes | None:
         return self._images[name]
 
-    def matching(self, filters):
+    def matching(self, filters, must=None, one_per_group=False):
         allowed = np.ones(len(self), bool)
-        for name, values in filters.items():
+        for name, values in {**(must or {}), **filters}.items():
             wanted = [SPACE.value_index(name, value) for value in values]
             allowed &= np.isin(self.values[:, SPACE.attribute_index(name)], wanted)
         return np.flatnonzero(allowed)
 
-    def search(self, queries, k, filters=None, must=None):
-        positions = self.matching({**(must or {}), **(filters or {})})
+    def search(self, queries, k, filters=None, must=None, one_per_group=False):
+        positions = self.matching(filters or {}, must)
         found = []
         for query in queries:
             distances = np.linalg.norm(np.array(self._vectors)[positions] - query, axis=1)

@@ -52,6 +52,7 @@ def test_attributes_model_and_limits(client):
         "max_upload_bytes": 10_000_000,
         "max_pixels": 25_000_000,
         "max_k": 100,
+        "max_depth": 10_000,
     }
 
 
@@ -62,6 +63,9 @@ def test_items_come_in_pages(client):
         "id": "item-5",
         "image": "/v1/items/item-5/image",
         "attributes": {"colour": "blue", "sleeve": "long", "neckline": "v-neck"},
+        "predicted": {"colour": "blue", "sleeve": "short", "neckline": "round"},
+        "columns": {},
+        "product": None,
     }
     assert (answer["total"], answer["offset"], answer["limit"]) == (17, 5, 2)
     assert answer_of(client.get("/v1/items", params={"offset": 10**12}))["items"] == []
@@ -120,12 +124,15 @@ def test_search_by_item_is_judged_by_labels_and_leaves_the_item_out(client):
         "distance": 0.05,
         "image": "/v1/items/item-5/image",
         "attributes": {"colour": "blue", "sleeve": "long", "neckline": "v-neck"},
+        "predicted": {"colour": "blue", "sleeve": "short", "neckline": "round"},
+        "columns": {},
+        "product": None,
         "matches": False,
         "differing": ["sleeve", "neckline"],
     }
     assert "labels of the query" in answer["judged_by"]
     assert set(answer["took_ms"]) == {"total", "model", "index"}
-    assert answer["k"] == 3
+    assert (answer["k"], answer["offset"], answer["total"]) == (3, 0, 16)
 
 
 def test_no_result_is_the_query_itself(client):
@@ -277,6 +284,7 @@ def test_the_description_names_every_route_with_its_errors(client):
     search = document["paths"]["/v1/search"]["post"]
     assert {"400", "404", "408", "413", "415", "422", "503"} <= set(search["responses"])
     form = search["requestBody"]["content"]["multipart/form-data"]["schema"]
-    assert set(form["properties"]) == {"image", "item", "set", "filter", "must", "k"}
+    parameters = ["item", "set", "correct", "filter", "must", "k", "offset", "one_per_product"]
+    assert set(form["properties"]) == {"image", *parameters}
     names = [p["name"] for p in document["paths"]["/v1/search"]["get"]["parameters"]]
-    assert names == ["item", "set", "filter", "must", "k"]
+    assert names == parameters

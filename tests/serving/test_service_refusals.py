@@ -13,6 +13,8 @@ from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.limits import Limits
 
 GIF = b"GIF89a\x20\x00\x20\x00\x80\x00\x00" + bytes(100)
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+AVIF = b"\0\0\0\x1cftypavif\0\0\0\0mif1avifmiaf" + bytes(100)
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 JPEG = cv2.imencode(".jpg", NOISE)[1].tobytes()
 LIMITS = Limits(max_upload_bytes=50_000, max_k=50)
@@ -41,7 +43,10 @@ def refused(response, status: int, code: str) -> str:
 BAD_IMAGES = {
     "empty": (b"", 422, "empty_image", "no bytes"),
     "text": (b"colour,sleeve\nred,long\n", 415, "unsupported_image", "JPEG, PNG, WebP or BMP"),
-    "gif": (GIF, 415, "unsupported_image", "should be JPEG, PNG, WebP or BMP"),
+    "gif": (GIF, 415, "unsupported_image", "it is GIF; JPEG, PNG, WebP or BMP files are read"),
+    "heic": (HEIC, 415, "unsupported_image", "iPhone photos; JPEG, PNG, WebP or BMP files"),
+    "avif": (AVIF, 415, "unsupported_image", "it is AVIF; JPEG, PNG, WebP or BMP files are read"),
+    "tiff": (b"II*\0" + bytes(60), 415, "unsupported_image", "it is TIFF; JPEG, PNG, WebP or BMP"),
     "svg": (b"<svg onload='alert(1)'/>", 415, "unsupported_image", "JPEG, PNG, WebP or BMP"),
     "cut": (JPEG[: len(JPEG) // 2], 422, "damaged_image", "truncated"),
     "header only": (JPEG[:10], 422, "damaged_image", "within its header"),
@@ -70,8 +75,8 @@ BAD_PARAMETERS = [
     ({"set": "color=red"}, "unknown_attribute", "did you mean colour"),
     ({"set": "neckline=vneck"}, "unknown_value", "did you mean v-neck"),
     ({"set": ["colour=red", "colour=blue"]}, "duplicate_edit", "set twice"),
-    ({"filter": "neckline=Boat"}, "unknown_value", "did you mean boat"),
-    ({"must": "neckline=Boat"}, "unknown_value", "did you mean boat"),
+    ({"filter": "neckline=boot"}, "unknown_value", "did you mean boat"),
+    ({"must": "neckline=boot"}, "unknown_value", "did you mean boat"),
     ({"must": "boat"}, "malformed_pair", "'must' must read attribute=value"),
     ({"filter": "<b>=1"}, "unknown_attribute", "no attribute '<b>'"),
     ({"k": "0"}, "invalid_parameter", "greater than or equal to 1; got '0'"),
@@ -205,7 +210,7 @@ def test_paths_and_methods_that_do_not_exist(client):
 
 def test_a_fault_tells_its_id_and_nothing_else(caplog):
     class Broken(FakeIndex):
-        def search(self, queries, k, filters=None, must=None):
+        def search(self, queries, k, filters=None, must=None, one_per_group=False):
             raise RuntimeError("secret path /home/somebody")
 
     with TestClient(create_app(FakeModel(), Broken())) as client, caplog.at_level(logging.ERROR):
@@ -220,7 +225,7 @@ def test_a_fault_tells_its_id_and_nothing_else(caplog):
 
 def test_a_search_engine_that_does_not_answer_is_503():
     class Away(FakeIndex):
-        def search(self, queries, k, filters=None, must=None):
+        def search(self, queries, k, filters=None, must=None, one_per_group=False):
             raise OSError("no server")
 
     with TestClient(create_app(FakeModel(), Away())) as client:
@@ -257,3 +262,41 @@ def test_limits_that_nothing_could_keep(name):
 def test_after_all_that_it_still_answers(client):
     files = {"image": ("photo.jpg", io.BytesIO(JPEG), "image/jpeg")}
     assert client.post("/v1/predict", files=files).status_code == 200
+
+
+def test_head_is_get_without_the_body(client):
+    for path in ("/healthz", "/v1/items?limit=3", "/v1/items/item-0/image", "/", "/metrics"):
+        whole, head = client.get(path), client.head(path)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        if path != "/metrics":
+            assert head.headers["content-length"] == str(len(whole.content))
+    response = client.head("/v1/predict")
+    assert response.status_code == 405 and response.headers["allow"] == "POST"
+    assert client.head("/v1/items/none/image").status_code == 404
+    assert 'method="HEAD",route="/healthz",status="200"' in client.get("/metrics").text
+
+
+@pytest.mark.parametrize(
+    ("host", "is_answered"),
+    [
+        ("search.example.com", True),
+        ("SEARCH.example.com:8000", True),
+        ("a.b.shop.example", True),
+        ("shop.example", False),
+        ("evilshop.example", False),
+        ("search.example.com.evil.example", False),
+        ("[::1]:8000", True),
+        ("127.0.0.1", False),
+        ("", False),
+    ],
+)
+def test_only_allowed_hosts_are_answered(host, is_answered):
+    hosts = ["search.example.com", "*.shop.example", "[::1]"]
+    app = create_app(FakeModel(), FakeIndex(), allowed_hosts=hosts)
+    with TestClient(app) as client:
+        answer = client.get("/v1/attributes", headers={"Host": host})
+        assert answer.status_code == (200 if is_answered else 400)
+        if not is_answered:
+            assert "--allowed_hosts" in refused(answer, 400, "unknown_host")
+        assert client.get("/healthz", headers={"Host": host}).status_code == 200

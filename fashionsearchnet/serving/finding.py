@@ -1,0 +1,70 @@
+"""One page of the items nearest to a vector."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from fashionsearchnet.index.filters import AllowedValues
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item, Neighbours
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Which items a search may return, and which page of them.
+
+    Attributes:
+      filters: the labels allowed, by attribute.
+      must: the values allowed, by attribute; read off the image where there is no label.
+      offset: items to skip.
+      k: items of the page.
+      one_per_product: whether of each product only the nearest item counts.
+      leave_out: the id of the query in the gallery. It is no result, nor is its product where one
+        item stands for each product. None for an upload.
+    """
+
+    filters: AllowedValues
+    must: AllowedValues
+    offset: int
+    k: int
+    one_per_product: bool
+    leave_out: str | None
+
+
+class Found(NamedTuple):
+    """A page of a search.
+
+    Attributes:
+      neighbours: its items, nearest first.
+      items: the same, with columns and product.
+      total: how many items all pages hold.
+    """
+
+    neighbours: Neighbours
+    items: list[Item]
+    total: int
+
+
+def find(index: GalleryIndex, embedding: np.ndarray, wanted: Wanted) -> Found:
+    """Returns the wanted page of the items nearest to a vector float32 `[dim]`."""
+    own = wanted.leave_out
+    depth = wanted.offset + wanted.k + (own is not None)
+    (found,) = index.search(
+        embedding[None], depth, wanted.filters, wanted.must, wanted.one_per_product
+    )
+    own_group = "" if own is None or not wanted.one_per_product else index.get(own).group
+    found = found.first(wanted.k, own, own_group, wanted.offset)
+    return Found(found, [index.get(name) for name in found.ids], _count(index, wanted))
+
+
+def _count(index: GalleryIndex, wanted: Wanted) -> int:
+    """Returns how many items the pages hold: those that pass, without the query."""
+    passing = index.matching(wanted.filters, wanted.must, wanted.one_per_product)
+    if wanted.leave_out is None:
+        return len(passing)
+    items = index.items
+    own = np.searchsorted(items.keys, items[wanted.leave_out].key)
+    if wanted.one_per_product:
+        return len(passing) - int((items.groups[passing] == items.groups[own]).any())
+    return len(passing) - int((passing == own).any())
