@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import uvicorn
 
-from fashionsearchnet.attributes import KEEP, AttributeSpace
+from fashionsearchnet.attributes import KEEP, MISSING, AttributeSpace
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.networks.image_input import ImageInput
@@ -30,9 +30,11 @@ SPACE = AttributeSpace.from_dict(
     }
 )
 NUM_ITEMS = 60
+MISREAD, UNLABELLED = 58, 59  # numbers of items: the neckline is read wrongly; without labels
 ODD_ID = 'odd/<b>id</b> ?&#"%2F'
 _SIDE, _STEP = 48, 20  # pixels of an image; grey levels between two values
 _CERTAINTY = 0.9
+_WRONG_NECKLINE = 2
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -59,11 +61,31 @@ def item_id(number: int) -> str:
     return ODD_ID if number == 0 else f"item-{number:02d}"
 
 
-def picture(values: Sequence[int]) -> bytes:
-    """Returns a PNG with one band per attribute, whose brightness is the value."""
+def item_columns(number: int) -> dict[str, str]:
+    """Returns what a shop shows of an item; some have no link, and one a dangerous one."""
+    columns = {"title": f"Shirt {number:02d}", "price": f"{number}.90"}
+    if number == 0:
+        columns["title"] = MARKUP
+    if number % 3:
+        columns["link"] = f"https://shop.example/{number}"
+    elif number == 3:
+        columns["link"] = "javascript:alert(1)"
+    return columns
+
+
+def products() -> list[str]:
+    """Returns the products of the items: every two pictures of the first forty show one."""
+    return [f"product {number // 2}" if number < 40 else "" for number in range(NUM_ITEMS)]
+
+
+def picture(values: Sequence[float]) -> bytes:
+    """Returns a PNG with one band per attribute, whose brightness is the value.
+
+    A value between two whole ones is read with less certainty.
+    """
     image = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     for band, value in zip(np.array_split(image, len(values)), values, strict=True):
-        band[:] = _STEP * (value + 1)
+        band[:] = round(_STEP * (value + 1))
     return cv2.imencode(".png", image)[1].tobytes()
 
 
@@ -73,21 +95,23 @@ class FakeModel:
     space = SPACE
     fingerprint = "0123456789abcdef"
     dim = SPACE.total_values
+    gives_features = False
     description = ExportDescription(
         "fake", "plain", fingerprint, dim, ImageInput(_SIDE), geometry=None
     )
 
     def encode_query(self, images, manipulations):
-        values = self._read(images)
-        edited = np.where(manipulations == KEEP, values, manipulations)
-        return self._one_hot(edited), self._probabilities(values)
+        levels = self._read(images)
+        edited = np.where(manipulations == KEEP, self._values(levels), manipulations)
+        return self._one_hot(edited), self._probabilities(levels)
 
     def predict(self, images):
-        values = self._read(images)
+        levels = self._read(images)
+        values = self._values(levels)
         maps = np.zeros((len(images), SPACE.num_attributes, 4, 4), np.float32)
         maps[:, :, 1, 2] = 1
         boxes = np.tile(np.array([0.25, 0.5, 0.5, 0.75], np.float32), (*values.shape, 1))
-        return Prediction(self._probabilities(values), values, maps, boxes)
+        return Prediction(self._probabilities(levels), values, maps, boxes)
 
     def _read(self, images: Sequence[bytes]) -> np.ndarray:
         rows = []
@@ -95,14 +119,22 @@ class FakeModel:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
             assert image is not None
             bands = np.array_split(image, SPACE.num_attributes)
-            levels = [round(float(band.mean()) / _STEP) - 1 for band in bands]
+            levels = [float(band.mean()) / _STEP - 1 for band in bands]
             rows.append(np.clip(levels, 0, np.array(SPACE.num_values) - 1))
-        return np.array(rows, np.int32)
+        return np.array(rows)
 
-    def _probabilities(self, values: np.ndarray) -> np.ndarray:
-        sizes = np.repeat(SPACE.num_values, SPACE.num_values)
-        rest = (1 - _CERTAINTY) / (sizes - 1)
-        return np.where(self._one_hot(values) > 0, _CERTAINTY, rest).astype(np.float32)
+    @staticmethod
+    def _values(levels: np.ndarray) -> np.ndarray:
+        return np.round(levels).astype(np.int32)
+
+    def _probabilities(self, levels: np.ndarray) -> np.ndarray:
+        """The nearer a level is to a whole one, the surer is its value; the next gets the rest."""
+        values, sizes = self._values(levels), np.array(SPACE.num_values)
+        doubt = np.repeat(np.abs(levels - values), sizes, axis=1)
+        others = np.where(levels > values, values + 1, values - 1) % sizes
+        rest = np.repeat((1 - _CERTAINTY) / (sizes - 1), sizes)
+        likely = np.where(self._one_hot(values) > 0, _CERTAINTY - doubt, rest)
+        return (likely + doubt * self._one_hot(others)).astype(np.float32)
 
     @staticmethod
     def _one_hot(values: np.ndarray) -> np.ndarray:
@@ -116,13 +148,17 @@ def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
         directory, space=SPACE, fingerprint=model.fingerprint, dim=model.dim
     )
     rows = [item_values(number) for number in range(NUM_ITEMS)]
-    pictures = [picture(row) for row in rows]
+    seen = [list(row) for row in rows]
+    seen[MISREAD][1] = _WRONG_NECKLINE
+    pictures = [picture(row) for row in seen]
+    rows[UNLABELLED] = [MISSING] * SPACE.num_attributes
     items = [
-        Item(item_id(number), np.array(row, np.int32), pictures[number])
-        for number, row in enumerate(rows)
+        Item(item_id(number), np.array(row, np.int32), image, item_columns(number), product)
+        for number, (row, image, product) in enumerate(zip(rows, pictures, products(), strict=True))
     ]
     keep = np.full((NUM_ITEMS, SPACE.num_attributes), KEEP)
-    index.put(items, model.encode_query(pictures, keep)[0])
+    vectors, probabilities = model.encode_query(pictures, keep)
+    index.put(items, vectors, probabilities=probabilities)
     index.commit()
     return index
 

@@ -1,14 +1,15 @@
-"""The page in a browser: fixtures and helpers of its tests."""
+"""The page in a browser: helpers of its tests. The fixtures stand in conftest.py."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from page_fixtures import FLAGS, browser_path, running_service
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from page_fixtures import browser_path
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 ITEM = "item-04"  # green, v-neck, brand E, MARKUP
-CARD, CHIP, OPTION = ".grid a", ".chip-button", "[role=dialog] [role=option]"
+CARD, CHIP, OPTION = ".grid a[data-item]", ".chip-button", "[role=dialog] [role=option]"
 _FAILED_LOAD = "Failed to load resource"  # Chromium's own line for an answer that is no success
 expect.set_options(timeout=5_000)
 
@@ -17,26 +18,22 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory):
-    """The address of a service with a fake model."""
-    with running_service(tmp_path_factory.mktemp("page") / "index") as address:
-        yield address
+@contextlib.contextmanager
+def visiting(
+    browser: Browser, service: str, viewport: ViewportSize
+) -> Iterator[Callable[[str], Page]]:
+    """Yields a function that opens the page at a query string.
 
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium without a window."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser, service):
-    """Opens the page at a query string; holds it to its own origin and to a quiet console."""
-    context = browser.new_context(viewport=DESKTOP, reduced_motion="reduce")
+    At the end it holds the page to its own origin and to a quiet console.
+    """
+    touches = viewport["width"] < 640
+    context = browser.new_context(
+        viewport=viewport,
+        reduced_motion="reduce",
+        has_touch=touches,
+        is_mobile=touches,
+        permissions=["clipboard-read", "clipboard-write"],
+    )
     page = context.new_page()
     problems: list[str] = []
     addresses: list[str] = []
@@ -69,7 +66,29 @@ def chip(page: Page, name: str) -> Locator:
     return page.locator(".chip").filter(has=page.locator(".chip-name", has_text=name))
 
 
-def change(page: Page, name: str, value: str) -> None:
-    """Picks a value in the menu of a chip."""
+def open_menu(page: Page, name: str, tab: str = "Change to") -> None:
+    """Opens the menu of a chip, at one of its two lists."""
     chip(page, name).locator(CHIP).click()
+    page.get_by_role("dialog").get_by_role("button", name=tab, exact=True).click()
+
+
+def pick(page: Page, name: str, value: str, tab: str = "Change to") -> None:
+    """Picks a value in a list of the menu of a chip."""
+    open_menu(page, name, tab)
     page.locator(OPTION).filter(has_text=value).first.click()
+
+
+def pin(page: Page, name: str) -> None:
+    """Presses the pin of a chip: beside it, or on a phone in its menu."""
+    beside = chip(page, name).locator(".chip-pin")
+    if beside.is_visible():
+        beside.click()
+    else:
+        chip(page, name).locator(CHIP).click()
+        page.locator(".menu-toggle").click()
+
+
+def upload(page: Page, buffer: bytes, name: str = "mine.png") -> None:
+    """Searches with a photo of the user's own."""
+    photo = {"name": name, "mimeType": "image/png", "buffer": buffer}
+    page.locator("#file").set_input_files(photo)  # type: ignore[arg-type]

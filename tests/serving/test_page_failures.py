@@ -5,19 +5,9 @@ pytest.importorskip(
     "playwright.sync_api", reason="looking at the page needs playwright: pip install playwright"
 )
 
-from page_visits import (
-    CARD,
-    CHIP,
-    ITEM,
-    browser,
-    change,
-    needs_browser,
-    service,
-    visit,
-)
+from page_visits import CARD, CHIP, ITEM, needs_browser, pick
 from playwright.sync_api import expect
 
-__all__ = ["browser", "service", "visit"]  # fixtures
 pytestmark = needs_browser
 
 
@@ -36,7 +26,7 @@ def test_files_that_are_no_photos_are_refused_with_a_reason(visit):
     choose({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"notes"})
     expect(page.get_by_role("alert")).to_contain_text("is not a picture")
     choose({"name": "big.png", "mimeType": "image/png", "buffer": bytes(300_000)})
-    expect(page.get_by_role("alert")).to_contain_text("0.3 MB; the service takes at most 0.2 MB")
+    expect(page.get_by_role("alert")).to_contain_text("0.3 MB; at most 0.2 MB can be uploaded")
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("alert")).to_have_count(0)
     choose({"name": "broken.png", "mimeType": "image/png", "buffer": b"no image"})
@@ -83,9 +73,9 @@ def test_a_late_answer_is_dropped(visit):
     expect(page.locator(CARD)).to_have_count(20)
     held = []
     page.route("**/v1/search?*colour%3Dred*", lambda route: held.append(route))
-    change(page, "colour", "red")
+    pick(page, "colour", "red")
     expect(page.locator("#list")).to_have_attribute("aria-busy", "true")
-    change(page, "colour", "blue")
+    pick(page, "colour", "blue")
     blue = page.locator(".fact-met").filter(has_text="blue")
     expect(blue.first).to_be_visible()
     for route in held:

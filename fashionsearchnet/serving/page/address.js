@@ -1,30 +1,57 @@
 // The address of the page as the state of the search, and back.
 
 /**
- * Returns the state of a query string: item (null for none), edits (Map of attribute to wanted
- * value), filters (array of [attribute, value]), k (`defaultK` if the string has none), and offset
- * of the gallery's page.
+ * Returns the state of a query string:
+ *   item: its id, null for none;
+ *   edits, corrections: Maps of attribute to value, what is wanted and what the picture really shows;
+ *   must: Map of attribute to the values that a result may have;
+ *   filters: array of [attribute, value];
+ *   k: results of a page, `defaultK` if the string has none;
+ *   offset: items before this page;
+ *   onePerProduct: whether of each product only one picture is listed;
+ *   kept: ids of the shortlist.
  */
 export function readAddress(search, attributes, defaultK) {
   const fields = new URLSearchParams(search);
+  const pairs = (name) => fields.getAll(name).map((pair) => splitPair(pair, attributes));
+  const must = new Map();
+  for (const [name, value] of pairs("must")) must.set(name, [...(must.get(name) ?? []), value]);
   return {
     item: fields.get("item"),
-    edits: new Map(fields.getAll("set").map((pair) => splitPair(pair, attributes))),
-    filters: fields.getAll("filter").map((pair) => splitPair(pair, attributes)),
+    edits: new Map(pairs("set")),
+    corrections: new Map(pairs("correct")),
+    must,
+    filters: pairs("filter"),
     k: wholeNumber(fields.get("k"), defaultK),
     offset: wholeNumber(fields.get("offset"), 0),
+    onePerProduct: fields.get("one_per_product") === "true",
+    kept: [...new Set(fields.getAll("keep"))],
   };
 }
 
 /** Returns the query string of a state, "?" for the plain gallery. */
-export function writeAddress({ item, edits, filters, k, offset }, defaultK) {
+export function writeAddress(state, defaultK) {
   const fields = new URLSearchParams();
-  if (item !== null) fields.set("item", item);
-  for (const [name, value] of edits) fields.append("set", `${name}=${value}`);
-  for (const [name, value] of filters) fields.append("filter", `${name}=${value}`);
-  if (k !== defaultK) fields.set("k", k);
-  if (offset) fields.set("offset", offset);
+  if (state.item !== null) fields.set("item", state.item);
+  const lists = [
+    ["correct", [...state.corrections]],
+    ["set", [...state.edits]],
+    ["must", mustPairs(state.must)],
+    ["filter", state.filters],
+  ];
+  for (const [field, pairs] of lists) {
+    for (const [name, value] of pairs) fields.append(field, `${name}=${value}`);
+  }
+  if (state.k !== defaultK) fields.set("k", state.k);
+  if (state.offset) fields.set("offset", state.offset);
+  if (state.onePerProduct) fields.set("one_per_product", "true");
+  for (const id of state.kept) fields.append("keep", id);
   return `?${fields}`;
+}
+
+/** Returns the pairs [attribute, value] of what results must have. */
+export function mustPairs(must) {
+  return [...must].flatMap(([name, values]) => values.map((value) => [name, value]));
 }
 
 // A name may hold "=" itself, so known names come first; the service will refuse unknown ones.

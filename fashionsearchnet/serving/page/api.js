@@ -1,5 +1,7 @@
 // The service's HTTP API. Every call takes an AbortSignal and returns parsed JSON.
 
+import { mustPairs } from "./address.js";
+
 /** The service answered, and refused or failed. */
 export class ApiError extends Error {
   constructor(status, code, message) {
@@ -27,15 +29,39 @@ export function getAttributes(signal) {
   return request("v1/attributes", { signal });
 }
 
-export function getItems({ filters, offset, limit }, signal) {
-  const fields = [["offset", offset], ["limit", limit], ...pairs("filter", filters)];
+export function getItems({ filters, offset, limit, onePerProduct }, signal) {
+  const fields = [
+    ["offset", offset],
+    ["limit", limit],
+    ["one_per_product", onePerProduct],
+    ...pairs("filter", filters),
+  ];
   return request(`v1/items?${new URLSearchParams(fields)}`, { signal });
 }
 
+/** Returns the items of these ids, without those that do not exist. */
+export function getItemsById(ids, signal) {
+  const fields = [["limit", ids.length], ...ids.map((id) => ["item", id])];
+  return request(`v1/items?${new URLSearchParams(fields)}`, { signal });
+}
+
+/** Returns how many items have each value, under the filters of the other attributes. */
+export function getCounts(filters, signal) {
+  return request(`v1/counts?${new URLSearchParams(pairs("filter", filters))}`, { signal });
+}
+
 /** Searches with `photo` if it is a File, else with a gallery item. */
-export function search({ item, photo, edits, filters, k }, signal) {
-  const fields = [...pairs("set", edits), ...pairs("filter", filters), ["k", k]];
-  return ask("v1/search", { item, photo }, fields, signal);
+export function search(state, signal) {
+  const fields = [
+    ...pairs("correct", state.corrections),
+    ...pairs("set", state.edits),
+    ...pairs("must", mustPairs(state.must)),
+    ...pairs("filter", state.filters),
+    ["k", state.k],
+    ["offset", state.offset],
+    ["one_per_product", state.onePerProduct],
+  ];
+  return ask("v1/search", state, fields, signal);
 }
 
 export function explain({ item, photo }, signal) {

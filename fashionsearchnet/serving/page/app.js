@@ -6,13 +6,18 @@ import { element, spoken } from "./dom.js";
 import { Filters } from "./filters.js";
 import { clearNotice, emptyNotice, errorNotice, showNotice } from "./notices.js";
 import { listenForPhotos } from "./photo.js";
-import { galleryPage, pager, resultGrid, skeletonGrid } from "./pictures.js";
+import { galleryPage, pager, skeletonGrid } from "./pictures.js";
 import { QueryPanel } from "./query.js";
+import { noun, resultNodes, summary } from "./results.js";
+import { Saving } from "./saving.js";
+import { Shortlist } from "./shortlist.js";
+import { dropped, hasQuery, nextState, plainState } from "./state.js";
 import * as words from "./words.js";
 
 const PAGE_SIZE = 24;
 const DEFAULT_K = 20;
 const AMOUNTS = [10, 20, 50, 100];
+const MOST_KEPT = 30; // items of the shortlist: they stand in the address, and side by side
 
 const part = Object.fromEntries(
   [...document.querySelectorAll("[id]")].map((node) => [node.id, node]),
@@ -25,6 +30,8 @@ let service; // the answer of v1/attributes
 let state; // readAddress's, with `photo`: a key of `photos`, or null
 let filters;
 let panel;
+let shortlist;
+let saving;
 let shown = null; // what the content shows: a page of the gallery or a query
 let cameFrom = null; // the item that the back button left, whose card gets the focus
 
@@ -39,19 +46,36 @@ async function start() {
   part.about.textContent = words.aboutService(service);
   defaults.k = Math.min(DEFAULT_K, service.limits.max_k);
   defaults.page = Math.min(PAGE_SIZE, service.limits.max_k);
-  filters ??= new Filters(part.filters, part.pills, service.attributes, (pairs) =>
-    go({ filters: pairs, offset: 0 }),
-  );
-  panel ??= new QueryPanel(part.query, service.attributes, {
-    edit: (name, value) => go({ edits: withEdit(name, value) }),
-    undoAll: () => go({ edits: new Map() }),
+  if (!panel) build();
+  readState();
+  show();
+}
+
+function build() {
+  const { attributes } = service;
+  filters = new Filters(part.filters, part.pills, attributes, {
+    change: (pairs) => go({ filters: pairs }),
+    counts,
+  });
+  panel = new QueryPanel(part.query, attributes, {
+    change: go,
+    counts,
     explain,
     copy: copyAddress,
     leave: goHome,
   });
+  saving = new Saving(part.saving, attributes, service.limits, {
+    load: (page, signal) => api.search({ ...currentRequest(), ...page }, signal),
+    problem: (text) => showNotice(part.notices, text),
+  });
+  shortlist = new Shortlist(part.tray, part.compare, attributes, {
+    load: async (ids) => (await api.getItemsById(ids, null)).items,
+    set: keepOnly,
+    search: ({ id, attributes: labels }) => go({ item: id, labels }),
+    copy: (items, button) => saving.copyIds(items, button),
+    save: (items) => saving.saveItems(items, "shortlist"),
+  });
   listen();
-  readState();
-  show();
 }
 
 function readState() {
@@ -63,64 +87,101 @@ function readState() {
 /** Changes the state and the address, and shows the new state. */
 function go(change) {
   const before = state;
-  state = nextState(change);
+  state = nextState(state, change);
   cameFrom = null;
   history.pushState({ photo: state.photo }, "", writeAddress(state, defaults.k));
   clearNotice(part.notices);
   show();
   if (state.item !== before.item || state.photo !== before.photo) {
     window.scrollTo(0, 0);
-    if (hasQuery(state)) panel.title.focus({ preventScroll: true });
-  } else if (state.offset !== before.offset) {
-    part.list.focus();
+    if (!hasQuery(state)) return;
+    panel.title.focus({ preventScroll: true });
+    const lost = words.droppedWords(hasQuery(before) ? dropped(before, state) : NOTHING);
+    if (lost) showNotice(part.notices, lost, "status");
+  } else if (state.offset !== before.offset && state.offset === change.offset) {
+    part.list.focus({ preventScroll: true });
+    showTop();
+  } else {
+    showTop();
   }
 }
 
-// Another query starts without changes: the result that was clicked has them already.
-function nextState(change) {
-  const next = { ...state, ...change };
-  if (change.item !== undefined) next.photo = null;
-  else if (change.photo !== undefined) next.item = null;
-  else return next;
-  next.offset = 0;
-  if (hasQuery(state)) next.edits = new Map();
-  return next;
+const NOTHING = { edits: [], corrections: [] };
+
+// After a change the first pictures are in sight, below the query where that stays on top.
+function showTop() {
+  const { top } = part.list.getBoundingClientRect();
+  const covered = getComputedStyle(part.query).position === "sticky" && isNarrow.matches;
+  const edge = covered && !part.query.hidden ? part.query.offsetHeight : 0;
+  if (top < edge) window.scrollBy(0, top - edge);
 }
 
-function hasQuery({ item, photo }) {
-  return item !== null || photo !== null;
-}
+const isNarrow = window.matchMedia("(max-width: 900px)");
 
 function address(change) {
-  return writeAddress(nextState(change), defaults.k);
+  return writeAddress(nextState(state, change), defaults.k);
 }
 
-// The state without changes, filters and offset.
-function plain() {
-  return { edits: new Map(), filters: [], k: defaults.k, offset: 0 };
+const handlers = {
+  go,
+  goHome,
+  address,
+  isKept: (id) => state.kept.includes(id),
+  keep: (id) =>
+    keepOnly(
+      state.kept.includes(id) ? state.kept.filter((other) => other !== id) : [...state.kept, id],
+    ),
+};
+
+// The shortlist changes the address without a step for the back button.
+function keepOnly(kept) {
+  if (kept.length > MOST_KEPT) {
+    showNotice(part.notices, `The shortlist has room for ${MOST_KEPT} items. Take some off first.`);
+    return;
+  }
+  state = nextState(state, { kept });
+  history.replaceState(history.state, "", writeAddress(state, defaults.k));
+  shortlist.show(kept);
+  showKept();
 }
 
-const handlers = { go, goHome, address };
+// Marks the cards of the shortlist, and lets their addresses carry it.
+function showKept() {
+  for (const card of part.content.querySelectorAll(".card")) {
+    const link = card.querySelector("a[data-item]");
+    if (!link) continue;
+    const isKept = handlers.isKept(link.dataset.item);
+    const button = card.querySelector(".keep");
+    button.setAttribute("aria-pressed", String(isKept));
+    button.title = isKept ? "Take off the shortlist" : "Put on the shortlist";
+    const fields = new URLSearchParams(link.search);
+    fields.delete("keep");
+    for (const id of state.kept) fields.append("keep", id);
+    link.search = `?${fields}`;
+  }
+}
 
 function show() {
   const searching = hasQuery(state);
   document.body.dataset.view = searching ? "search" : "gallery";
   part.landing.hidden = searching;
   part.amount.hidden = !searching;
-  part["list-title"].textContent = searching ? "Nearest in the gallery" : "Start from the gallery";
+  part.saving.hidden = true;
+  part["list-title"].textContent = searching ? "Most similar" : "Start from the gallery";
   filters.show(state.filters);
-  showAmounts();
+  shortlist.show(state.kept);
+  showChoices();
   document.title = words.documentTitle(state, photos.get(state.photo)?.file.name);
   return searching ? showResults() : showGallery();
 }
 
 async function showGallery() {
   panel.hide();
-  if (state.edits.size) showNotice(part.notices, words.waitingEdits(state.edits));
-  const request = { filters: state.filters, offset: state.offset, limit: defaults.page };
+  if (state.edits.size) showNotice(part.notices, words.waitingEdits(state.edits), "status");
+  const request = { ...state, limit: defaults.page };
   const answer = await load(`gallery ${state.offset}`, () => api.getItems(request, latest.start()));
   if (!answer) return;
-  part.status.textContent = words.galleryRange(answer);
+  part.status.textContent = words.range(answer, answer.items.length, noun(state));
   if (answer.items.length) {
     const pages = pager(answer, defaults.page, handlers);
     part.content.replaceChildren(galleryPage(answer, handlers), pages);
@@ -138,22 +199,16 @@ function focusCameFrom() {
 
 async function showResults() {
   const query = currentQuery();
-  panel.show(query, state.edits);
+  panel.show(query, state);
   const answer = await load(query.key, () => api.search(currentRequest(), latest.start()));
   if (!answer) return;
   panel.fill(answer.query.attributes);
-  const [number, matching, duration] = words.resultSummary(answer, state.filters.length > 0);
-  part.status.replaceChildren(
-    number,
-    element("strong", {}, matching),
-    element("span", { "aria-hidden": "true" }, duration),
-  );
+  part.status.replaceChildren(...summary(answer, state, handlers));
   if (answer.results.length) {
-    const judged = `A match is judged by ${answer.judged_by}.`;
-    const note = element("p", { class: "judged" }, judged);
-    part.content.replaceChildren(resultGrid(answer, handlers), note);
+    part.content.replaceChildren(...resultNodes(answer, service, handlers));
+    saving.show(answer, state.item ?? photos.get(state.photo).file.name);
   } else {
-    part.content.replaceChildren(emptyNotice(state, 0, handlers));
+    part.content.replaceChildren(emptyNotice(state, answer.total, handlers));
   }
 }
 
@@ -180,8 +235,8 @@ function fail(error, retry) {
   if (!(error instanceof api.ApiError || error instanceof api.Unreachable)) throw error;
   const actions = [];
   if (!(error.status < 500)) actions.push(["Try again", retry]);
-  else if (error.status !== 404 && state && address({}) !== address(plain())) {
-    actions.push(["Without changes and filters", () => go(plain())]);
+  else if (error.status !== 404 && state && address({}) !== address(plainQuery())) {
+    actions.push(["Without changes and filters", () => go(plainQuery())]);
   }
   if (state && hasQuery(state)) actions.push(["Browse the gallery", goHome]);
   panel?.giveUp();
@@ -189,6 +244,12 @@ function fail(error, retry) {
   part.list.removeAttribute("aria-busy");
   part.status.replaceChildren();
   part.content.replaceChildren(errorNotice(error, actions));
+}
+
+// The changes that leave only the query.
+function plainQuery() {
+  const { item, photo, ...others } = plainState(state, defaults);
+  return others;
 }
 
 function currentRequest() {
@@ -201,8 +262,8 @@ function currentQuery() {
     return {
       key: `item ${state.item}`,
       source: api.imageAddress(state.item),
-      alt: `Query: item ${state.item}`,
-      detail: `Gallery item ${state.item}`,
+      alt: `Your picture: item ${state.item}`,
+      detail: `Item ${state.item}`,
       isItem: true,
     };
   }
@@ -210,8 +271,8 @@ function currentQuery() {
   return {
     key: `photo ${source}`,
     source,
-    alt: `Query: your photo ${file.name}`,
-    detail: `${file.name}. Your photo is not part of the address, so this search cannot be shared.`,
+    alt: `Your picture: ${file.name}`,
+    detail: `${file.name}. It is not part of the address, so this search cannot be shared.`,
     isItem: false,
   };
 }
@@ -225,34 +286,33 @@ async function explain() {
   }
 }
 
-function withEdit(name, value) {
-  const edits = new Map(state.edits);
-  if (value === null) edits.delete(name);
-  else edits.set(name, value);
-  return edits;
+async function counts() {
+  try {
+    const { attributes } = await api.getCounts(state.filters, null);
+    return new Map(
+      attributes.map(({ name, values }) => [name, new Map(values.map((v) => [v.value, v.items]))]),
+    );
+  } catch {
+    return null;
+  }
 }
 
 async function copyAddress(button) {
-  const before = button.textContent;
-  try {
-    await navigator.clipboard.writeText(location.href);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Copy it from the address bar";
-  }
-  setTimeout(() => (button.textContent = before), 2000);
+  await saving.copy(location.href, button, "Copy it from the address bar");
 }
 
-function showAmounts() {
+function showChoices() {
   const { max_k: most } = service.limits;
   const amounts = new Set([...AMOUNTS.filter((amount) => amount <= most), state.k]);
   const ordered = [...amounts].sort((a, b) => a - b);
   part.k.replaceChildren(...ordered.map((k) => element("option", { value: k }, String(k))));
   part.k.value = String(state.k);
+  part.products.hidden = !service.has_products;
+  part["one-per-product"].checked = state.onePerProduct;
 }
 
 function goHome() {
-  go({ ...plain(), item: null, photo: null });
+  go(plainState(state, defaults));
 }
 
 function listen() {
@@ -262,6 +322,9 @@ function listen() {
     goHome();
   });
   part.k.addEventListener("change", () => go({ k: Number(part.k.value) }));
+  part["one-per-product"].addEventListener("change", (event) =>
+    go({ onePerProduct: event.target.checked }),
+  );
   window.addEventListener("popstate", () => {
     cameFrom = state.item;
     readState();
@@ -269,9 +332,9 @@ function listen() {
     show();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.target.closest("input, select, textarea")) return;
+    if (event.key !== "/" || event.target.closest("input, select, textarea, dialog")) return;
     event.preventDefault();
-    filters.focus();
+    filters.open();
   });
   listenForPhotos({
     input: part.file,

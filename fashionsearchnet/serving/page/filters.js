@@ -1,103 +1,187 @@
-// The field that filters the gallery, and a pill for each filter that is set.
+// The filters: a panel to browse or search the values, and a pill for each filter that is set.
 
 import { element, icon } from "./dom.js";
-import { Listbox } from "./listbox.js";
+
+const FEW = 400; // values from which the panel shows one attribute at a time
 
 export class Filters {
   #filters = [];
+  #shown; // the name of the attribute whose values are shown
+  #boxes = []; // {name, value, words, row, input, number} of all values
 
-  /** `onchange` gets the new array of [attribute, value]. */
-  constructor(root, pills, attributes, onchange) {
+  /**
+   * `handlers` has change(array of [attribute, value]) and counts() -> promise of Map of attribute
+   * to Map of value to number of items, or null.
+   */
+  constructor(root, pills, attributes, handlers) {
     this.attributes = attributes;
     this.pills = pills;
-    this.onchange = onchange;
-    this.listbox = new Listbox({
-      label: "Filters",
-      multiple: true,
-      onpick: (pair) => this.#toggle(pair),
+    this.handlers = handlers;
+    this.#shown = attributes[0].name;
+    this.button = element(
+      "button",
+      {
+        type: "button",
+        class: "button",
+        "aria-haspopup": "dialog",
+        "aria-expanded": "false",
+        "aria-keyshortcuts": "/",
+        onclick: () => (this.panel.hidden ? this.open() : this.#close(true)),
+      },
+      icon("filter"),
+      element("span", {}, "Filters"),
+    );
+    this.panel = this.#build();
+    this.shade = element("div", { class: "shade", hidden: true, onclick: () => this.#close(true) });
+    root.append(this.button, this.shade, this.panel);
+    root.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || this.panel.hidden) return;
+      event.stopPropagation();
+      this.#close(true);
     });
-    this.input = this.#field();
-    this.listbox.owner = this.input;
-    this.listbox.node.hidden = true;
-    root.append(this.input, element("kbd", { "aria-hidden": "true" }, "/"), this.listbox.node);
     document.addEventListener("pointerdown", (event) => {
-      if (!root.contains(event.target)) this.#close();
+      if (!root.contains(event.target)) this.#close(false);
     });
   }
 
   show(filters) {
     this.#filters = filters;
+    const number = filters.length ? `Filters (${filters.length})` : "Filters";
+    this.button.querySelector("span").textContent = number;
     const focused = [...this.pills.querySelectorAll("button")].indexOf(document.activeElement);
     this.pills.replaceChildren(...filters.map((pair) => this.#pill(pair)));
     if (filters.length > 1) this.pills.append(element("li", {}, this.#clearButton()));
-    if (focused >= 0) (this.pills.querySelector("button") ?? this.input).focus();
-    if (!this.listbox.node.hidden) this.#fill(true);
+    if (focused >= 0) (this.pills.querySelector("button") ?? this.button).focus();
+    if (!this.panel.hidden) this.#fill();
   }
 
-  focus() {
-    this.input.focus();
-    this.input.select();
+  open() {
+    this.panel.hidden = false;
+    this.shade.hidden = false;
+    this.button.setAttribute("aria-expanded", "true");
+    this.search.value = "";
+    this.#fill();
+    this.#narrow();
+    this.search.focus({ preventScroll: true });
   }
 
-  #field() {
-    return element("input", {
-      type: "text",
+  #close(refocus) {
+    if (this.panel.hidden) return;
+    this.panel.hidden = true;
+    this.shade.hidden = true;
+    this.button.setAttribute("aria-expanded", "false");
+    if (refocus) this.button.focus({ preventScroll: true });
+  }
+
+  #build() {
+    this.search = element("input", {
+      type: "search",
       class: "field",
-      role: "combobox",
-      placeholder: "Filter by any value",
+      placeholder: "Search all values",
       autocomplete: "off",
       spellcheck: "false",
-      "aria-label": "Filter by any value",
-      "aria-autocomplete": "list",
-      "aria-controls": this.listbox.id,
-      "aria-expanded": "false",
-      oninput: () => {
-        this.#open();
-        this.listbox.filter(this.input.value);
-      },
-      onclick: () => this.#open(),
-      onblur: () => this.#close(),
-      onkeydown: (event) => this.#handleKey(event),
+      "aria-label": "Search all values",
+      oninput: () => this.#narrow(),
     });
-  }
-
-  #handleKey(event) {
-    if (event.key === "Escape" || event.key === "Tab") {
-      if (event.key === "Escape" && !this.listbox.node.hidden) event.stopPropagation();
-      this.#close();
-      return;
-    }
-    if (["ArrowDown", "ArrowUp"].includes(event.key)) this.#open();
-    if (!this.listbox.node.hidden) this.listbox.handleKey(event);
-  }
-
-  #open() {
-    if (!this.listbox.node.hidden) return;
-    this.#fill(false);
-    this.listbox.node.hidden = false;
-    this.input.setAttribute("aria-expanded", "true");
-  }
-
-  #close() {
-    this.listbox.node.hidden = true;
-    this.input.setAttribute("aria-expanded", "false");
-    this.input.removeAttribute("aria-activedescendant");
-  }
-
-  #fill(keep) {
-    const options = this.attributes.flatMap(({ name, values }) =>
-      values.map((value) => ({
-        label: value,
-        group: name,
-        detail: null,
-        selected: this.#position([name, value]) >= 0,
-        value: [name, value],
-      })),
+    const groups = this.attributes.map((attribute) => this.#group(attribute));
+    this.tabs = this.attributes.map(({ name }) =>
+      element(
+        "button",
+        { type: "button", class: "filter-tab", onclick: () => this.#choose(name) },
+        name,
+      ),
     );
-    const scrolled = this.listbox.node.scrollTop;
-    this.listbox.setOptions(options, keep);
-    this.listbox.node.scrollTop = scrolled;
-    this.listbox.filter(this.input.value);
+    this.empty = element("p", { class: "options-empty", hidden: true }, "No such value.");
+    return element(
+      "div",
+      { class: "filter-panel", role: "dialog", "aria-label": "Filters", hidden: true },
+      element(
+        "div",
+        { class: "filter-head" },
+        this.search,
+        element(
+          "button",
+          { type: "button", class: "button", onclick: () => this.#close(true) },
+          "Done",
+        ),
+      ),
+      element("div", { class: "filter-tabs", role: "group", "aria-label": "Attributes" }, this.tabs),
+      element("div", { class: "filter-values" }, groups, this.empty),
+    );
+  }
+
+  #group({ name, values }) {
+    const rows = values.map((value) => {
+      const input = element("input", {
+        type: "checkbox",
+        onchange: () => this.#toggle([name, value]),
+      });
+      const number = element("span", { class: "filter-number" });
+      const row = element(
+        "label",
+        { class: "filter-value" },
+        input,
+        element("span", { class: "filter-label" }, value),
+        number,
+      );
+      const words = `${name} ${value}`.toLowerCase();
+      this.#boxes.push({ name, value, words, row, input, number });
+      return row;
+    });
+    const group = element(
+      "fieldset",
+      { class: "filter-group" },
+      element("legend", {}, name),
+      element("div", { class: "filter-rows" }, rows),
+    );
+    group.dataset.name = name;
+    return group;
+  }
+
+  #choose(name) {
+    this.#shown = name;
+    this.search.value = "";
+    this.#narrow();
+  }
+
+  // Shows the values of one attribute, or of all those that contain every word of the search.
+  #narrow() {
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let number = 0;
+    for (const box of this.#boxes) {
+      const isFound = words.length
+        ? number < FEW && words.every((word) => box.words.includes(word))
+        : box.name === this.#shown;
+      box.row.hidden = !isFound;
+      number += isFound;
+    }
+    for (const group of this.panel.querySelectorAll(".filter-group")) {
+      group.hidden = !group.querySelector(".filter-value:not([hidden])");
+    }
+    this.tabs.forEach((tab, position) => {
+      const isShown = !words.length && this.attributes[position].name === this.#shown;
+      tab.setAttribute("aria-pressed", String(isShown));
+    });
+    this.empty.hidden = number > 0;
+  }
+
+  async #fill() {
+    for (const { name, value, input } of this.#boxes) {
+      input.checked = this.#position([name, value]) >= 0;
+    }
+    this.tabs.forEach((tab, position) => {
+      const { name } = this.attributes[position];
+      const number = this.#filters.filter((pair) => pair[0] === name).length;
+      tab.textContent = number ? `${name} (${number})` : name;
+    });
+    const filters = this.#filters;
+    const counts = await this.handlers.counts();
+    if (filters !== this.#filters || counts === null) return;
+    for (const { name, value, row, number } of this.#boxes) {
+      const items = counts.get(name).get(value);
+      number.textContent = items.toLocaleString("en");
+      row.classList.toggle("filter-none", items === 0);
+    }
   }
 
   #position([name, value]) {
@@ -105,9 +189,8 @@ export class Filters {
   }
 
   #toggle(pair) {
-    this.input.value = "";
     const position = this.#position(pair);
-    this.onchange(
+    this.handlers.change(
       position < 0 ? [...this.#filters, pair] : this.#filters.toSpliced(position, 1),
     );
   }
@@ -135,7 +218,7 @@ export class Filters {
   #clearButton() {
     return element(
       "button",
-      { type: "button", class: "link", onclick: () => this.onchange([]) },
+      { type: "button", class: "link", onclick: () => this.handlers.change([]) },
       "Clear all",
     );
   }

@@ -1,15 +1,18 @@
-// Arrow keys in a list of pictures: one picture is in the tab order, arrows move to the others.
+// Arrow keys in a list of pictures: one card is in the tab order, arrows move to the others.
 
-/** Makes the links of a list reachable by arrow keys, Home and End. */
+/** Makes the cards of a list reachable by arrow keys, Home and End; Tab goes through one card. */
 export function addArrowKeys(list) {
-  const links = [...list.querySelectorAll("a")];
-  links.forEach((link, number) => {
-    link.tabIndex = number ? -1 : 0;
-  });
-  list.addEventListener("focusin", (event) => {
-    const link = event.target.closest("a");
-    for (const other of links) other.tabIndex = other === link ? 0 : -1;
-  });
+  const cards = [...list.children];
+  const links = cards.map((card) => card.querySelector("a[data-item]"));
+  const enter = (active) => {
+    for (const card of cards) {
+      for (const node of card.querySelectorAll("a, button")) {
+        node.tabIndex = card === active ? 0 : -1;
+      }
+    }
+  };
+  enter(cards[0]);
+  list.addEventListener("focusin", (event) => enter(event.target.closest(".card")));
   list.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
     const target = neighbour(links, links.indexOf(document.activeElement), event.key);
@@ -20,6 +23,7 @@ export function addArrowKeys(list) {
 }
 
 function neighbour(links, now, key) {
+  if (now < 0) return undefined;
   const columns = numColumns(links);
   const positions = {
     ArrowLeft: now - 1,

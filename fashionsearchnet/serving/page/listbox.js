@@ -47,6 +47,14 @@ export class Listbox {
     this.#activate(this.#options.find(({ node }) => node.id === before)?.node ?? null);
   }
 
+  /** Writes details, a Map by value, behind the options. */
+  setDetails(details) {
+    for (const { node, value } of this.#options) {
+      const text = details?.get(value);
+      if (text) node.append(element("span", { class: "option-detail" }, text));
+    }
+  }
+
   /** Shows only the options that contain every word of the text. */
   filter(text) {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);

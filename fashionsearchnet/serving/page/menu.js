@@ -1,6 +1,6 @@
 // The menu of a chip: a small dialog below it, a sheet from below on a narrow screen.
 
-import { element, icon } from "./dom.js";
+import { element, icon, keepFocus } from "./dom.js";
 import { Listbox } from "./listbox.js";
 
 const SEARCHABLE = 8; // lists longer than this get a field to search in
@@ -11,48 +11,66 @@ let open = null;
 
 /**
  * Opens a menu for the element that `anchor` returns (which may be another one later), beside
- * `panel`. `header` is shown on a narrow screen, where the menu may hide the picture.
+ * `panel`. `header` is shown on a narrow screen, where the menu may hide the picture. Each of
+ * `tabs` is {text, hint, options, details, onpick}: a list to pick from, whose details may come
+ * later (a promise of Map of value to text). `toggle` is {text, pressed, onclick}.
  */
-export function openMenu({ anchor, panel, title, header, options, onpick, onclose }) {
+export function openMenu({ anchor, panel, title, text, header, tabs, toggle, onclose }) {
   closeMenu();
-  const listbox = new Listbox({ label: title, multiple: false, onpick: pick });
-  const input = options.length > SEARCHABLE ? searchField(title, listbox) : null;
+  const body = element("div", { class: "menu-body" });
+  const hint = element("p", { class: "menu-hint" });
+  const buttons = tabs.map((tab) =>
+    element(
+      "button",
+      { type: "button", class: "tab", "aria-pressed": "false", onclick: () => choose(tab) },
+      tab.text,
+    ),
+  );
   const node = element(
     "div",
     { class: "menu", role: "dialog", "aria-label": title, onkeydown: handleKey },
-    element(
-      "div",
-      { class: "menu-head" },
-      header,
-      element("p", { class: "menu-title" }, title),
-      element(
-        "button",
-        { type: "button", class: "round", "aria-label": "Close", onclick: () => closeMenu(true) },
-        icon("close"),
-      ),
-    ),
-    input,
-    listbox.node,
+    head(header, title, text),
+    element("div", { class: "tabs", role: "group", "aria-label": title }, buttons),
+    hint,
+    body,
+    toggleButton(toggle),
   );
-  listbox.owner = input ?? listbox.node;
-  listbox.owner.tabIndex = 0;
-  listbox.setOptions(options);
   const shade = element("div", { class: "shade" });
   document.body.append(shade, node);
   open = { node, shade, anchor, panel, onclose };
+  let listbox = null;
+  choose(tabs[0]);
   place();
-  listbox.owner.focus({ preventScroll: true });
-  listbox.activateSelected();
 
-  function pick(value) {
+  function choose(tab) {
+    buttons.forEach((button, number) => {
+      button.setAttribute("aria-pressed", String(tabs[number] === tab));
+    });
+    hint.textContent = tab.hint;
+    const label = `${tab.text}: ${title}`;
+    listbox = new Listbox({ label, multiple: false, onpick: (value) => pick(tab, value) });
+    const input = tab.options.length > SEARCHABLE ? searchField(label, listbox) : null;
+    listbox.owner = input ?? listbox.node;
+    listbox.owner.tabIndex = 0;
+    listbox.setOptions(tab.options);
+    body.replaceChildren(...[input, listbox.node].filter(Boolean));
+    listbox.owner.focus({ preventScroll: true });
+    listbox.activateSelected();
+    const shown = listbox;
+    tab.details?.then((details) => shown.setDetails(details));
+  }
+
+  function pick(tab, value) {
     closeMenu(true);
-    onpick(value);
+    tab.onpick(value);
   }
 
   function handleKey(event) {
-    if (event.key === "Escape" || event.key === "Tab") {
+    if (event.key === "Escape") {
       event.preventDefault();
       closeMenu(true);
+    } else if (event.key === "Tab") {
+      keepFocus(event, node);
     } else if (!event.target.closest("button")) {
       listbox.handleKey(event);
     }
@@ -69,6 +87,43 @@ export function closeMenu(refocus = false) {
   shade.remove();
   onclose();
   if (refocus) anchor()?.focus({ preventScroll: true });
+}
+
+function head(header, title, text) {
+  return element(
+    "div",
+    { class: "menu-head" },
+    header,
+    element(
+      "div",
+      { class: "menu-words" },
+      element("p", { class: "menu-title" }, title),
+      element("p", { class: "menu-text" }, text),
+    ),
+    element(
+      "button",
+      { type: "button", class: "round", "aria-label": "Close", onclick: () => closeMenu(true) },
+      icon("close"),
+    ),
+  );
+}
+
+function toggleButton({ text, pressed, onclick }) {
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "menu-toggle",
+      "aria-pressed": String(pressed),
+      onclick: () => {
+        closeMenu(true);
+        onclick();
+      },
+    },
+    icon("pin"),
+    element("span", {}, text),
+    pressed ? element("span", { class: "menu-toggle-off" }, "Take back") : null,
+  );
 }
 
 function searchField(title, listbox) {

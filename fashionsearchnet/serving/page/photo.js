@@ -36,12 +36,24 @@ function listenForDrops(dropzone, take) {
   });
 }
 
+// Formats that people have and the service does not read, by the end of the name or the type.
+const OTHER_FORMATS = [
+  [/heic|heif/i, "HEIC", "On an iPhone: Settings, Camera, Formats, “Most Compatible” saves JPEG."],
+  [/avif/i, "AVIF", "Save it as JPEG or PNG."],
+  [/tiff?$/i, "TIFF", "Save it as JPEG or PNG."],
+  [/gif$/i, "GIF", "Save it as JPEG or PNG."],
+  [/svg/i, "SVG", "Save it as JPEG or PNG."],
+];
+
 function problemOf({ name, type, size }, { max_upload_bytes: most }) {
+  const ending = name.split(".").at(-1);
+  const other = OTHER_FORMATS.find(([pattern]) => pattern.test(type) || pattern.test(ending));
+  if (other) return `“${name}” is a ${other[1]} picture, which cannot be read here. ${other[2]}`;
   if (!type.startsWith("image/")) {
     return `“${name}” is not a picture. Choose a JPEG, PNG, WebP or BMP file.`;
   }
   if (size > most) {
-    return `“${name}” has ${megabytes(size)}; the service takes at most ${megabytes(most)}. \
+    return `“${name}” has ${megabytes(size)}; at most ${megabytes(most)} can be uploaded. \
 Choose a smaller picture.`;
   }
   return null;

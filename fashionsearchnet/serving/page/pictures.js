@@ -1,18 +1,37 @@
 // Lists of pictures: a page of the gallery, the results of a search, and their placeholders.
 
-import { element, icon, spoken, tile } from "./dom.js";
+import { element, icon, tile } from "./dom.js";
+import { factLines } from "./facts.js";
 import { addArrowKeys } from "./grid.js";
+import { describe, presentation } from "./items.js";
 
-const FACTS = 4; // lines below a result before the rest is only counted
-
-/** Returns a page of the gallery; `handlers` has address(change) and go(change). */
+/**
+ * Returns a page of the gallery. `handlers` has address(change), go(change), isKept(id) and
+ * keep(item).
+ */
 export function galleryPage({ items }, handlers) {
   const cards = items.map((item) => {
-    const values = known(item.attributes).join(" · ");
-    const caption = element("span", { class: "caption", "aria-hidden": "true" }, values);
-    return card(item, handlers, tile(item.image, describe(item)), caption);
+    const values = Object.values(item.attributes).filter((value) => value !== null);
+    const { title } = presentation(item);
+    const caption = title === null ? values.join(" · ") || item.id : null;
+    const line = caption && element("span", { class: "caption", "aria-hidden": "true" }, caption);
+    return card(item, handlers, tile(item.image, describe(item)), line);
   });
   return grid("Gallery", cards);
+}
+
+/** Returns the results of a search; `facts` are the arrays of facts.js, one for each result. */
+export function resultGrid(results, facts, handlers) {
+  const cards = results.map((result, rank) => {
+    const picture = tile(result.image, describe(result));
+    if (result.matches) {
+      picture.append(element("span", { class: "badge" }, icon("check"), "Match"));
+    }
+    const node = card(result, handlers, picture, factLines(facts[rank]));
+    if (result.matches) node.classList.add("card-match");
+    return node;
+  });
+  return grid("Results", cards);
 }
 
 /** Returns the links to the pages before and after. */
@@ -30,24 +49,10 @@ export function pager({ offset, total }, limit, handlers) {
   };
   return element(
     "nav",
-    { class: "pager", "aria-label": "Pages of the gallery" },
+    { class: "pager", "aria-label": "Pages" },
     link("Previous", "left", Math.max(offset - limit, 0), offset > 0),
     link("Next", "right", offset + limit, offset + limit < total),
   );
-}
-
-/** Returns the results of a search, matches ticked, with what was changed and what differs. */
-export function resultGrid({ results, edits, target }, handlers) {
-  const cards = results.map((result) => {
-    const picture = tile(result.image, describe(result));
-    if (result.matches) {
-      picture.append(element("span", { class: "badge" }, icon("check"), "Match"));
-    }
-    const node = card(result, handlers, picture, facts(result, edits, target));
-    if (result.matches) node.classList.add("card-match");
-    return node;
-  });
-  return grid("Results", cards);
 }
 
 /** Returns grey tiles for pictures that are still loading. */
@@ -67,15 +72,55 @@ function grid(label, cards) {
   return list;
 }
 
-function card(item, handlers, ...content) {
-  const change = { item: item.id };
-  const link = element(
+function card(item, handlers, picture, lines) {
+  const { title, subtitle, link } = presentation(item);
+  const change = { item: item.id, labels: item.attributes };
+  const main = element(
     "a",
     { href: handlers.address(change), draggable: "false", onclick: follow(change, handlers) },
-    content,
+    picture,
+    element(
+      "span",
+      { class: "card-words" },
+      title === null ? null : element("span", { class: "card-title" }, title),
+      subtitle === null ? null : element("span", { class: "card-subtitle" }, subtitle),
+    ),
+    lines ?? element("span", {}),
   );
-  link.dataset.item = item.id;
-  return element("li", { class: "card" }, link);
+  main.dataset.item = item.id;
+  return element("li", { class: "card" }, main, keepButton(item, handlers), shopLink(link, item));
+}
+
+function keepButton(item, handlers) {
+  const isKept = handlers.isKept(item.id);
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "round keep",
+      "aria-pressed": String(isKept),
+      "aria-label": `Shortlist ${describe(item)}`,
+      title: isKept ? "Take off the shortlist" : "Put on the shortlist",
+      onclick: () => handlers.keep(item.id),
+    },
+    icon("star"),
+  );
+}
+
+function shopLink(link, item) {
+  if (link === null) return null;
+  return element(
+    "a",
+    {
+      class: "shop-link",
+      href: link,
+      target: "_blank",
+      rel: "noopener noreferrer",
+      "aria-label": `Open ${describe(item)} in the shop`,
+    },
+    "Open in shop",
+    icon("outside"),
+  );
 }
 
 // A plain click stays on the page; with a modifier the browser opens the link as any other.
@@ -85,53 +130,4 @@ function follow(change, handlers) {
     event.preventDefault();
     handlers.go(change);
   };
-}
-
-function facts(result, edits, target) {
-  const has = (name) => result.attributes[name] ?? "no label";
-  const changed = Object.keys(edits);
-  const lines = changed.map((name) =>
-    result.differing.includes(name)
-      ? fact("fact-changed", "close", name, has(name), `, but you asked for ${edits[name]}`)
-      : fact("fact-changed fact-met", "check", name, has(name), ", as you asked"),
-  );
-  for (const name of result.differing.filter((other) => !changed.includes(other))) {
-    const wanted = target[name] ?? "no label";
-    lines.push(fact("fact-differs", "differs", name, has(name), ` instead of ${wanted}`));
-  }
-  const rest = lines.splice(FACTS);
-  if (rest.length) {
-    const more = `and ${rest.length} more ${rest.length === 1 ? "difference" : "differences"}`;
-    lines.push(element("span", { class: "fact" }, more));
-  }
-  const distance = element(
-    "span",
-    { class: "distance", title: "Euclidean distance to the edited query" },
-    `distance ${result.distance.toFixed(3)}`,
-  );
-  return element("span", { class: "facts" }, lines, distance);
-}
-
-function fact(className, drawing, name, value, ending) {
-  return element(
-    "span",
-    { class: `fact ${className}`, title: `${name}: ${value}${ending}` },
-    icon(drawing),
-    element(
-      "span",
-      {},
-      `${name} `,
-      element("span", { class: "fact-value" }, value),
-      spoken(ending),
-    ),
-  );
-}
-
-function describe({ id, attributes }) {
-  const values = known(attributes);
-  return values.length ? values.join(", ") : `item ${id}`;
-}
-
-function known(attributes) {
-  return Object.values(attributes).filter((value) => value !== null);
 }

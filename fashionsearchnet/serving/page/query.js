@@ -1,48 +1,55 @@
-// The query: its picture, its attributes as chips, the changes made to them.
+// The query: its picture, and its attributes as chips that can be changed, corrected and pinned.
 
-import { element, icon, percent } from "./dom.js";
+import { chipNode, pinWords, readingWords } from "./chip.js";
+import { count, element, percent } from "./dom.js";
 import { closeMenu, openMenu } from "./menu.js";
 import { Stage } from "./stage.js";
+import { withEntry } from "./state.js";
 
-const NUM_SKELETONS = 6;
+const NUM_SKELETONS = 4;
+const EDGE = 24; // pixels beside a chip that is swiped into sight
+const NO_CHANGES = { edits: new Map(), corrections: new Map(), must: new Map() };
 
 export class QueryPanel {
   #key = null;
-  #attributes = null; // of the service's answer; null until there is one
+  #readings = null; // attributes of the service's answer; null until there is one
   #values = new Map(); // attribute name to its values, in the order of the space
-  #edits = new Map();
+  #changes = NO_CHANGES;
   #attention = null; // promise of attribute name to {overlay, box}
   #shown = null; // the attribute whose attention is shown, or null
   #open = null; // the attribute whose menu is open, or null
 
-  /** `handlers` has edit(name, value or null), undoAll(), explain(), copy(button) and leave(). */
+  /**
+   * `handlers` has change({edits, corrections, must}), counts() (a promise of Maps by attribute
+   * and value, or null), explain(), copy(button) and leave().
+   */
   constructor(root, attributes, handlers) {
     this.root = root;
     this.handlers = handlers;
     this.#values = new Map(attributes.map(({ name, values }) => [name, values]));
     this.stage = new Stage("stage-large");
-    this.title = element("h2", { id: "query-title", tabindex: "-1" }, "Query");
+    this.title = element("h2", { id: "query-title", tabindex: "-1" }, "Your picture");
     this.detail = element("p", { class: "query-detail" });
     this.copy = linkButton("Copy link", () => handlers.copy(this.copy));
-    this.undoAll = linkButton("Undo all changes", () => this.#undoAll());
+    this.undoAll = linkButton("Undo all", () => this.#undoAll());
     this.chips = element("ul", {
       class: "chips",
       role: "list",
-      "aria-label": "Attributes of the query",
+      "aria-label": "Attributes of your picture",
     });
     this.#build();
     this.#listen();
   }
 
   /** Shows a query {key, source, alt, detail, isItem}; its chips follow with `fill`. */
-  show(query, edits) {
+  show(query, { edits, corrections, must }) {
     this.root.hidden = false;
-    this.#edits = edits;
+    this.#changes = { edits, corrections, must };
     const isNew = query.key !== this.#key;
     closeMenu();
     if (isNew) {
       this.#key = query.key;
-      this.#attributes = null;
+      this.#readings = null;
       this.#attention = null;
       this.#shown = null;
       this.query = query;
@@ -53,18 +60,14 @@ export class QueryPanel {
     this.#render();
   }
 
-  fill(attributes) {
-    this.#attributes = attributes.map((attribute) => ({
-      ...attribute,
-      // The unchanged value: the label of a gallery item, or the prediction.
-      original: this.query.isItem ? attribute.label : attribute.value,
-    }));
+  fill(readings) {
+    this.#readings = readings;
     this.#render();
   }
 
   /** Hides the placeholder chips when no answer comes. */
   giveUp() {
-    if (this.#attributes === null) this.section.hidden = true;
+    if (this.#readings === null) this.section.hidden = true;
   }
 
   hide() {
@@ -75,18 +78,25 @@ export class QueryPanel {
 
   #build() {
     const leave = linkButton("New search", () => this.handlers.leave());
-    const point = element("span", {}, "Point at one to see where the model looked.");
     this.section = element(
       "div",
       { class: "query-chips" },
-      element("div", { class: "row" }, element("h3", {}, "Attributes"), this.undoAll),
-      element("p", { class: "hint" }, "Choose one to change it. ", point),
+      element(
+        "p",
+        { class: "hint" },
+        "Choose one to change or correct it. The pin makes it a must.",
+      ),
       this.chips,
     );
-    const head = element("div", { class: "row" }, this.title, this.copy, leave);
     this.root.replaceChildren(
       this.stage.node,
-      element("div", { class: "query-head" }, head, this.detail),
+      element(
+        "div",
+        { class: "query-head" },
+        this.title,
+        this.detail,
+        element("div", { class: "row" }, this.copy, leave, this.undoAll),
+      ),
       this.section,
     );
   }
@@ -94,55 +104,75 @@ export class QueryPanel {
   #render() {
     const focused = document.activeElement;
     const { name } = focused?.closest(".chip")?.dataset ?? {};
+    const selector = [".chip-undo", ".chip-pin"].find((one) => focused?.matches(one));
     this.section.hidden = false;
-    this.undoAll.hidden = this.#edits.size === 0;
-    this.chips.setAttribute("aria-busy", String(this.#attributes === null));
-    if (this.#attributes === null) {
+    const { edits, corrections, must } = this.#changes;
+    this.undoAll.hidden = edits.size + corrections.size + must.size === 0;
+    this.chips.setAttribute("aria-busy", String(this.#readings === null));
+    if (this.#readings === null) {
       const empty = () => element("li", { class: "chip skeleton" });
       this.chips.replaceChildren(...Array.from({ length: NUM_SKELETONS }, empty));
       return;
     }
-    this.chips.replaceChildren(...this.#attributes.map((attribute) => this.#chip(attribute)));
+    const scrolled = this.chips.scrollLeft;
+    this.chips.replaceChildren(...this.#readings.map((reading) => this.#chip(reading)));
+    this.chips.scrollLeft = scrolled;
     if (name === undefined) return;
-    const undo = focused.matches(".chip-undo") && this.#button(name, ".chip-undo");
-    (undo || this.#button(name))?.focus({ preventScroll: true });
+    const same = selector && this.#button(name, selector);
+    (same || this.#button(name))?.focus({ preventScroll: true });
+    this.#uncover(name);
   }
 
-  #chip(attribute) {
-    const { name, value, probability } = attribute;
-    const wanted = this.#edits.get(name);
-    const edited = wanted !== undefined;
-    const meter = element("span", { class: "meter", "aria-hidden": "true" });
-    meter.style.setProperty("--share", probability);
-    const button = element(
-      "button",
-      {
-        type: "button",
-        class: "chip-button",
-        "aria-haspopup": "dialog",
-        "aria-expanded": String(this.#open === name),
-        onclick: () => (this.#open === name ? closeMenu(true) : this.#openMenu(attribute)),
-      },
-      nameLine(attribute, edited),
-      edited
-        ? element("strong", { class: "chip-value chip-text", title: wanted }, wanted)
-        : predicted(value, probability),
-      edited ? null : meter,
-    );
-    const undo = element(
-      "button",
-      {
-        type: "button",
-        class: "round chip-undo",
-        "aria-label": `Undo the change of ${name}`,
-        onclick: () => this.handlers.edit(name, null),
-      },
-      icon("close"),
-    );
-    const chip = element("li", { class: edited ? "chip chip-edited" : "chip" }, button);
-    chip.dataset.name = name;
-    if (edited) chip.append(undo);
-    return chip;
+  // What is known of an attribute and what was changed about it; see chip.js.
+  #fact(reading) {
+    const { name, label } = reading;
+    const edited = this.#changes.edits.get(name) ?? null;
+    const corrected = this.#changes.corrections.get(name) ?? null;
+    const original = corrected ?? label ?? reading.value;
+    const pinned = this.#changes.must.get(name) ?? null;
+    return { name, reading, label, original, current: edited ?? original, edited, corrected, pinned };
+  }
+
+  #chip(reading) {
+    const { name } = reading;
+    const fact = this.#fact(reading);
+    return chipNode(fact, this.#open === name, {
+      open: () => (this.#open === name ? closeMenu(true) : this.#openMenu(fact)),
+      pin: () => this.#pin(fact),
+      undo: () => (fact.edited === null ? this.#correct(fact, null) : this.#edit(fact, null)),
+    });
+  }
+
+  #edit(fact, value) {
+    const wanted = value === fact.original ? null : value;
+    const edits = withEntry(this.#changes.edits, fact.name, wanted);
+    this.#change(fact, { edits }, wanted ?? fact.original);
+  }
+
+  #correct(fact, value) {
+    const { name, label, reading } = fact;
+    const seen = label ?? reading.value;
+    const isSure = value === null || (value === seen && label !== null);
+    const corrections = withEntry(this.#changes.corrections, name, isSure ? null : value);
+    const original = value ?? seen;
+    const edits = withEntry(this.#changes.edits, name, fact.edited === original ? null : fact.edited);
+    this.#change(fact, { corrections, edits }, edits.get(name) ?? original);
+  }
+
+  // A pin goes with the value that the chip shows.
+  #change({ name, pinned }, change, current) {
+    const must = pinned ? withEntry(this.#changes.must, name, [current]) : this.#changes.must;
+    this.handlers.change({ ...this.#changes, ...change, must });
+  }
+
+  #pin({ name, pinned, current }) {
+    const must = withEntry(this.#changes.must, name, pinned ? null : [current]);
+    this.handlers.change({ ...this.#changes, must });
+  }
+
+  #undoAll() {
+    this.handlers.change(NO_CHANGES);
+    this.chips.querySelector(".chip-button")?.focus({ preventScroll: true });
   }
 
   #button(name, selector = ".chip-button") {
@@ -150,27 +180,27 @@ export class QueryPanel {
     return chips.find((chip) => chip.dataset.name === name)?.querySelector(selector);
   }
 
-  #openMenu(attribute) {
-    const { name } = attribute;
-    const now = this.#edits.get(name) ?? attribute.original;
-    const probabilities = new Map(attribute.values.map((v) => [v.value, v.probability]));
+  // Where the chips are in a row to swipe through, moves the row so that this one is in sight.
+  #uncover(name) {
+    const row = this.chips.getBoundingClientRect();
+    const chip = this.#button(name)?.closest(".chip").getBoundingClientRect();
+    if (!chip) return;
+    if (chip.left < row.left) this.chips.scrollLeft += chip.left - row.left;
+    else if (chip.right > row.right) this.chips.scrollLeft += chip.right - row.right + EDGE;
+  }
+
+  #openMenu(fact) {
+    const { name } = fact;
     const sheet = new Stage("stage-small");
     sheet.showPicture(this.query.source, this.query.alt);
     openMenu({
       anchor: () => this.#button(name),
       panel: this.root,
-      title: `Change ${name}`,
+      title: name,
+      text: readingWords(fact),
       header: sheet.node,
-      options: (this.#values.get(name) ?? [...probabilities.keys()]).map((value) => ({
-        label: value,
-        group: null,
-        detail: probabilities.has(value) ? percent(probabilities.get(value)) : null,
-        selected: value === now,
-        value,
-      })),
-      onpick: (value) => {
-        this.handlers.edit(name, value === attribute.original ? null : value);
-      },
+      tabs: [this.#changeTab(fact), this.#correctTab(fact)],
+      toggle: { text: pinWords(fact), pressed: fact.pinned !== null, onclick: () => this.#pin(fact) },
       onclose: () => {
         this.#setOpen(null, null);
         this.#look(null);
@@ -180,15 +210,43 @@ export class QueryPanel {
     this.#look(name);
   }
 
+  #changeTab(fact) {
+    return {
+      text: "Change to",
+      hint: "What you want to see instead.",
+      options: this.#options(fact, fact.current, () => null),
+      details: this.handlers.counts().then((counts) => {
+        const numbers = counts?.get(fact.name);
+        return numbers && new Map([...numbers].map(([value, n]) => [value, count(n, "item")]));
+      }),
+      onpick: (value) => this.#edit(fact, value),
+    };
+  }
+
+  #correctTab(fact) {
+    const probabilities = new Map(fact.reading.values.map((v) => [v.value, v.probability]));
+    return {
+      text: "It is really",
+      hint: "Corrects how the picture was read; the search starts from there.",
+      options: this.#options(fact, fact.original, (value) => percent(probabilities.get(value) ?? 0)),
+      onpick: (value) => this.#correct(fact, value),
+    };
+  }
+
+  #options({ name }, now, detail) {
+    return this.#values.get(name).map((value) => ({
+      label: value,
+      group: null,
+      detail: detail(value),
+      selected: value === now,
+      value,
+    }));
+  }
+
   #setOpen(name, sheet) {
     this.#button(name ?? this.#open)?.setAttribute("aria-expanded", String(name !== null));
     this.#open = name;
     this.sheet = sheet;
-  }
-
-  #undoAll() {
-    this.handlers.undoAll();
-    this.chips.querySelector(".chip-button")?.focus({ preventScroll: true });
   }
 
   #listen() {
@@ -211,7 +269,7 @@ export class QueryPanel {
   async #look(name) {
     if (this.sheet && name === null) return;
     this.#shown = name;
-    if (name === null || this.#attributes === null) {
+    if (name === null || this.#readings === null) {
       this.stage.clear();
       return;
     }
@@ -223,32 +281,11 @@ export class QueryPanel {
     for (const stage of [this.stage, this.sheet]) {
       if (!stage) continue;
       if (attention?.has(name)) stage.showAttention(name, attention.get(name));
-      else stage.say("The service cannot show where the model looked");
+      else stage.say("Where the search looked is not known now");
     }
   }
 }
 
 function linkButton(text, onclick) {
   return element("button", { type: "button", class: "link", onclick }, text);
-}
-
-function predicted(value, probability) {
-  return element(
-    "span",
-    { class: "chip-value" },
-    element("span", { class: "chip-text", title: value }, value),
-    element("span", { class: "chip-probability" }, percent(probability)),
-  );
-}
-
-// The name; after a change the former value, else a label that differs from the prediction.
-function nameLine({ name, value, original }, edited) {
-  const before = original ?? "not labelled";
-  const label = element("span", { class: "chip-name" }, name);
-  const line = element("span", { class: "chip-line" }, label);
-  if (edited) line.append(" · was ", element("s", {}, before));
-  else if (original === null) line.append(` · ${before}`);
-  else if (original !== value) line.append(` · labelled ${before}`);
-  line.title = line.textContent;
-  return line;
 }

@@ -23,8 +23,8 @@ export class Stage {
     this.caption.before(...layers);
     this.say(
       layers.length
-        ? `Where the model looked for ${name}`
-        : `The model does not say where it looked for ${name}`,
+        ? `Where the search looked for ${name}`
+        : `Where the search looked for ${name} is not known`,
     );
   }
 

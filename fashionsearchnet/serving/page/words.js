@@ -2,41 +2,84 @@
 
 import { count } from "./dom.js";
 
+const DOUBT = 0.6; // a reading below this probability is shown as a guess
+
 /** Returns the title of the document; `photo` is the name of an uploaded file, or null. */
 export function documentTitle({ item, edits }, photo) {
-  return [item ?? photo, ...pairs(edits), "FashionSearchNet"].filter(Boolean).join(" · ");
+  return [item ?? photo, ...words(edits), "FashionSearchNet"].filter(Boolean).join(" · ");
 }
 
-export function aboutService({ num_items: items, model }) {
-  return `${count(items, "item")} · ${[model.system, model.variant].filter(Boolean).join(" / ")}`;
+/** Returns "1–24 of 8,000 items", or "12 items" for all; `noun` is "item" or "product". */
+export function range({ total, offset }, number, noun) {
+  if (!number) return `No ${noun}s`;
+  if (number === total) return count(total, noun);
+  const [first, last] = [offset + 1, offset + number].map((n) => n.toLocaleString("en"));
+  return `${first}–${last} of ${count(total, noun)}`;
 }
 
-export function galleryRange({ items, total, offset }) {
-  if (!items.length) return "No items";
-  const [first, last] = [offset + 1, offset + items.length].map((n) => n.toLocaleString("en"));
-  return `${first}–${last} of ${count(total, "item")}`;
+export function aboutService({ num_items: items }) {
+  return count(items, "item");
 }
 
-/** Returns the results in three phrases: how many, how many of them match, how long it took. */
-export function resultSummary({ results, k, took_ms: took }, hasFilters) {
-  if (!results.length) return ["No results", "", ""];
-  const items = count(results.length, "item");
-  const matches = results.filter((result) => result.matches).length;
-  const matching = { 0: "none matches", 1: "1 matches" }[matches] ?? `${matches} match`;
-  const all = hasFilters && results.length < k;
-  return [
-    all ? `All ${items} that pass the filters, ` : `${items}, `,
-    matching,
-    ` · ${Math.ceil(took.total)} ms`,
-  ];
+/**
+ * Returns what the results of a page have of what was asked for: an array of
+ * {name, value, number, all}, one for each edit.
+ */
+export function findings({ results, edits }) {
+  return Object.entries(edits).map(([name, value]) => ({
+    name,
+    value,
+    number: results.filter((result) => !result.differing.includes(name)).length,
+    all: results.length,
+  }));
+}
+
+/** Returns "12 of 20 are red". */
+export function finding({ value, number, all }) {
+  return `${number} of ${all} ${number === 1 ? "is" : "are"} ${value}`;
+}
+
+/** Returns "8 are the same in all 4 attributes", "" if none is. */
+export function matching({ results, query, edits }) {
+  const number = results.filter((result) => result.matches).length;
+  if (!number) return "";
+  const same = `${number} ${number === 1 ? "is" : "are"} the same`;
+  return Object.keys(edits).length
+    ? `${same} in everything else too`
+    : `${same} in all ${count(query.attributes.length, "attribute")}`;
+}
+
+export function isDoubtful({ probability }) {
+  return probability < DOUBT;
+}
+
+/** Returns "Blue or Navy Blue": the two likeliest values of a reading. */
+export function guesses({ values }) {
+  return values
+    .slice(0, 2)
+    .map(({ value }) => value)
+    .join(" or ");
 }
 
 /** Returns why an address with changes but without a query shows the gallery. */
 export function waitingEdits(edits) {
   return (
-    `This address changes a photo (${pairs(edits).join(", ")}), but it does not hold the photo. ` +
+    `This address changes a photo (${words(edits).join(", ")}), but it does not hold the photo. ` +
     "Choose or upload a picture to apply the change."
   );
+}
+
+/** Returns what another query dropped, "" for nothing; see state.js. */
+export function droppedWords({ edits, corrections }) {
+  const sentences = [];
+  if (edits.length) {
+    sentences.push(`This picture has ${words(edits).join(", ")} already, so that change is done.`);
+  }
+  if (corrections.length) {
+    const really = `“It is really ${corrections.map((pair) => pair[1]).join(", ")}”`;
+    sentences.push(`${really} was about the picture before, and is dropped.`);
+  }
+  return sentences.join(" ");
 }
 
 /** Returns filters as a condition: values of one attribute are alternatives. */
@@ -50,6 +93,6 @@ export function condition(filters) {
     .join(" and ");
 }
 
-function pairs(edits) {
+function words(edits) {
   return [...edits].map(([name, value]) => `${name}: ${value}`);
 }

@@ -1,0 +1,112 @@
+// One attribute of the query: its value, what is known of it, its pin and its way back.
+
+import { element, icon, percent } from "./dom.js";
+import { guesses, isDoubtful } from "./words.js";
+
+/**
+ * Returns the chip of an attribute.
+ *
+ * `fact` is {name, reading, label, original, current, edited, corrected, pinned}: the answer's
+ * reading, the gallery's label or null, the value without and with the changes, what was changed to
+ * and corrected to (or null), and the values that results must have (or null).
+ * `handlers` has open(), pin() and undo().
+ */
+export function chipNode(fact, isOpen, handlers) {
+  const { name, current, edited, corrected, pinned } = fact;
+  const isGuess = isUncertain(fact);
+  const button = element(
+    "button",
+    {
+      type: "button",
+      class: "chip-button",
+      "aria-haspopup": "dialog",
+      "aria-expanded": String(isOpen),
+      onclick: handlers.open,
+    },
+    element("span", { class: "chip-name" }, name),
+    element(
+      "span",
+      { class: "chip-value" },
+      current,
+      isGuess ? element("span", { class: "chip-guess" }, "?") : null,
+      pinned ? element("span", { class: "chip-mark" }, icon("pin")) : null,
+    ),
+    notes(fact, isGuess).map((text) => element("span", { class: "chip-note" }, text)),
+  );
+  const classes = ["chip"];
+  if (edited !== null) classes.push("chip-edited");
+  if (isGuess) classes.push("chip-doubtful");
+  const chip = element("li", { class: classes.join(" ") }, button);
+  chip.dataset.name = name;
+  const buttons = element("span", { class: "chip-buttons" });
+  if (edited !== null || corrected !== null) buttons.append(undoButton(fact, handlers.undo));
+  buttons.append(pinButton(fact, handlers.pin));
+  chip.append(buttons);
+  return chip;
+}
+
+/** Returns whether the shown value is a guess of the model that nobody confirmed. */
+export function isUncertain({ reading, label, edited, corrected }) {
+  return edited === null && corrected === null && label === null && isDoubtful(reading);
+}
+
+/** Returns the words of the pin of an attribute. */
+export function pinWords({ name, current, pinned }) {
+  return pinned ? `Results must have ${name} ${pinned.join(" or ")}` : `Must have ${current}`;
+}
+
+// What stands below the value: where it comes from, and what results must have.
+function notes(fact, isGuess) {
+  const { reading, label, original, current, edited, corrected, pinned } = fact;
+  const lines = [];
+  if (edited !== null && edited !== original) lines.push(`was ${original}`);
+  if (corrected !== null) lines.push(`corrected, the picture was read as ${reading.value}`);
+  else if (label !== null && label !== reading.value && !isDoubtful(reading)) {
+    lines.push(`labelled so; the picture looks like ${reading.value}`);
+  }
+  if (isGuess) lines.push(`not sure: ${guesses(reading)}`);
+  if (pinned) {
+    const isOther = pinned.length > 1 || pinned[0] !== current;
+    lines.push(isOther ? `must have ${pinned.join(" or ")}` : "must have");
+  }
+  return lines;
+}
+
+function pinButton(fact, onclick) {
+  const words = pinWords(fact);
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "round chip-pin",
+      "aria-pressed": String(fact.pinned !== null),
+      "aria-label": `${words} (${fact.name})`,
+      title: words,
+      onclick,
+    },
+    icon("pin"),
+  );
+}
+
+function undoButton({ name, edited }, onclick) {
+  const what = edited === null ? "correction" : "change";
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "round chip-undo",
+      "aria-label": `Undo the ${what} of ${name}`,
+      title: `Undo the ${what}`,
+      onclick,
+    },
+    icon("close"),
+  );
+}
+
+/** Returns in a sentence what the picture shows, for the menu of an attribute. */
+export function readingWords({ reading, label, corrected }) {
+  if (corrected !== null) return `You said that it is really ${corrected}.`;
+  if (label !== null) return `Labelled ${label}.`;
+  if (isDoubtful(reading)) return `Not sure: ${guesses(reading)}.`;
+  return `The picture looks like ${reading.value} (${percent(reading.probability)} sure).`;
+}

@@ -1,0 +1,77 @@
+// The lines below a result: what it has of what was asked for, and how else it differs.
+
+import { count, element, icon, spoken } from "./dom.js";
+import { valueOf } from "./items.js";
+
+const DIFFERENCES = 2; // lines before the rest is only counted
+
+const LEGEND = {
+  met: ["check", "as you asked"],
+  missed: ["close", "not as you asked"],
+  differs: ["differs", "differs from your picture"],
+  read: ["read", "seen on the picture, not labelled"],
+};
+
+/** Returns the facts of a result as [{kind, name, value, isRead, ending}]; kinds as in LEGEND. */
+export function factsOf(result, { edits, target }) {
+  const asked = Object.keys(edits);
+  const fact = (kind, name, ending) => ({ kind, name, ending, ...valueOf(result, name) });
+  const lines = asked.map((name) =>
+    result.differing.includes(name)
+      ? fact("missed", name, `, but you asked for ${edits[name]}`)
+      : fact("met", name, ", as you asked"),
+  );
+  for (const name of result.differing.filter((other) => !asked.includes(other))) {
+    const wanted = target[name] ?? "no value";
+    lines.push(fact("differs", name, ` instead of ${wanted}`));
+  }
+  return lines;
+}
+
+/** Returns the lines of a result's facts. */
+export function factLines(facts) {
+  const asked = facts.filter(({ kind }) => kind !== "differs");
+  const others = facts.filter(({ kind }) => kind === "differs");
+  const rest = others.splice(others.length > DIFFERENCES ? DIFFERENCES - 1 : DIFFERENCES);
+  const lines = [...asked, ...others].map(line);
+  if (rest.length) {
+    const words = rest.map(({ name, value }) => `${name} ${value ?? "not known"}`).join(", ");
+    const more = `and ${count(rest.length, "more difference")}`;
+    lines.push(
+      element("span", { class: "fact", title: words }, more, spoken(`: ${words}`)),
+    );
+  }
+  return element("span", { class: "facts" }, lines);
+}
+
+/** Returns the legend of the marks that occur in facts; null if there are none. */
+export function legend(facts) {
+  const kinds = new Set(facts.map(({ kind }) => kind));
+  if (facts.some(({ isRead }) => isRead)) kinds.add("read");
+  const entries = Object.entries(LEGEND).filter(([kind]) => kinds.has(kind));
+  if (!entries.length) return null;
+  return element(
+    "p",
+    { class: "legend" },
+    entries.map(([kind, [drawing, text]]) =>
+      element("span", { class: `legend-entry fact-${kind}` }, icon(drawing), text),
+    ),
+  );
+}
+
+function line({ kind, name, value, isRead, ending }) {
+  const words = value ?? "not known";
+  return element(
+    "span",
+    { class: `fact fact-${kind}`, title: `${name}: ${words}${ending}` },
+    icon(LEGEND[kind][0]),
+    element(
+      "span",
+      {},
+      `${name} `,
+      element("span", { class: "fact-value" }, words),
+      isRead ? element("span", { class: "fact-read" }, icon("read")) : null,
+      spoken(ending + (isRead ? ", seen on the picture" : "")),
+    ),
+  );
+}

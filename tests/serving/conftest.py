@@ -1,0 +1,50 @@
+"""One service with a fake model and one browser for all tests of the page."""
+
+import pytest
+
+SIZES = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
+
+
+@pytest.fixture(scope="session")
+def page_service(tmp_path_factory):
+    """The address of a service with a fake model."""
+    from page_fixtures import running_service
+
+    with running_service(tmp_path_factory.mktemp("page") / "index") as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium without a window."""
+    from page_fixtures import FLAGS, browser_path
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, page_service):
+    """Opens the page of a desktop's size at a query string; see `page_visits.visiting`."""
+    from page_visits import visiting
+
+    with visiting(browser, page_service, SIZES["desktop"]) as open_page:
+        yield open_page
+
+
+@pytest.fixture(params=list(SIZES))
+def size(request):
+    """Whether the page is looked at on a desktop or on a phone."""
+    return request.param
+
+
+@pytest.fixture
+def visit_both(browser, page_service, size):
+    """The same as `visit`, for either size."""
+    from page_visits import visiting
+
+    with visiting(browser, page_service, SIZES[size]) as open_page:
+        yield open_page
