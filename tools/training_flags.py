@@ -19,6 +19,7 @@ from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
+from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, trunk_outputs
 from fashionsearchnet.training import distribution, edits, optimizers, runs
 
@@ -312,10 +313,14 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
 
 
 def _own_flags() -> list[flags.Flag]:
-    """Returns the flags of the script and of these modules, without those of TensorFlow."""
-    modules = FLAGS.flags_by_module_dict()
-    names = (sys.argv[0], __name__, optimizer_flags.__name__)
-    return [flag for name in names for flag in modules.get(name, [])]
+    """Returns the flags of the script and of the modules <name>_flags that scripts share."""
+    modules = FLAGS.flags_by_module_dict().items()
+    return [
+        flag
+        for name, found in modules
+        if name == sys.argv[0] or name.endswith("_flags")
+        for flag in found
+    ]
 
 
 def _settings() -> str:
@@ -332,6 +337,8 @@ def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strat
     """Trains a stage with the flags' optimizer, for the flags' number of epochs or steps."""
     if isinstance(stage, EditStage):
         epoch_size = stage.epoch_size(FLAGS.epoch_of)
+    elif isinstance(stage, TripletStage):
+        epoch_size = FLAGS.triplets_per_epoch
     else:
         epoch_size = dataset.num_examples(FLAGS.train_split)
     steps_per_epoch = epoch_size / FLAGS.batch_size

@@ -21,7 +21,7 @@ class AlexNet(Architecture):
     """conv1 to conv4 of AlexNet: one group, no pool5."""
 
     name = "alexnet"
-    taps: Mapping[str, str] = {"conv4": "conv4"}
+    taps: Mapping[str, str] = {"conv2": "conv2", "conv4": "conv4"}
     default_tap = "conv4"
     pooled_taps = ("conv4",)
     weights_files = ("*.weights.h5", "*.npy")

@@ -152,7 +152,7 @@ def build_backbone(trunk: Trunk, image_size: int, largest_stride: float | None =
     check_choice(f"tap of {trunk.backbone}", tap, maps)
     network.trainable = trunk.training != "frozen"
     is_whole = maps[tap] is network.output and trunk.training == "full"
-    model = network if is_whole else _cut(network, maps[tap], trunk, network.name)
+    model = network if is_whole else cut_network(network, maps[tap], trunk, network.name)
     return Backbone(trunk, model, geometries[tap], network, maps, geometries)
 
 
@@ -181,13 +181,27 @@ def pooled_features(backbone: Backbone, names: Sequence[str] = ()) -> keras.Mode
     ]
     join = keras.layers.Concatenate(name="means", dtype="float32")
     joined = means[0] if len(means) == 1 else join(means)
-    return _cut(backbone.network, joined, backbone.trunk, "pooled_features")
+    return cut_network(backbone.network, joined, backbone.trunk, "pooled_features")
 
 
-def _cut(network: keras.Model, output: keras.KerasTensor, trunk: Trunk, name: str) -> keras.Model:
-    """Returns the part of a network that ends in `output`, trained as the trunk says."""
+def cut_network(
+    network: keras.Model,
+    output: keras.KerasTensor,
+    trunk: Trunk,
+    name: str,
+    start: keras.KerasTensor | None = None,
+) -> keras.Model:
+    """Returns a part of a network, which shares its weights and is trained as the trunk says.
+
+    Args:
+      network: of a backbone.
+      output: where the part ends.
+      trunk: which network that is.
+      name: of the part.
+      start: where it begins; None for the network's input.
+    """
     kind = keras.Model if trunk.training == "full" else FixedStatistics
-    model = kind(network.inputs[0], output, name=name)
+    model = kind(network.inputs[0] if start is None else start, output, name=name)
     model.trainable = network.trainable
     return model
 

@@ -1,13 +1,13 @@
 """What the systems share that see images through a convolutional trunk."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.networks.backbones import Trunk, build_backbone, pooled_features
+from fashionsearchnet.networks.backbones import Backbone, Trunk, build_backbone
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.systems.system import System
 
@@ -28,7 +28,7 @@ class ConvolutionalSystem(System):
         trunk: Trunk,
         arguments: Mapping[str, Any],
         *,
-        pooled: bool = False,
+        view: Callable[[Backbone], keras.Model] | None = None,
         largest_stride: float | None = None,
     ):
         """Builds the trunk; a subclass builds the rest.
@@ -39,12 +39,13 @@ class ConvolutionalSystem(System):
           image_input: what the network wants to see.
           trunk: which network the system stands on.
           arguments: the other arguments of the subclass, as JSON can hold them.
-          pooled: the trunk gives `pooled_features`, float32 `[B, numbers]`, in place of a map.
+          view: what the system takes of the trunk, such as `pooled_features`; None for the map at
+            its tap.
           largest_stride: see `build_backbone`.
         """
         super().__init__(name, space, image_input, {"trunk": trunk.to_dict(), **arguments})
         self.backbone = build_backbone(trunk, image_input.size, largest_stride)
-        self.trunk = pooled_features(self.backbone) if pooled else self.backbone.model
+        self.trunk = view(self.backbone) if view else self.backbone.model
 
     @property
     def map_geometry(self) -> MapGeometry | None:

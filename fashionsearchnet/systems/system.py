@@ -8,7 +8,7 @@ Everywhere, B is the number of images, A the number of attributes and C that of 
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
@@ -214,7 +214,7 @@ class System(keras.Model):
         if task not in self.tasks:
             raise self._unanswered(task)
 
-    def in_float32(self) -> "System":
+    def in_float32(self) -> Self:
         """Returns the system itself, or a copy that computes in float32 if it does not.
 
         What is stored for later stages comes from it: evaluation computes in float32, too.
@@ -225,7 +225,7 @@ class System(keras.Model):
         keras.mixed_precision.set_dtype_policy("float32")
         try:
             build: Any = type(self)
-            copy: System = build(self.space, **self.arguments)
+            copy: Self = build(self.space, **self.arguments)
         finally:
             keras.mixed_precision.set_dtype_policy(policy)
         copy.set_weights(self.get_weights())

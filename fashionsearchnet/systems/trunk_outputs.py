@@ -71,14 +71,23 @@ class TrunkOutputs:
             context=context,
         )
 
+    def of(self, position: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+        """Returns the outputs of some images, float32 `[batch, ...]`.
+
+        Args:
+          position: int `[batch]`, of the images in the split.
+          mirrored: bool `[batch]`, which of them to mirror; ignored without mirrored outputs.
+        """
+        outputs = self.upright[position]
+        if self.mirrored is not None:
+            rows = np.flatnonzero(mirrored)
+            outputs[rows] = self.mirrored[position[rows]]
+        return outputs.astype(np.float32)
+
     def _load(self, drawn: Images) -> dict[str, np.ndarray]:
         """Returns the outputs, float32 `[batch, ...]`, and the labels of the drawn images."""
-        outputs = self.upright[drawn.position]
-        if self.mirrored is not None:
-            rows = np.flatnonzero(drawn.mirrored)
-            outputs[rows] = self.mirrored[drawn.position[rows]]
         return {
-            "outputs": outputs.astype(np.float32),
+            "outputs": self.of(drawn.position, drawn.mirrored),
             "attributes": self.labels[drawn.position],
         }
 

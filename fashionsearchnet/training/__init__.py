@@ -11,11 +11,12 @@ from fashionsearchnet.training.optimizers import (
 )
 from fashionsearchnet.training.pairs import RARE_VALUES, Pairs, PairSampler
 from fashionsearchnet.training.stages import Stage, Update
-from fashionsearchnet.training.triplets import AttributeTriplets, TripletSampler
+from fashionsearchnet.training.triplets import NEGATIVES_OF, AttributeTriplets, TripletSampler
 
 __all__ = [
     "EPOCHS",
     "NEGATIVES",
+    "NEGATIVES_OF",
     "OPTIMIZERS",
     "PRECISIONS",
     "RARE_VALUES",

@@ -103,6 +103,11 @@ class ImagesByValue:
         self._members = images[np.argsort(flat, kind="stable")]
         self._count = np.bincount(flat, minlength=sum(sizes))
         self._start = np.cumsum(self._count) - self._count
+        self._shown = np.flatnonzero(self._count)
+        self._place_shown = np.cumsum(self._count > 0) - 1
+        owner = np.repeat(np.arange(len(sizes)), sizes)[self._shown]
+        self._num_shown = np.bincount(owner, minlength=len(sizes))
+        self._first_shown = np.cumsum(self._num_shown) - self._num_shown
 
     def draw_attributes(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Returns attributes, int64 `[size]`."""
@@ -129,6 +134,22 @@ class ImagesByValue:
         place = begin + rng.integers(self._labelled[attribute] - count)
         place += count * (place >= self._start[value])
         return self._members[place]
+
+    def draw_of_other_values(
+        self, rng: np.random.Generator, attribute: np.ndarray, value: np.ndarray
+    ) -> np.ndarray:
+        """Returns for each an image of another value of the attribute, that value drawn uniformly.
+
+        Args:
+          rng: to draw with.
+          attribute: int `[size]`.
+          value: int `[size]`, flat indices of values that images show.
+        """
+        number, begin = self._num_shown[attribute], self._first_shown[attribute]
+        place = begin + rng.integers(number - 1)
+        place += place >= self._place_shown[value]
+        other = self._shown[place]
+        return self._members[self._start[other] + rng.integers(self._count[other])]
 
 
 class PairSampler(Sampler[Pairs]):

@@ -41,7 +41,7 @@ def _of_attributes(
 
 def _flam(variant: str, **arguments: Any) -> Callable[[], System]:
     """Returns what builds a small instance of a variant of FLAM."""
-    sizes: dict[str, Any] = {"projection_dim": 12, "reader_dim": 8, "manipulator_dim": 10}
+    sizes: dict[str, Any] = {"projection_dim": 12, "reader_dim": 8, "generator_dim": 10}
     return lambda: FLAM(SPACE, variant=variant, **{**sizes, **arguments}, **network())
 
 

@@ -18,9 +18,9 @@ from fashionsearchnet.systems.fashionsearchnet_v2 import (
     FashionSearchNetV2,
     get_variant,
 )
-from fashionsearchnet.systems.fashionsearchnet_v2.extraction import load_representations
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
+from fashionsearchnet.systems.representations import load_representations
 
 _BLOCK_DIM = 32  # as accurate as 256 on the data sets of docs/results.md
 
@@ -93,7 +93,9 @@ def main() -> None:
         return
     dataset, strategy = training_flags.start()
     model = build_model(dataset, strategy)
-    representations = load_representations(FLAGS.init_from, dataset, FLAGS.train_split)
+    representations = load_representations(
+        FLAGS.init_from, dataset, FLAGS.train_split, "fashionsearchnet_v2/train_representations"
+    )
     if isinstance(model.global_representation, EditRanking):
         model.global_representation.start_from(representations)
     stage = GlobalStage(

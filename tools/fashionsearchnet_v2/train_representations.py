@@ -24,9 +24,9 @@ from fashionsearchnet.checks import whole_numbers
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems import regions
 from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, get_variant
-from fashionsearchnet.systems.fashionsearchnet_v2.extraction import fill_memory
 from fashionsearchnet.systems.fashionsearchnet_v2.model import MAX_MAP_THRESHOLD
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import TRIPLET_MEANS, RepresentationStage
+from fashionsearchnet.systems.representations import fill_memory
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)

@@ -7,11 +7,10 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk
+from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk, pooled_features
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock
 from fashionsearchnet.systems import regions
-from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
@@ -25,6 +24,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS, Variant, get_variant
 from fashionsearchnet.systems.memory import AttributeMemory
+from fashionsearchnet.systems.representations import RepresentationSystem
 from fashionsearchnet.systems.standardization import Standardization
 from fashionsearchnet.systems.system import Features
 
@@ -34,7 +34,7 @@ _CONV6_FILTERS = 512  # and conv7
 _LARGEST_STRIDE = 16.0  # pixels between the cells of conv4
 
 
-class FashionSearchNetV2(ConvolutionalSystem):
+class FashionSearchNetV2(RepresentationSystem):
     """The network of [Ak21] (Figure 2) in any of the variants of its ablation."""
 
     tasks = ("manipulation", "attribute")
@@ -104,7 +104,7 @@ class FashionSearchNetV2(ConvolutionalSystem):
             image_input,
             trunk,
             arguments,
-            pooled=chosen.pooled,
+            view=pooled_features if chosen.pooled else None,
             largest_stride=_LARGEST_STRIDE,
         )
         self.variant = chosen
@@ -272,6 +272,10 @@ class FashionSearchNetV2(ConvolutionalSystem):
         `boxes` are float32 `[batch, A, 4]` here: ymin, xmin, ymax, xmax in 0..1 of the image.
         """
         return self._features(self.localize(images))
+
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns `image_features` of what the trunk gave for the images."""
+        return self._features(self.locate(outputs))
 
     def features_and_attention(
         self, images: tf.Tensor

@@ -1,0 +1,101 @@
+"""Representations of the training images, stored for a stage on edits, and their memory."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
+from fashionsearchnet.systems.features import extract_features, load_stored, store
+from fashionsearchnet.systems.memory import AttributeMemory, class_means
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
+
+_FILE = "local_representations.npy"
+_BATCH_SIZE = 1024
+_SMALL_BATCH = 64  # for what the regions of a batch take in memory
+
+
+class RepresentationSystem(ConvolutionalSystem):
+    """A system whose image features hold a representation of each attribute, under "embedding".
+
+    Attributes:
+      memory: the mean representation of each value, once `fill_memory` has set it.
+    """
+
+    memory: AttributeMemory
+
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns `image_features` of what the trunk gave for the images.
+
+        Args:
+          outputs: float `[B, ...]` of the trunk.
+        """
+        raise NotImplementedError
+
+
+def fill_memory(
+    model: RepresentationSystem,
+    dataset: Dataset,
+    split: str,
+    workdir: str | os.PathLike[str],
+    outputs: TrunkOutputs | None = None,
+) -> None:
+    """Sets the memory to the class means of a split and stores the split's representations.
+
+    [Ak21] Sec. 3.3 and 3.4: the memory is built after the representations are trained, and the
+    stage on edits works on fixed features.
+
+    Args:
+      model: after the stage that trains its representations.
+      dataset: that it was trained on.
+      split: that it was trained on.
+      workdir: of the run.
+      outputs: of its frozen trunk for the split, if they are stored.
+    """
+    exact = model.in_float32()
+    if outputs is None:
+        representations = extract_features(exact, dataset, split)["embedding"]
+    else:
+        representations = _represent(exact, outputs)
+    each = of_each_attribute(representations, model.space.num_attributes)
+    parts = np.array_split(each, -(-len(each) // _BATCH_SIZE))
+    means, _ = class_means(model.space, parts, dataset.labels(split))
+    model.memory.memory.assign(means)
+    store(Path(workdir) / _FILE, [representations], dataset, split)
+
+
+def of_each_attribute(representations: np.ndarray, num_attributes: int) -> np.ndarray:
+    """Returns `[num, A, dim]`: attributes that share a representation each get a view of it."""
+    num, _, dim = representations.shape
+    return np.broadcast_to(representations, (num, num_attributes, dim))
+
+
+def _represent(model: RepresentationSystem, outputs: TrunkOutputs) -> np.ndarray:
+    """Returns float32 `[num, A, dim]`, the representations of stored outputs."""
+
+    @tf.function(reduce_retracing=True)
+    def represent(part: tf.Tensor) -> tf.Tensor:
+        return model.features_of(part)["embedding"]
+
+    parts = outputs.parts(_SMALL_BATCH)
+    return np.concatenate([represent(tf.constant(part)).numpy() for part in parts])
+
+
+def load_representations(
+    workdir: str | os.PathLike[str], dataset: Dataset, split: str, script: str
+) -> np.ndarray:
+    """Returns float32 `[num, A, dim]`, what `fill_memory` stored.
+
+    Args:
+      workdir: of the run that stored them.
+      dataset: that it was trained on.
+      split: that it was trained on.
+      script: of tools/, which makes such runs.
+
+    Raises:
+      FileNotFoundError: if the run has not finished that stage.
+      ValueError: if they are of another data set or split.
+    """
+    return load_stored(Path(workdir) / _FILE, dataset, split, script)

@@ -1,0 +1,24 @@
+"""Trains how the vectors of a run of AG-MAN rank edited images; ours, not in a paper.
+
+python tools/agman/train_editing.py --flagfile=flags/garments/agman/editing.flags
+"""
+
+from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
+
+import triplet_flags
+from absl import flags
+
+import training_flags
+from fashionsearchnet.systems.agman import AGMAN
+
+triplet_flags.define_editing()
+for module in (training_flags, triplet_flags):
+    flags.adopt_module_key_flags(module)  # --help shows them too
+
+
+def main() -> None:
+    triplet_flags.train_editing(AGMAN, "agman/train_embedding")
+
+
+if __name__ == "__main__":
+    command.run(main)
