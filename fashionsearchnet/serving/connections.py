@@ -77,7 +77,7 @@ class GuardedConnection(H11Protocol):
         self._overdue = None
         if self._waits_for_head():
             self._leave()
-            _LOG.warning(
+            _LOG.error(
                 "closed a connection without a whole request head after %g seconds",
                 self.limits.header_seconds,
             )
@@ -87,7 +87,7 @@ class GuardedConnection(H11Protocol):
 
     def _make_room(self) -> None:
         waiting = [c for c in self._others_staying() if c._waits_for_head()]
-        _LOG.warning("all %d connections are taken", self.limits.max_connections)
+        _LOG.error("all %d connections are taken", self.limits.max_connections)
         if waiting:
             min(waiting, key=lambda connection: connection._waits_since)._leave()
             return

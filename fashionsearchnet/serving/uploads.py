@@ -25,6 +25,7 @@ _FORM_OVERHEAD = 100_000  # bytes for the text fields and the form's own lines
 _REFUSALS = {
     "not an image": (415, "unsupported_image"),
     "another format": (415, "unsupported_image"),
+    "another format": (415, "unsupported_image"),
     "too large": (413, "image_too_large"),
     "too small": (422, "image_too_small"),
     "empty file": (422, "empty_image"),

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 ODD_ID = "a/b c?d=e&f#g%2F\u00fc"
 UPLOADS = 200
+CONNECTIONS, OPEN_FILES = 220, 500
+HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "
 START_ALL = """
 import json, sys
 sys.path.insert(0, "tools")
@@ -77,7 +80,12 @@ def serving(model, index, *arguments: str) -> Iterator[tuple[subprocess.Popen, s
     """Yields a process that is ready, and its address."""
     command = [sys.executable, "tools/serve.py", f"--export={model.directory.parent}"]
     command += [f"--index={index.directory}", "--port=0", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, text=True)
+    limited = ["bash", "-c", f'ulimit -n {OPEN_FILES} && exec "$@"', "_", *command]
+    log = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115  (as long as the process)
+    process = subprocess.Popen(
+        limited, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=log, text=True
+    )
+    process.log = Path(log.name)  # type: ignore[attr-defined]
     killer = threading.Timer(300, process.kill)
     killer.start()
     try:
@@ -89,11 +97,14 @@ def serving(model, index, *arguments: str) -> Iterator[tuple[subprocess.Popen, s
         killer.cancel()
         process.kill()
         process.wait()
+        log.close()
 
 
 @pytest.fixture(scope="module")
 def service(model, index):
-    with serving(model, index, "--max_upload_mb=1", "--max_queue=32") as (process, url):
+    flags = ["--max_upload_mb=1", "--max_queue=32", f"--max_connections={CONNECTIONS}"]
+    flags += ["--header_seconds=3", "--index_poll_seconds=1000"]
+    with serving(model, index, *flags) as (process, url):
         with httpx.Client(base_url=url, timeout=60) as client:
             yield process, client
 
@@ -185,6 +196,117 @@ def test_connections_that_break_off_do_no_harm(service):
         connection.sendall(b"\x16\x03\x01 no HTTP\r\n\r\n")
         assert b"400" in connection.recv(100)
     assert client.get("/healthz").status_code == 200
+
+
+def median_ms(url: str, number: int = 50) -> float:
+    """Returns the median of `number` requests, one after the other over one connection."""
+    with httpx.Client(base_url=url, timeout=60) as client:
+        seconds = []
+        for _ in range(number + 5):
+            start = time.perf_counter()
+            assert client.get("/healthz").status_code == 200
+            seconds.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(seconds[5:]))
+
+
+@contextlib.contextmanager
+def bare_uvicorn() -> Iterator[str]:
+    """Yields the address of an app that does nothing, in a process of its own."""
+    code = """
+import asyncio, uvicorn
+async def app(scope, receive, send):
+    start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
+    await send(start)
+    await send({"type": "http.response.body", "body": b"ok"})
+async def main():
+    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", http="h11")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    await serving
+asyncio.run(main())
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_empty_request_waits_for_nothing(service):
+    """Without TCP_NODELAY it takes 44 ms, some seventy times what bare uvicorn takes."""
+    _, client = service
+    with bare_uvicorn() as bare:
+        for _ in range(3):  # other programs share the cores
+            found, beside = median_ms(str(client.base_url)), median_ms(bare)
+            if found < 10 and found / beside < 10:
+                return
+    pytest.fail(f"an empty request takes {found:.1f} ms, of bare uvicorn {beside:.1f} ms")
+
+
+def half_open(client) -> socket.socket:
+    connection = socket.create_connection((client.base_url.host, client.base_url.port), 20)
+    connection.sendall(HALF_A_HEAD)
+    return connection
+
+
+def test_half_open_connections_do_not_stop_it(service):
+    """More than the connections and the files that it may have."""
+    process, client = service
+    before = process.log.read_text().count("\n")
+    slow = []
+    for number in range(2 * OPEN_FILES):
+        slow.append(half_open(client))
+        if number % 50 == 0:
+            answer = httpx.get(f"{client.base_url}healthz", timeout=10)
+            assert answer.status_code == 200, number
+    assert client.get("/v1/search", params={"item": "item-3"}).status_code == 200
+    for connection in slow:
+        connection.close()
+    text = process.log.read_text()
+    assert "all 220 connections are taken" in text
+    assert text.count("\n") - before < 10, text[-2000:]
+    assert process.poll() is None
+
+
+def test_a_head_that_does_not_end_is_not_awaited(service):
+    _, client = service
+    start = time.monotonic()
+    with half_open(client) as connection:
+        for _ in range(100):  # a byte now and then does not help
+            try:
+                connection.sendall(b"x")
+                connection.settimeout(0.1)
+                if not connection.recv(100):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+    assert 1 < time.monotonic() - start < 9
+
+
+def test_a_hangup_makes_it_look_for_another_state(service, model, index):
+    process, client = service
+    before = client.get("/readyz").json()
+    changing = GalleryIndex.open(index.directory)
+    image = gallery_image(30)
+    changing.put(
+        [Item("new", FakeDataset().labels("gallery")[30], image)], model.encode_gallery([image])[0]
+    )
+    changing.commit()
+    assert client.get("/readyz").json() == before
+    process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 30
+    while client.get("/readyz").json()["index_state"] != changing.state:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert client.get("/v1/items/new/image").content == image
+    assert "/v1/items/new/image" in client.get("/v1/items", params={"offset": 24}).text
 
 
 def test_start_up_errors(model, index, tmp_path):
