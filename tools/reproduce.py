@@ -42,7 +42,7 @@ flags.DEFINE_enum(
     "recipe",
     "fashionsearchnet_v2",
     list(RECIPES),
-    "; ".join(f"{name}: {recipe.title}" for name, recipe in RECIPES.items()) + ".",
+    command.choices({name: recipe.title for name, recipe in RECIPES.items()}),
 )
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
 flags.DEFINE_string(

@@ -49,14 +49,8 @@ def train(
 ) -> None:
     """Trains a stage from its last checkpoint, or from where its model stands, to the last step.
 
-    Writes `checkpoints/`, `metrics.jsonl` and `tensorboard/` into `workdir`.
-
-    Args:
-      stage: its model is trained in place.
-      workdir: of the run.
-      optimizer: of every update that brings none of its own.
-      length: of the run.
-      strategy: in whose scope the model was built.
+    Writes `checkpoints/`, `metrics.jsonl` and `tensorboard/` into `workdir`. `optimizer` is for
+    every update that brings none of its own; `strategy` is that in whose scope the model was built.
 
     Raises:
       ValueError: if a checkpoint does not fit the model, the batch cannot be shared evenly, or

@@ -46,15 +46,10 @@ class Sampler(abc.ABC, Generic[Drawn]):
         global_batch_size: int,
         context: tf.distribute.InputContext | None,
     ) -> tf.data.Dataset:
-        """Returns endless batches for a stage; see `Stage.examples` for the batches.
+        """Returns endless batches as `Stage.examples` does.
 
-        Args:
-          load: takes one replica's share of a step and returns arrays by name, of the same shapes
-            and dtypes at each call. By default, the drawn positions themselves.
-          seed: of all draws.
-          first_step: the step to start at.
-          global_batch_size: rows per step, over all replicas.
-          context: see `Stage.examples`.
+        `load` takes one replica's share of a step and returns arrays by name, of the same shapes
+        and dtypes at each call; by default, the drawn positions themselves.
         """
         shares = replica_rows(global_batch_size, context)
 

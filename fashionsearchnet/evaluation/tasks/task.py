@@ -204,13 +204,9 @@ class Plan(abc.ABC):
 
     def relation_words(self) -> str:
         """Says which images are ranked."""
-        (queries, gallery), splits = self.splits.names, self.splits
+        queries, gallery = self.splits.names
         relation = "none of them a query"
-        if splits.own is not None:
-            relation = "the queries among them, each left out of its own ranking"
-            if self.own is None:
-                relation = "the queries among them, each ranked too"
-        return (
-            f"Queries: {len(splits.query_labels):,} images of split `{queries}`; gallery: "
-            f"{len(splits.gallery_labels):,} images of split `{gallery}`, {relation}."
-        )
+        if self.splits.own is not None:
+            left_out = "ranked too" if self.own is None else "left out of its own ranking"
+            relation = f"the queries among them, each {left_out}"
+        return f"Queries: split `{queries}`; gallery: the images of split `{gallery}`, {relation}."

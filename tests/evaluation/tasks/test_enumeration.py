@@ -142,14 +142,6 @@ def test_relevance_by_hand():
     np.testing.assert_allclose(hits.relevance(target, items, "labelled"), [1 / 2, 1, 0])
 
 
-def test_sorted_by_attribute_then_query():
-    labels = np.array(list(itertools.product(range(3), range(3))), np.int32)
-    manipulations = enumerate_manipulations(labels, Gallery(labels))
-    assert len(manipulations) == 9 * 4
-    keys = list(zip(manipulations.group, edits_of(manipulations), strict=True))
-    assert keys == sorted(keys)
-
-
 def test_two_changes_counted_by_hand():
     # (0,0) red short: blue long exists. (2,1) green long: red short and blue short exist.
     # (2,-1) has only one value to replace.
@@ -195,19 +187,6 @@ def test_the_draw_of_single_changes_stays_what_published_figures_were_measured_w
         assert [
             e for e, g in zip(edits_of(drawn), drawn.group, strict=True) if g == attribute
         ] == expected
-
-
-def test_draw_is_seeded_and_bounded():
-    labels = np.array(list(itertools.product(range(3), range(5))), np.int32)
-    gallery = Gallery(labels)
-
-    def draw(seed):
-        return enumerate_manipulations(labels, gallery, max_per_group=40, seed=seed)
-
-    assert draw(1).num_available == (30, 60)
-    assert np.bincount(draw(1).group).tolist() == [30, 40]
-    assert as_set(draw(1)) == as_set(draw(1)) != as_set(draw(2))
-    assert as_set(draw(1)) < as_set(enumerate_manipulations(labels, gallery))
 
 
 def test_errors_say_what_to_do():

@@ -277,8 +277,8 @@ class ManipulationPlan(Plan):
             notes=(
                 self.relation_words(),
                 self._tried_words(groups),
-                "Hit: one of the K nearest by Euclidean distance has the target's attributes; "
-                f"`{how.hit_rule}`: {rule}.",
+                f"Hit (rule `{how.hit_rule}`): one of the K nearest by Euclidean distance has the "
+                "target's attributes.",
                 "chance: a random order of the gallery, by formula. unedited query: the gallery "
                 "representation of the query image. predicted attributes: softmax outputs with "
                 f"the edited {'blocks' if n > 1 else 'block'} set to one-hot.",
