@@ -1,0 +1,1 @@
+"""DeepFashion's benchmarks of items: In-shop and Consumer-to-shop."""

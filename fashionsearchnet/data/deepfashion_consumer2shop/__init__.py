@@ -1,0 +1,1 @@
+"""DeepFashion's Consumer-to-shop benchmark, read from its authors' files."""

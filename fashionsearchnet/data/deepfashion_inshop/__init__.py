@@ -1,0 +1,1 @@
+"""DeepFashion's In-shop benchmark, read from its authors' files."""
