@@ -124,12 +124,8 @@ class EditSampler(Sampler[EditTriplets]):
             negative = self._sample_members(rng, combination)
         else:
             negative = self._sample_members(rng, self._draw_edit(rng, target))
-        return EditTriplets(
-            anchor.astype(np.int32),
-            manipulation.astype(np.int32),
-            positive.astype(np.int32),
-            negative.astype(np.int32),
-        )
+        drawn = (anchor, manipulation, positive, negative)
+        return EditTriplets(*(array.astype(np.int32) for array in drawn))
 
     def _draw_edit(self, rng: np.random.Generator, combination: np.ndarray) -> np.ndarray:
         """A random combination one edit away from each; every one must have an edit."""
