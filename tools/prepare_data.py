@@ -38,7 +38,8 @@ from absl import flags
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 
-_PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba")
+_ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are published
+_PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba", *_ITEMS)
 _DATASETS = (
     "garments/tiny",
     "garments/small",
