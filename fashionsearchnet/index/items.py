@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,6 +109,8 @@ class Entry(NamedTuple):
 class ItemTable:
     """The items in the order in which they were put; their keys ascend in it.
 
+    Items that were loaded stay in arrays: an object for each would take three times the memory.
+
     Attributes:
       next_key: no item ever had this key or a higher one.
     """
@@ -116,7 +118,8 @@ class ItemTable:
     def __init__(self, num_attributes: int) -> None:
         self.next_key = 0
         self._num_attributes = num_attributes
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, Entry | int] = {}  # a new item, or its row among those loaded
+        self._loaded = _Loaded.none(num_attributes)
         self._columns: _Columns | None = None
 
     @classmethod
@@ -125,23 +128,24 @@ class ItemTable:
         table = cls(num_attributes)
         with np.load(folder / _FILE) as content:
             ids = json.loads(content["ids"].tobytes())
-            digests = [digest.decode() for digest in content["digests"]]
             values = content["values"]
             predicted = np.full_like(values, MISSING)
             if "predicted" in content:
                 predicted = content["predicted"]
             columns, groups = ["{}"] * len(ids), [""] * len(ids)
             if "described" in content:
-                columns, groups = json.loads(content["described"].tobytes())
-            fields = content["keys"].tolist(), values, digests, predicted, columns, groups
-            rows = zip(*fields, strict=True)
-            table._entries = {name: Entry(*row) for name, row in zip(ids, rows, strict=True)}
+                described = json.loads(content["described"].tobytes())
+                same: dict[str, str] = {}
+                columns, groups = ([same.setdefault(t, t) for t in texts] for texts in described)
+            arrays = content["keys"], values, content["digests"], predicted
+            table._loaded = _Loaded(*arrays, columns, groups)
+            table._entries = {name: row for row, name in enumerate(ids)}
             table.next_key = int(content["next_key"])
         return table
 
     def save(self, folder: Path) -> None:
         """Writes all into one file of the folder."""
-        entries = self._entries.values()
+        entries = list(self._all())
         described = [[entry.columns for entry in entries], [entry.group for entry in entries]]
         with files.replace_file(folder / _FILE) as temporary:
             np.savez(
@@ -163,7 +167,7 @@ class ItemTable:
 
     def __getitem__(self, name: str) -> Entry:
         """Returns the entry of an id; raises a KeyError if there is none."""
-        return self._entries[name]
+        return self._loaded.entry(self._entries[name])
 
     @property
     def ids(self) -> list[str]:
@@ -198,7 +202,7 @@ class ItemTable:
 
     def digests(self) -> set[str]:
         """Returns the SHA-256 of all images."""
-        return {entry.digest for entry in self._entries.values()} - {""}
+        return {entry.digest for entry in self._all()} - {""}
 
     def reserve(self, number: int) -> np.ndarray:
         """Returns new keys, int64 `[number]`."""
@@ -224,7 +228,7 @@ class ItemTable:
     def describe(self, items: Sequence[Item]) -> None:
         """Gives items that exist the columns and the groups of these."""
         for item in items:
-            self._entries[item.id] = self._entries[item.id]._replace(
+            self._entries[item.id] = self[item.id]._replace(
                 columns=_as_json(item.columns), group=item.group
             )
         self._columns = None
@@ -238,28 +242,61 @@ class ItemTable:
 
     def drop(self, ids: Iterable[str]) -> list[Entry]:
         """Removes these items, which must be there; returns their entries."""
-        dropped = [self._entries.pop(name) for name in ids]
+        dropped = [self._loaded.entry(self._entries.pop(name)) for name in ids]
         self._columns = None
         return dropped
 
+    def _all(self) -> Iterator[Entry]:
+        return map(self._loaded.entry, self._entries.values())
+
     def _arrays(self) -> "_Columns":
         if self._columns is None:
-            entries = self._entries.values()
-            shape = (len(entries), self._num_attributes)
-            numbers: dict[str | int, int] = {}
+            everything = self._entries.values()
+            rows = np.array([e for e in everything if isinstance(e, int)], np.int64)
+            fresh = [entry for entry in everything if isinstance(entry, Entry)]
+            groups = [self._loaded.groups[row] for row in rows] + [e.group for e in fresh]
+            keys = _joined(self._loaded.keys[rows], [entry.key for entry in fresh])
+            order = np.argsort(keys)  # an item that was described again is fresh in its old place
             self._columns = _Columns(
                 ids=list(self._entries),
-                keys=np.fromiter((entry.key for entry in entries), np.int64, len(entries)),
-                values=np.array([entry.values for entry in entries], np.int32).reshape(shape),
-                predicted=np.array([entry.predicted for entry in entries], np.int32).reshape(shape),
-                groups=np.fromiter(
-                    # The key of an item without a group is no text, so it is a group of its own.
-                    (numbers.setdefault(e.group or e.key, len(numbers)) for e in entries),
-                    np.int64,
-                    len(entries),
-                ),
+                keys=keys[order],
+                values=_joined(self._loaded.values[rows], [e.values for e in fresh])[order],
+                predicted=_joined(self._loaded.predicted[rows], [e.predicted for e in fresh])[
+                    order
+                ],
+                groups=_numbered([groups[place] for place in order]),
             )
         return self._columns
+
+
+class _Loaded(NamedTuple):
+    """The fields of loaded entries as arrays; rows of items that were dropped stay in them."""
+
+    keys: np.ndarray
+    values: np.ndarray
+    digests: np.ndarray
+    predicted: np.ndarray
+    columns: list[str]
+    groups: list[str]
+
+    @classmethod
+    def none(cls, num_attributes: int) -> "_Loaded":
+        """Returns those of no items."""
+        values = np.empty((0, num_attributes), np.int32)
+        return cls(np.empty(0, np.int64), values, np.empty(0, "S64"), values, [], [])
+
+    def entry(self, entry: Entry | int) -> Entry:
+        """Returns an entry, or that of a row."""
+        if isinstance(entry, Entry):
+            return entry
+        return Entry(
+            int(self.keys[entry]),
+            self.values[entry],
+            self.digests[entry].decode(),
+            self.predicted[entry],
+            self.columns[entry],
+            self.groups[entry],
+        )
 
 
 class _Columns(NamedTuple):
@@ -270,6 +307,20 @@ class _Columns(NamedTuple):
     values: np.ndarray
     predicted: np.ndarray
     groups: np.ndarray
+
+
+def _joined(loaded: np.ndarray, fresh: Sequence[object]) -> np.ndarray:
+    """Returns an array with more rows."""
+    more = np.array(fresh, loaded.dtype).reshape(len(fresh), *loaded.shape[1:])
+    return np.concatenate([loaded, more])
+
+
+def _numbered(groups: list[str]) -> np.ndarray:
+    """Returns a number for each group, int64 `[n]`; each item without one has its own."""
+    numbers: dict[str | int, int] = {}
+    # The position of an item without a group is no text, so it is a group of its own.
+    found = (numbers.setdefault(g or at, len(numbers)) for at, g in enumerate(groups))
+    return np.fromiter(found, np.int64, len(groups)) if any(groups) else np.arange(len(groups))
 
 
 def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str], np.ndarray]:
