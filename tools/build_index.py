@@ -39,7 +39,7 @@ from absl import flags
 from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.image_headers import ImageProblem
-from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
+from fashionsearchnet.data.preparation.image_folder import KNOWN_SUFFIXES
 from fashionsearchnet.index import building
 from fashionsearchnet.index.engine_table import ENGINES, STORAGES
 from fashionsearchnet.index.gallery_index import GalleryIndex

@@ -148,6 +148,25 @@ _MAX_SIDE = flags.DEFINE_integer(
 _MAX_PIXELS = flags.DEFINE_integer(
     "max_pixels", 50_000_000, "Images with more pixels are dropped before they are decoded."
 )
+_MAX_DROPPED = flags.DEFINE_float(
+    "max_dropped",
+    1 / 3,
+    "Share of the rows that may be unusable, for any reason, 0 to 1; more is refused before "
+    "anything is replaced.",
+)
+_SPLIT_BY = flags.DEFINE_enum(
+    "split_by",
+    None,
+    ["id", "seed"],
+    "What splits depend on: id, the default of a catalogue, keeps every image in its split when "
+    "images are added; seed draws them at random.",
+)
+_UPDATE = flags.DEFINE_bool(
+    "update",
+    False,
+    "Bring the data set of this name up to date with the CSV: images that have not changed are not "
+    "decoded again; attributes, values and splits stay, so the models trained on it stay too.",
+)
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace a data set of the same name once the new one is complete."
 )
@@ -158,6 +177,7 @@ _APPLIES_TO = (
     (("shopping100k",), ("shopping100k_splits",)),
     (("imaterialist",), ("num_images",)),
     (("catalogue",), ("name", "csv", "images_dir", "image_column", "attributes", "min_count")),
+    (("catalogue",), ("max_dropped", "split_by", "update")),
     (("catalogue",), ("encoding", "delimiter", "missing_cells", "ragged")),
     (("catalogue",), ("group_column", "show_columns", "value_separator", "fold_case")),
     (("catalogue", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation", "split_seed")),
@@ -219,6 +239,8 @@ def _prepare_catalogue() -> None:
         value_separator=_VALUE_SEPARATOR.value,
         fold_case=_FOLD_CASE.value,
         ragged=_RAGGED.value,
+        max_dropped=_MAX_DROPPED.value,
+        split_by=_SPLIT_BY.value or "id",
     )
 
 
@@ -254,11 +276,14 @@ def _prepare_source(kind: str, **options: Any) -> None:
         limits=ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
         **options,
     )
-    builder = None if _OVERWRITE.value else source.open_existing(chosen, _DATA_DIR.value)
+    is_new = _OVERWRITE.value or _UPDATE.value
+    builder = None if is_new else source.open_existing(chosen, _DATA_DIR.value)
     if builder is not None:
         print("The data set was prepared before, with the same options.")
     else:
-        builder = reader.prepare(source, chosen, _DATA_DIR.value, _OVERWRITE.value)
+        builder = reader.prepare(
+            source, chosen, _DATA_DIR.value, _OVERWRITE.value, update=_UPDATE.value
+        )
         print(summary.to_text(summary.read(builder.data_dir)))
     print(f"{kind}/{chosen.name} is in {builder.data_dir}")
     print(f"The summary is in {summary.SUMMARY_FILE} there, unused rows in {summary.DROPPED_FILE}.")

@@ -25,7 +25,7 @@ from absl import flags
 from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP, parse_manipulation
 from fashionsearchnet.data.image_headers import ImageProblem
-from fashionsearchnet.data.preparation.images import KNOWN_SUFFIXES
+from fashionsearchnet.data.preparation.image_folder import KNOWN_SUFFIXES
 from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.tensorflow_serving import client
 

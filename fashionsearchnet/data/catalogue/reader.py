@@ -11,7 +11,7 @@ from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 from fashionsearchnet.data.preparation.options import PreparationOptions
 from fashionsearchnet.data.preparation.reader import Reader
 from fashionsearchnet.data.preparation.records import unite_records
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 
 
@@ -34,6 +34,7 @@ class CatalogueOptions(PreparationOptions):
       value_separator: between several values in a cell, the first of which counts; '' for none.
       fold_case: whether values that differ in case only are one.
       ragged: what to do with rows that have more cells than the header; see TableFormat.
+      max_dropped: the share of the rows that may be unusable, for any reason, in [0, 1].
     """
 
     csv: str
@@ -49,12 +50,15 @@ class CatalogueOptions(PreparationOptions):
     value_separator: str = ""
     fold_case: bool = False
     ragged: str = "drop"
+    max_dropped: float = 1 / 3
+    split_by: str = "id"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.attributes:
             raise ValueError("attributes must name at least one column of the table; got none.")
         check_range("min_count", self.min_count, 1)
+        check_range("max_dropped", self.max_dropped, 0, 1)
 
     @property
     def columns(self) -> TableColumns:
@@ -86,6 +90,7 @@ class CatalogueOptions(PreparationOptions):
             "missing_cells": list(self.missing_cells),
             "show_columns": list(self.show_columns),
         }
+        del content["max_dropped"]  # it changes nothing in a data set that is prepared
         path = Path(content.pop("csv")).expanduser()
         digest = files.file_digest(path) if path.is_file() else ""
         return content | {"content of the csv": digest}
@@ -123,6 +128,8 @@ def read(options: CatalogueOptions) -> Source:
         notes=table.notes,
         contradictions=contradictions,
         min_count=options.min_count,
+        max_dropped=options.max_dropped,
+        num_rows=table.num_rows,
     )
 
 

@@ -19,7 +19,7 @@ from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader
 from fashionsearchnet.data.preparation.records import decode_labels
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 from fashionsearchnet.files import read_packaged_json
 

@@ -21,7 +21,7 @@ from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader
 from fashionsearchnet.data.preparation.records import Record, count_values
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 
 _LABELS, _IMAGES = "labels.csv", "images/"

@@ -25,7 +25,7 @@ from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader
 from fashionsearchnet.data.preparation.records import Drop, Record
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 from fashionsearchnet.files import read_packaged_json
 

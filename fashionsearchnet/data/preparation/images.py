@@ -1,16 +1,15 @@
-"""The image files of a source: finds, reads and checks them."""
+"""The image files of a source: reads and checks them."""
 
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fashionsearchnet.data.image_files import ImageLimits, normalize_image
+from fashionsearchnet.data.image_files import ImageLimits, read_picture
 from fashionsearchnet.data.image_headers import ImageProblem
-
-KNOWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".JPG", ".JPEG", ".PNG")
+from fashionsearchnet.data.preparation.near_copies import Miniature, miniature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,41 +21,34 @@ class CheckedImage:
       kind: short name of the problem, '' for a usable image.
       problem: the problem in full, or ''.
       change: why the stored image differs from the file (such as 'CMYK'), or ''.
+      stamp: size and time of change of the file, by which another check knows it again.
+      miniature: of a usable image, by which copies are found.
     """
 
     digest: str = ""
     kind: str = ""
     problem: str = ""
     change: str = ""
-
-
-def find_file(folder: Path, name: str) -> Path:
-    """Returns the path of the image called `name` in `folder`, with or without its suffix.
-
-    Raises:
-      ImageProblem: if it does not exist, is not a file, or lies outside the folder.
-    """
-    relative = os.path.normpath(name)
-    if os.path.isabs(relative) or relative.split(os.sep)[0] == os.pardir or "\0" in name:
-        raise ImageProblem("outside the image folder", f"{name!r} must be a path inside it")
-    path = folder / relative
-    candidates = [path, *(path.with_name(path.name + suffix) for suffix in KNOWN_SUFFIXES)]
-    for candidate in candidates if relative != os.curdir else []:
-        try:
-            if candidate.is_file():
-                return candidate
-        except OSError:  # such as a name longer than the file system takes
-            break
-    raise ImageProblem("missing file", f"{path} does not exist or is not a file")
+    stamp: tuple[int, int] = (0, 0)
+    miniature: Miniature | None = None
 
 
 def check_images(
-    paths: Iterable[Path], limits: ImageLimits, num_threads: int | None = None
+    paths: Iterable[Path],
+    limits: ImageLimits,
+    known: Mapping[Path, CheckedImage] | None = None,
+    num_threads: int | None = None,
 ) -> Iterator[CheckedImage]:
-    """Yields the result of reading, hashing and decoding each file, in order."""
+    """Yields the result of reading, hashing and decoding each file, in order.
+
+    A file of `known` whose size and time of change are the same is not read again.
+    """
     workers = num_threads or min(8, (os.cpu_count() or 1) + 1)
 
     def check(path: Path) -> CheckedImage:
+        before = known.get(path) if known else None
+        if before is not None and before.stamp == _stamp(path):
+            return before
         return check_image(path, limits)
 
     with ThreadPoolExecutor(workers) as executor:
@@ -67,12 +59,24 @@ def check_image(path: Path, limits: ImageLimits) -> CheckedImage:
     """Returns the result of one file; never raises for its content."""
     digest = ""
     try:
+        stamp = _stamp(path)
         data = read_bytes(path)
         digest = hashlib.sha256(data).hexdigest()
-        _, change = normalize_image(data, limits)
+        picture = read_picture(data, limits)
     except ImageProblem as problem:
         return CheckedImage(digest, problem.kind, str(problem))
-    return CheckedImage(digest, change=change)
+    return CheckedImage(
+        digest, change=picture.change, stamp=stamp, miniature=miniature(picture.pixels)
+    )
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Returns the size of a file and its time of change in nanoseconds; zeros without a file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def read_bytes(path: Path) -> bytes:

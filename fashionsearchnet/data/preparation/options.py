@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from fashionsearchnet.checks import check_range
+from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.data.image_files import ImageLimits
 from fashionsearchnet.data.preparation import splits
 
@@ -23,6 +23,8 @@ class PreparationOptions:
       num_gallery: images of the split `gallery`; as many as in the paper by default.
       num_validation: images of the split `validation`, cut from the training images.
       split_seed: of the splits, in [0, 2**32).
+      split_by: 'seed' draws the splits at random; 'id' makes them depend on the ids of images, or
+        of their products, so that they stay the same when images are added.
       limits: sizes of the images.
 
     Raises:
@@ -34,6 +36,7 @@ class PreparationOptions:
     num_gallery: int = PAPER_SPLITS["gallery"]
     num_validation: int = 2_000
     split_seed: int = 0
+    split_by: str = "seed"
     limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
 
     def __post_init__(self) -> None:
@@ -45,6 +48,7 @@ class PreparationOptions:
         for name in ("num_queries", "num_gallery", "num_validation"):
             check_range(name, getattr(self, name), 1)
         check_range("split_seed", self.split_seed, 0, splits.MAX_SEED)
+        check_choice("split_by", self.split_by, splits.SPLIT_BY)
 
     @property
     def split_sizes(self) -> dict[str, int]:

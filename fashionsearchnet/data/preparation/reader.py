@@ -5,7 +5,7 @@ A reader, one per kind of source, says what its files hold. All other steps stan
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from fashionsearchnet import files
-from fashionsearchnet.data.preparation import splits, storing, summary
+from fashionsearchnet.data.preparation import records, splits, storing, summary
+from fashionsearchnet.data.preparation.former import Former, read_former, write_images
+from fashionsearchnet.data.preparation.images import CheckedImage
 from fashionsearchnet.data.preparation.options import PreparationOptions
-from fashionsearchnet.data.preparation.selection import Selection, Source, select
+from fashionsearchnet.data.preparation.selection import Selection, select
+from fashionsearchnet.data.preparation.source import Source
+
+_MAY_CHANGE = ("content of the csv",)  # options that an update may change
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,55 +59,131 @@ def prepare(
     data_dir: str | os.PathLike[str],
     overwrite: bool = False,
     show_progress: bool = True,
+    update: bool = False,
 ) -> tfds.core.DatasetBuilder:
     """Prepares the data set `<data_dir>/<kind>/<name>`, or opens it if it exists.
 
     It is built beside its place and moved there at the end: an interrupted build leaves the
     former data set. Beside the tfrecord files it holds `attribute_space.json`,
-    `preparation_report.json` and `dropped.csv` (line, file, kind, reason).
+    `preparation_report.json`, `dropped.csv` (line, file, kind, reason) and `near_copies.csv`.
 
     Args:
       reader: of the source.
       options: of the preparation.
       data_dir: the folder of all prepared data sets.
-      overwrite: whether to replace a data set of the same name.
+      overwrite: whether to replace a data set of the same name. Splits by id stay as they were,
+        unless their sizes or their seed change.
       show_progress: whether to show bars while images are checked and stored.
+      update: whether to bring a data set of the same name up to date: images that have not changed
+        are not decoded again, the attributes and values stay those of the models trained on it, and
+        every image stays in its split. A data set that does not exist is prepared as ever.
 
     Raises:
       ValueError: for a source that cannot be used, too few images for the splits (before any
-        image is read, if the labels tell), or a data set of the same name with other options,
+        image is decoded, if the labels tell), or a data set of the same name with other options,
         unless `overwrite` is set.
+      BlockingIOError: if another process prepares a data set of this name.
       OSError: for a folder of something else, too many missing or damaged images, a file that
         cannot be read or written, or a full disk.
     """
-    existing = None if overwrite else reader.open_existing(options, data_dir)
+    existing = None if overwrite or update else reader.open_existing(options, data_dir)
     if existing is not None:
         return existing
-    source = reader.read(options)
-    selection = select(source, options, show_progress)
-    indices = _split(source, selection, options)
-    config = storing.PreparedConfig(options, selection, indices, show_progress)
-    content = summary.summarize(selection, indices, source, reader.paper)
-    content["options"] = options.to_dict()
+    with storing.hold_name(reader.builder_class, options.name, data_dir) as folder:
+        former = read_former(folder)
+        source = reader.read(options)
+        images: Mapping[Path, CheckedImage] = {}
+        if former is not None:
+            images = former.images_for(options.to_dict())
+            source = dataclasses.replace(source, bounds=former.bounds_for(options.to_dict()))
+            if update:
+                storing.check_same_options(folder, former.options, options, _MAY_CHANGE)
+                source = _keep_space(source, former, folder)
+        selection = select(source, options, show_progress, images)
+        indices, bounds = _split(source, selection, options)
+        config = storing.PreparedConfig(options, selection, indices, bounds, show_progress)
+        content = summary.summarize(selection, indices, source, reader.paper)
+        content["options"] = options.to_dict()
+        if update and former is not None:
+            content["updated"] = _count_changes(selection, former)
 
-    def write_extras(folder: Path) -> None:
-        summary.write(folder, content, selection.drops)
-        for name, extra in source.extras.items():
-            files.write_json(folder / name, extra)
+        def write_extras(built: Path) -> None:
+            summary.write(built, content, selection, indices)
+            write_images(built, selection.paths, selection.images)
+            for name, extra in source.extras.items():
+                files.write_json(built / name, extra)
 
-    return storing.store(reader.builder_class, config, data_dir, write_extras)
+        return storing.store(reader.builder_class, config, data_dir, write_extras)
+
+
+def _keep_space(source: Source, former: Former, folder: Path) -> Source:
+    """Returns a source with the attribute space of an earlier preparation.
+
+    Raises:
+      ValueError: if its splits depend on the number of images.
+    """
+    if source.bounds is None:
+        raise ValueError(
+            f"{folder} has splits by seed: with other images they would change, and queries would "
+            "have been trained on. Prepare it once with --split_by=id and --overwrite, then update."
+        )
+    found, unknown = records.known_values(source.records, former.space)
+    notes = [
+        f"{name}: missing, since the data set has no such value: "
+        + ", ".join(f"{value} {count:,}" for value, count in counts.items())
+        for name, counts in unknown.items()
+    ]
+    return dataclasses.replace(
+        source, records=found, space=former.space, min_count=1, notes=(*source.notes, *notes)
+    )
+
+
+def _count_changes(selection: Selection, former: Former) -> dict[str, int]:
+    """Returns how many images are new, changed, unchanged and gone."""
+    before = {path: image.digest for path, image in former.images.items()}
+    now = {path: i.digest for path, i in zip(selection.paths, selection.images, strict=True)}
+    same = sum(before.get(path) == digest for path, digest in now.items())
+    known = sum(path in before for path in now)
+    return {
+        "new": len(now) - known,
+        "changed": known - same,
+        "unchanged": same,
+        "gone": len(before.keys() - now.keys()),
+    }
 
 
 def _split(
     source: Source, selection: Selection, options: PreparationOptions
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Returns the records of each split, and the bounds of splits by id.
+
+    Raises:
+      ValueError: for a split without an image.
+    """
+    if source.fixed_splits is not None:
+        return _published_splits(source, selection, options), {}
+    sizes, seed = options.split_sizes, options.split_seed
+    if options.split_by == "seed":
+        return splits.split_indices(len(selection.records), sizes, seed), {}
+    keys = [record.group or record.image for record in selection.records]
+    indices, bounds = splits.split_by_id(keys, sizes, seed, source.bounds)
+    empty = [name for name, rows in indices.items() if not len(rows)]
+    if empty:
+        raise ValueError(
+            f"the split {empty[0]!r} would have no image of {len(keys):,}. Ask for other sizes of "
+            "the splits, or have more images or products."
+        )
+    return indices, bounds
+
+
+def _published_splits(
+    source: Source, selection: Selection, options: PreparationOptions
 ) -> dict[str, np.ndarray]:
-    """Returns the records of each split: by seed, or as published with `validation` cut off."""
-    if source.fixed_splits is None:
-        return splits.split_indices(len(selection.records), options.split_sizes, options.split_seed)
+    """Returns the splits as published, with `validation` cut off `train`."""
     position = {record.image: index for index, record in enumerate(selection.records)}
     indices = {
         split: np.array([position[name] for name in names], np.int64)
-        for split, names in source.fixed_splits.items()
+        for split, names in (source.fixed_splits or {}).items()
     }
     cut = splits.split_indices(
         len(indices["train"]), {"validation": options.num_validation}, options.split_seed

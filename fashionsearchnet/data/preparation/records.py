@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.attributes import MISSING, AttributeSpace, find_name
+
+RARE_VALUE = "rare value"  # kind of a drop
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +107,6 @@ def drop_rare_values(
     A value is rare if fewer than `min_count` of `records` have it. All attributes are counted
     once, before any record is dropped: a value may lose records to the rare values of another
     attribute and end a little below `min_count`. A missing value is never rare.
-
-    Raises:
-      ValueError: if an attribute is left with fewer than two values.
     """
     counts = count_values(records, attributes)
     kept, drops = [], []
@@ -119,13 +118,27 @@ def drop_rare_values(
         ]
         if rare:
             reason = f"{', '.join(rare)}; the minimum is {min_count}"
-            drops.append(Drop(record, "rare value", reason))
+            drops.append(Drop(record, RARE_VALUE, reason))
         else:
             kept.append(record)
+    return kept, drops
+
+
+def check_values(
+    before: Sequence[Record], kept: Sequence[Record], attributes: Sequence[str], min_count: int
+) -> None:
+    """Raises a ValueError for an attribute with fewer than two values left.
+
+    Args:
+      before: all records.
+      kept: those without rare values.
+      attributes: their names.
+      min_count: see `drop_rare_values`.
+    """
+    counts = count_values(before, attributes)
     for attribute, left in count_values(kept, attributes).items():
         if len(left) < 2:
             raise ValueError(_too_few_values(attribute, counts[attribute], len(kept), min_count))
-    return kept, drops
 
 
 def count_values(records: Sequence[Record], attributes: Sequence[str]) -> dict[str, dict[str, int]]:
@@ -163,12 +176,45 @@ def decode_labels(
     ]
 
 
+def known_values(
+    records: Sequence[Record], space: AttributeSpace
+) -> tuple[list[Record], dict[str, dict[str, int]]]:
+    """Returns records with the spelling of a space, and how often each unknown value occurs.
+
+    A value that the space does not have becomes missing.
+    """
+    positions: list[dict[str, int | None]] = [
+        {value: find_name(value, values) for value in {record.values[i] for record in records}}
+        for i, values in enumerate(space.values)
+    ]
+    unknown: dict[str, dict[str, int]] = {}
+    found = []
+    for record in records:
+        texts = []
+        for name, values, known, value in zip(
+            space.names, space.values, positions, record.values, strict=True
+        ):
+            position = known[value] if value else None
+            texts.append("" if position is None else values[position])
+            if value and position is None:
+                counts = unknown.setdefault(name, {})
+                counts[value] = counts.get(value, 0) + 1
+        found.append(dataclasses.replace(record, values=tuple(texts)))
+    return found, unknown
+
+
 def _too_few_values(attribute: str, counts: dict[str, int], num_kept: int, min_count: int) -> str:
     """Returns the message for an attribute with fewer than two values left."""
+    if len(counts) < 2:
+        what = f"only the value {next(iter(counts))!r}" if counts else "no value"
+        return (
+            f"attribute {attribute!r} has {what} in the whole table, so there is nothing to "
+            "change. Leave it out of --attributes."
+        )
     top = sorted(counts.items(), key=lambda item: -item[1])[:3]
-    frequent = ", ".join(f"{value!r} {count}" for value, count in top) or "none"
+    frequent = ", ".join(f"{value!r} {count}" for value, count in top)
     return (
         f"attribute {attribute!r} has fewer than two values left in the {num_kept} images whose "
         f"values all have at least {min_count} images. Its most frequent values before: {frequent}"
-        f" (of {len(counts)}). Ask for a smaller minimum count, or leave the attribute out."
+        f" (of {len(counts)}). Ask for a smaller --min_count, or leave the attribute out."
     )

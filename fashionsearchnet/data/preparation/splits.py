@@ -1,12 +1,14 @@
-"""Seeded, disjoint splits of the examples of a data set (NumPy only)."""
+"""Disjoint splits of the examples of a data set: by their ids, or drawn by seed (NumPy only)."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from fashionsearchnet.checks import check_range
 
 REST = "train"  # the split that gets what the others leave
+SPLIT_BY = ("id", "seed")
 MAX_SEED = 2**32 - 1  # of RandomState
 
 
@@ -43,19 +45,89 @@ def split_indices(num_examples: int, sizes: Mapping[str, int], seed: int) -> dic
     return dict(zip([*sizes, REST], np.split(order, ends), strict=True))
 
 
-def check_sizes(num_examples: int, sizes: Mapping[str, int]) -> None:
-    """Raises a ValueError that proposes sizes that fit, if `sizes` leave nothing to train on."""
+def split_by_id(
+    keys: Sequence[str],
+    sizes: Mapping[str, int],
+    seed: int,
+    bounds: Mapping[str, int] | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Returns disjoint splits that depend on the keys, and their bounds.
+
+    A key becomes a number by its hash. Each split takes the numbers between two bounds. Without
+    `bounds` they are chosen so that each split has the size asked for, or a little more where
+    several examples share a key. With the bounds of an earlier call every key stays in its split,
+    whatever was added or removed. With new bounds for more keys, a key moves towards `train` only:
+    no example that was trained on becomes a query.
+
+    Args:
+      keys: one per example, its id or that of its group; examples of one key stay together.
+      sizes: the number of examples of each split except `train`, in order.
+      seed: of the hash.
+      bounds: of each split except `train`, ascending, in 0..2**64.
+
+    Returns:
+      `{split: int64 [size] of indices}` in the order of the hash, `train` last; and the bounds.
+
+    Raises:
+      ValueError: as `split_indices`, if `bounds` is None.
+    """
+    numbers = np.array([_hash(key, seed) for key in keys], np.uint64)
+    order = np.lexsort((np.arange(len(keys)), numbers))
+    ranked = numbers[order]
+    if bounds is None:
+        check_sizes(len(keys), sizes)
+        bounds, end = {}, 0
+        for name, size in sizes.items():
+            end += size
+            while 0 < end < len(ranked) and ranked[end] == ranked[end - 1]:
+                end += 1  # a group stays together
+            bounds[name] = int(ranked[end]) if end < len(ranked) else 2**64
+    ends = [
+        len(ranked) if bound >= 2**64 else int(np.searchsorted(ranked, np.uint64(bound)))
+        for bound in bounds.values()
+    ]
+    return dict(zip([*bounds, REST], np.split(order, ends), strict=True)), dict(bounds)
+
+
+def _hash(key: str, seed: int) -> int:
+    """Returns a number below 2**64."""
+    text = f"{seed}:{key}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
+
+
+def check_sizes(num_examples: int, sizes: Mapping[str, int], why: str = "") -> None:
+    """Raises a ValueError that proposes sizes that fit, if `sizes` leave nothing to train on.
+
+    Args:
+      num_examples: how many there are.
+      sizes: asked for.
+      why: a sentence about the others for the message, after a blank; '' for none.
+    """
     asked = sum(sizes.values())
     if asked < num_examples:
         return
-    wanted = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    # A third of the examples, divided in the proportions that were asked for.
-    fitting = {name: num_examples * size // (3 * asked) for name, size in sizes.items() if size}
-    proposal = ""
-    if fitting and all(fitting.values()):
-        listed = (f"{name} {size} ({size / num_examples:.0%})" for name, size in fitting.items())
-        proposal = f", such as {', '.join(listed)}"
+    wanted = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    fitting = fitting_sizes(num_examples, sizes)
+    proposal = f", such as {size_flags(fitting)}" if fitting else ""
     raise ValueError(
-        f"the splits need {asked} examples ({wanted}) and more to train on, but there are "
-        f"{num_examples}. Ask for smaller splits{proposal}."
+        f"the splits need {asked:,} examples ({wanted}) and more to train on, but there are "
+        f"{num_examples:,}. Ask for smaller splits{proposal}.{why}"
     )
+
+
+def fitting_sizes(num_examples: int, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Returns a third of the examples in the proportions of `sizes`, at least one of each.
+
+    {} where that leaves nothing to train on.
+    """
+    asked = sum(sizes.values())
+    fitting = {
+        name: max(1, num_examples * size // (3 * asked)) for name, size in sizes.items() if size
+    }
+    return fitting if fitting and sum(fitting.values()) < num_examples else {}
+
+
+def size_flags(sizes: Mapping[str, int]) -> str:
+    """Returns the flags of tools/prepare_data.py for sizes of splits."""
+    names = {"query": "queries"}
+    return " ".join(f"--num_{names.get(name, name)}={size}" for name, size in sizes.items())

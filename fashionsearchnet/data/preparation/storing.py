@@ -7,7 +7,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 import tqdm
 
+from fashionsearchnet import files
 from fashionsearchnet.data import image_files
 from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.preparation import images
@@ -32,6 +33,7 @@ class PreparedConfig(tfds.core.BuilderConfig):
         options: PreparationOptions,
         selection: Selection,
         indices: Mapping[str, np.ndarray],
+        bounds: Mapping[str, int],
         show_progress: bool,
     ) -> None:
         """Makes a configuration.
@@ -40,6 +42,7 @@ class PreparedConfig(tfds.core.BuilderConfig):
           options: of the preparation; opening the data set compares them.
           selection: the images and their labels.
           indices: for each split the records of the selection, in the order to store them.
+          bounds: of splits by id, which an update keeps.
           show_progress: whether to show a bar while images are stored.
         """
         super().__init__(name=options.name, description=f"{len(selection.records)} images")
@@ -47,6 +50,7 @@ class PreparedConfig(tfds.core.BuilderConfig):
         self.limits = options.limits
         self.selection = selection
         self.indices = indices
+        self.bounds = bounds
         self.show_progress = show_progress
 
 
@@ -85,6 +89,8 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             metadata=tfds.core.MetadataDict(
                 attribute_space=space.to_dict(),
                 options=config.options,
+                # As text: they are larger than the numbers that JSON readers hold exactly.
+                split_bounds={name: str(bound) for name, bound in config.bounds.items()},
                 queries_in_gallery=bool(np.isin(indices["query"], indices["gallery"]).all()),
             ),
             disable_shuffling=True,  # the order of the splits, which is random, is kept
@@ -148,18 +154,65 @@ def open_existing(
     if not (folder / "dataset_info.json").is_file():
         return None
     builder = tfds.builder_from_directory(folder)
-    before, now = builder.info.metadata["options"], options.to_dict()
+    check_same_options(folder, builder.info.metadata["options"], options)
+    return builder
+
+
+def check_same_options(
+    folder: Path,
+    before: Mapping[str, Any],
+    options: PreparationOptions,
+    may_change: Sequence[str] = (),
+) -> None:
+    """Raises a ValueError that names the options in which a data set differs from `options`."""
+    now = options.to_dict()
     differences = [
         f"{key} was {_shorten(before.get(key))}, now {_shorten(now.get(key))}"
         for key in dict.fromkeys([*before, *now])
-        if before.get(key) != now.get(key)
+        if before.get(key) != now.get(key) and key not in may_change
     ]
-    if differences:
-        raise ValueError(
-            f"{folder} was prepared with other options: {'; '.join(differences)}. Choose "
-            "another name, or set overwrite."
-        )
-    return builder
+    if not differences:
+        return
+    is_table = all(difference.startswith("content of the csv") for difference in differences)
+    cure = "bring it up to date with --update, or replace it with --overwrite"
+    raise ValueError(
+        f"{folder} was prepared with other options: {'; '.join(differences)}. Choose another "
+        f"--name, or {cure if is_table else 'replace it with --overwrite'}."
+    )
+
+
+@contextlib.contextmanager
+def hold_name(
+    builder_class: type[PreparedBuilder], name: str, data_dir: str | os.PathLike[str]
+) -> Iterator[Path]:
+    """Yields the folder of a data set, which no other process prepares while the block runs.
+
+    Raises:
+      BlockingIOError: if another process does.
+      OSError: if `data_dir` cannot be written.
+    """
+    folder = _dataset_folder(builder_class, name, data_dir)
+    lock = folder.parent.parent / f".{name}.lock"
+    new = [p for p in (lock.parent, lock.parent.parent) if not p.exists()]
+    with contextlib.ExitStack() as held:
+        held.callback(_remove_empty, new)  # leave nothing behind of a preparation that was refused
+        try:
+            held.enter_context(files.hold_lock(lock, f"prepares {builder_class.name}/{name}"))
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot make {lock.parent} ({error.strerror}); choose another data_dir",
+            ) from error
+        _finish_interrupted_move(folder)
+        yield folder
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def store(

@@ -12,11 +12,13 @@ import numpy as np
 from fashionsearchnet import files
 from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.data.preparation import records
-from fashionsearchnet.data.preparation.records import Drop
-from fashionsearchnet.data.preparation.selection import Selection, Source
+from fashionsearchnet.data.preparation.records import RARE_VALUE
+from fashionsearchnet.data.preparation.selection import Selection
+from fashionsearchnet.data.preparation.source import Source
 
 SUMMARY_FILE = "preparation_report.json"
 DROPPED_FILE = "dropped.csv"
+COPIES_FILE = "near_copies.csv"
 _NUM_LISTED = 6  # values per attribute in the printed table
 
 
@@ -39,8 +41,13 @@ def summarize(
         "attributes": selection.space.num_attributes,
         "values": selection.space.total_values,
     } | {split: len(rows) for split, rows in indices.items()}
+    num_rows = len(selection.records) + len(selection.drops)
+    if source.num_rows not in (None, num_rows):
+        raise RuntimeError(
+            f"{source.num_rows} rows became {num_rows}: a fault of the preparation. Report it."
+        )
     return {
-        "rows": len(selection.records) + len(selection.drops),
+        "rows": num_rows,
         "kept": len(selection.records),
         "beside the paper": {k: {"here": here[k], "paper": paper[k]} for k in paper},
         "dropped": _count(drop.kind for drop in selection.drops),
@@ -56,14 +63,34 @@ def summarize(
             }
             for c in selection.contradictions
         ],
-        "notes": list(source.notes),
+        "near copies": _summarize_copies(selection, indices),
+        "notes": [*source.notes, *selection.notes],
     }
+
+
+def _summarize_copies(selection: Selection, indices: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Counts the pairs of near copies, and the images of each split that have one in `train`."""
+    split_of = _split_of(indices)
+    leaks: dict[str, set[int]] = {split: set() for split in indices if split != "train"}
+    for pair in selection.near_copies:
+        for one, other in (pair, pair[::-1]):
+            if split_of[other] == "train" and split_of[one] != "train":
+                leaks[split_of[one]].add(one)
+    return {
+        "pairs": len(selection.near_copies),
+        "with a copy in train": {split: len(found) for split, found in leaks.items() if found},
+    }
+
+
+def _split_of(indices: Mapping[str, np.ndarray]) -> dict[int, str]:
+    """Returns the split of each record."""
+    return {int(row): split for split, rows in indices.items() for row in rows}
 
 
 def _summarize_attributes(selection: Selection, min_count: int) -> dict[str, dict[str, Any]]:
     space = selection.space
     counts = records.count_values(selection.records, space.names)
-    rare_records = [drop.record for drop in selection.drops if drop.kind == "rare value"]
+    rare_records = [drop.record for drop in selection.drops if drop.kind == RARE_VALUE]
     rare = records.count_values(rare_records, space.names)
     missing = (selection.labels == MISSING).sum(axis=0)
     return {
@@ -80,16 +107,31 @@ def _summarize_attributes(selection: Selection, min_count: int) -> dict[str, dic
     }
 
 
-def write(folder: Path, content: Mapping[str, Any], drops: Sequence[Drop]) -> None:
-    """Writes `preparation_report.json` and `dropped.csv` into the folder of a data set."""
+def write(
+    folder: Path,
+    content: Mapping[str, Any],
+    selection: Selection,
+    indices: Mapping[str, np.ndarray],
+) -> None:
+    """Writes the report, `dropped.csv` and `near_copies.csv` into the folder of a data set."""
     files.write_json(folder / SUMMARY_FILE, content)
+    rows = ([d.record.line, d.record.image, d.kind, d.reason] for d in selection.drops)
+    _write_table(folder / DROPPED_FILE, ["line", "file", "kind", "reason"], rows)
+    split_of, kept = _split_of(indices), selection.records
+    pairs = (
+        [kept[i].image, split_of[i], kept[k].image, split_of[k]] for i, k in selection.near_copies
+    )
+    _write_table(folder / COPIES_FILE, ["file", "split", "copy", "split of the copy"], pairs)
+
+
+def _write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     with (
-        files.replace_file(folder / DROPPED_FILE) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
+        files.replace_file(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(["line", "file", "kind", "reason"])
-        writer.writerows([d.record.line, d.record.image, d.kind, d.reason] for d in drops)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def read(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -126,8 +168,24 @@ def to_text(content: Mapping[str, Any]) -> str:
         )
     if content["splits"]["train"] < content["kept"] / 2:
         lines.append("note: less than half of the images are left to train on")
+    lines += _copies_lines(content.get("near copies", {"pairs": 0}))
     lines += [f"note: {note}" for note in content["notes"]]
+    if "updated" in content:
+        lines.append(", ".join(f"{what} {num:,}" for what, num in content["updated"].items()))
     return "\n".join(lines)
+
+
+def _copies_lines(copies: Mapping[str, Any]) -> list[str]:
+    """Returns the lines on pictures that are there twice in other bytes."""
+    if not copies["pairs"]:
+        return []
+    leaks = copies["with a copy in train"]
+    listed = ", ".join(f"{split} {num:,}" for split, num in leaks.items())
+    where = f"; images with a copy among the training images: {listed}" if leaks else ""
+    return [
+        f"note: {copies['pairs']:,} pairs of images seem to show the same picture in other bytes"
+        f"{where} ({COPIES_FILE}). --group_column keeps the images of a product in one split"
+    ]
 
 
 def _attribute_lines(name: str, attribute: Mapping[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.listed_edits import MANIPULATIONS_FILE
 from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.records import Record, decode_labels
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 
 _FILES = (
     "attr_num.txt",

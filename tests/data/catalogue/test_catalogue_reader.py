@@ -69,7 +69,7 @@ def make_catalogue(folder, num=40):
         "../up.jpg,red,shirt,1000",
         ",red,shirt,1000",
     ]
-    lines += ["3.jpg,red", "4,,skirt,1000"]  # 4.jpg by another name
+    lines += ["3.jpg,red,,1000,x", "4,,skirt,1000"]  # 4.jpg by another name
     text = "\n".join(lines).replace("rare.jpg,red", "rare.jpg,plaid")  # a value used once
     (folder / "labels.csv").write_text(text)
     return dict(
@@ -224,7 +224,11 @@ def test_a_killed_replacement_is_finished(prepared):
         ({"attributes": ()}, ValueError, "at least one column"),
         ({"num_queries": 0}, ValueError, "num_queries must be at least 1"),
         ({"min_count": 0}, ValueError, "min_count must be at least 1"),
-        ({"min_count": 30}, ValueError, "fewer than two values left.*Dropped.*identical file 2"),
+        (
+            {"min_count": 30},
+            ValueError,
+            "fewer than two values left.*Dropped.*rare value 48.*--min_count=20",
+        ),
         ({"num_gallery": 33}, ValueError, "there are 40. Ask for smaller splits"),
         ({"split_seed": -1}, ValueError, "split_seed must be between 0 and 4294967295; got -1"),
         ({"attributes": ("size",)}, ValueError, "'size' is missing.*columns: image, colour"),
@@ -242,9 +246,9 @@ def test_refusals_leave_nothing_behind(prepared, tmp_path, change, error, messag
 
 
 def test_too_few_rows_are_refused_before_an_image_is_read(prepared, tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "find_file", None)  # must not be needed
+    monkeypatch.setattr(images, "check_images", None)  # must not be needed
     options = CatalogueOptions(**(prepared[0] | {"num_gallery": 43}))
-    with pytest.raises(ValueError, match=r"need 50 examples .* there are 50\. Ask for smaller"):
+    with pytest.raises(ValueError, match=r"need 50 examples .* there are 47\. Ask for smaller"):
         prepare(READER, options, tmp_path / "data", show_progress=False)
 
 

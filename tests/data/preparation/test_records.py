@@ -28,8 +28,12 @@ def test_drop_rare_values_counts_once():
     found = [Record(i, str(i), tuple(text.split())) for i, text in enumerate(texts)]
     found.append(Record(8, "8", ("", "skirt")))
     # Before any row is dropped: shirt 5, skirt 3, cape 1; red 4, blue 4.
+    kept, _ = records.drop_rare_values(found, names, 4)
     with pytest.raises(ValueError, match="'kind' has fewer than two values left in the 5 images"):
-        records.drop_rare_values(found, names, 4)
+        records.check_values(found, kept, names, 4)
+    same = [Record(i, str(i), ("red", "shirt")) for i in range(3)]
+    with pytest.raises(ValueError, match="'colour' has only the value 'red' in the whole table"):
+        records.check_values(same, same, names, 1)
     kept, drops = records.drop_rare_values(found, names, 3)
     assert [drop.record.line for drop in drops] == [7]
     assert "kind 'cape' has 1 images; the minimum is 3" in drops[0].reason
@@ -50,3 +54,11 @@ def test_decoded_labels_are_encoded_to_the_same():
     found = records.decode_labels(["x", "y", "z"], labels, space, first_line=3)
     assert found[1] == Record(4, "y", ("", "b"))
     np.testing.assert_array_equal(records.encode_values(found, space), labels)
+
+
+def test_known_values_keeps_the_spelling_of_a_space():
+    space = AttributeSpace.from_dict({"colour": ["Red", "blue"], "kind": ["a", "b"]})
+    found = [Record(2, "x", ("red", "c")), Record(3, "y", ("", "a")), Record(4, "z", ("blue", "c"))]
+    known, unknown = records.known_values(found, space)
+    assert [record.values for record in known] == [("Red", ""), ("", "a"), ("blue", "")]
+    assert unknown == {"kind": {"c": 2}}

@@ -6,7 +6,7 @@ from fashionsearchnet.data.preparation import images
 from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader, prepare
 from fashionsearchnet.data.preparation.records import Record
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 
 SPACE = AttributeSpace.from_dict({"colour": ["red", "blue"]})
 IMAGES = [f"{i}.jpg" for i in range(30)]
@@ -28,7 +28,7 @@ def reader_of(folder, **source):
     ],
 )
 def test_too_few_images_are_refused_before_one_is_read(tmp_path, monkeypatch, source, message):
-    monkeypatch.setattr(images, "find_file", None)  # must not be needed
+    monkeypatch.setattr(images, "check_images", None)  # must not be needed
     options = SourceOptions(
         source_dir=str(tmp_path), num_queries=5, num_gallery=15, num_validation=10
     )
