@@ -61,6 +61,8 @@ class TableFormat:
       fold_case: whether values that differ in case only are one.
       ragged: 'drop' to report rows with more cells than the header; 'trim' to read what is too
         much as a part of the last column, which must not be an attribute.
+      fill_short: whether rows with fewer cells than the header lack blank ones at their end; else
+        they are reported.
 
     Raises:
       ValueError: for a delimiter that is not one character, or another word for `ragged`.
@@ -72,6 +74,7 @@ class TableFormat:
     value_separator: str = ""
     fold_case: bool = False
     ragged: str = "drop"
+    fill_short: bool = True
 
     def __post_init__(self) -> None:
         if len(self.delimiter) != 1 or self.delimiter in '"\r\n':
@@ -194,8 +197,11 @@ class _TableReader:
         """Returns a row's cells, as many as the header has, and why they cannot be used or ''."""
         num, cells = self._num_columns, row.cells
         if len(cells) < num:
+            filled = cells + [""] * (num - len(cells))
+            if not self._how.fill_short:
+                return filled, f"{len(cells)} cells where the header has {num}"
             self._seen["short"].append(row.line)
-            return cells + [""] * (num - len(cells)), ""
+            return filled, ""
         surplus = cells[num:]
         if not any(cell.strip() for cell in surplus):
             if surplus:

@@ -71,7 +71,8 @@ def read(options: SourceOptions) -> Source:
 
 def _read_records(path: Path) -> list[Record]:
     columns = TableColumns(image="image", attributes=tuple(_NUM_VALUES))
-    table = read_table(path, columns, TableFormat(missing_cells=(*MISSING_CELLS, "-1")))
+    how = TableFormat(missing_cells=(*MISSING_CELLS, "-1"), fill_short=False)
+    table = read_table(path, columns, how)
     if table.drops:
         first = table.drops[0]
         raise ValueError(f"{path} line {first.record.line}: {first.reason}.")

@@ -177,7 +177,7 @@ def check_same_options(
     cure = "bring it up to date with --update, or replace it with --overwrite"
     raise ValueError(
         f"{folder} was prepared with other options: {'; '.join(differences)}. Choose another "
-        f"--name, or {cure if is_table else 'replace it with --overwrite'}."
+        f"name (--name), or {cure if is_table else 'replace it with --overwrite'}."
     )
 
 

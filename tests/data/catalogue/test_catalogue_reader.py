@@ -227,7 +227,7 @@ def test_a_killed_replacement_is_finished(prepared):
         (
             {"min_count": 30},
             ValueError,
-            "fewer than two values left.*Dropped.*rare value 48.*--min_count=20",
+            "fewer than two values.*rare value 48.*--min_count=10",
         ),
         ({"num_gallery": 33}, ValueError, "there are 40. Ask for smaller splits"),
         ({"split_seed": -1}, ValueError, "split_seed must be between 0 and 4294967295; got -1"),
