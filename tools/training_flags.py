@@ -11,11 +11,11 @@ import optimizer_flags
 import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet import systems, training
+from fashionsearchnet import command, systems, training
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks import backbones, layers
-from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.networks.image_input import FITS, ImageInput
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
@@ -28,7 +28,7 @@ FLAGS = flags.FLAGS
 AnySystem = TypeVar("AnySystem", bound=System)
 _NETWORK_FLAGS = {  # of `define_network`; a later stage takes them over
     *("backbone", "image_size", "width", "first_stride", "normalization"),
-    *("trunk_tap", "pretrained_weights", "image_input"),
+    *("trunk_tap", "pretrained_weights", "image_input", "image_fit"),
 }
 
 
@@ -176,6 +176,9 @@ def define_network() -> None:
         "dataset: pixels less the data set's mean; pretrained: the input that --pretrained_weights "
         "were trained on; auto: pretrained with --pretrained_weights, dataset without.",
     )
+    flags.DEFINE_enum(
+        "image_fit", "pad", list(FITS), "How an image becomes a square. " + command.choices(FITS)
+    )
 
 
 def network_arguments(dataset: Dataset) -> dict[str, Any]:
@@ -199,6 +202,7 @@ def network_arguments(dataset: Dataset) -> dict[str, Any]:
     else:
         means = dataset.channel_means(FLAGS.train_split)
         image_input = ImageInput(FLAGS.image_size, mean=means)
+    image_input = dataclasses.replace(image_input, fit=FLAGS.image_fit)
     return {"image_input": image_input, "trunk": trunk}
 
 
