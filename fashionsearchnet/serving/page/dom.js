@@ -51,7 +51,7 @@ export function tile(source, alt, lazy = true) {
   const frame = element("span", { class: "tile" });
   const missing = () => {
     frame.classList.add("tile-empty");
-    frame.replaceChildren(icon("picture"), spoken(`${alt} (no picture)`));
+    frame.replaceChildren(icon("picture"), spoken(`${alt} (no picture)`.trim()));
   };
   if (source === null) {
     missing();

@@ -15,7 +15,7 @@ export function galleryPage({ items }, handlers) {
     const { title } = presentation(item);
     const caption = title === null ? values.join(" · ") || item.id : null;
     const line = caption && element("span", { class: "caption", "aria-hidden": "true" }, caption);
-    return card(item, handlers, tile(item.image, describe(item)), line);
+    return card(item, handlers, tile(item.image, altOf(item)), line);
   });
   return grid("Gallery", cards);
 }
@@ -23,7 +23,7 @@ export function galleryPage({ items }, handlers) {
 /** Returns the results of a search; `facts` are the arrays of facts.js, one for each result. */
 export function resultGrid(results, facts, handlers) {
   const cards = results.map((result, rank) => {
-    const picture = tile(result.image, describe(result));
+    const picture = tile(result.image, altOf(result));
     if (result.matches) {
       picture.append(element("span", { class: "badge" }, icon("check"), "Match"));
     }
@@ -89,6 +89,11 @@ function card(item, handlers, picture, lines) {
   );
   main.dataset.item = item.id;
   return element("li", { class: "card" }, main, keepButton(item, handlers), shopLink(link, item));
+}
+
+// A title stands below the picture, so a screen reader need not say it twice.
+function altOf(item) {
+  return presentation(item).title === null ? describe(item) : "";
 }
 
 function keepButton(item, handlers) {
