@@ -38,6 +38,21 @@ def test_the_chosen_blend_is_stored_with_the_run(tmp_path, monkeypatch, capsys):
 CUTS = {":30%": "query", "30%:": "gallery"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "k"),
+    [
+        (["--gallery_split=query"], 4),  # 12 of 60 images
+        (["--gallery_split=gallery"], 20),
+        (["--gallery_split=gallery", "--k=3"], 3),
+        (["--gallery_split=gallery", "--final_split=query"], 20),
+    ],
+)
+def test_as_large_a_share_of_a_smaller_gallery_counts(arguments, k):
+    with script("choose_blend") as tool:
+        flags.FLAGS(["choose_blend.py", "--workdir=run", *arguments])
+        assert tool.k_of_flags(FakeDataset()) == k
+
+
 def test_nothing_is_chosen_on_the_queries():
     with script("choose_blend") as tool:
         flags.FLAGS(["choose_blend.py", "--workdir=run", "--query_split=query[:10%]"])
