@@ -5,11 +5,16 @@ The gallery of a prepared data set, with the labels it has:
   python tools/build_index.py --export=exports/demo --data_dir=data --dataset=garments/small \\
       --split=gallery --index=indexes/demo
 
-All images of a folder and its subfolders; an image's id is its path below the folder. They have no
-labels, so filters by attribute leave them out. For images with a CSV of labels use
-tools/prepare_data.py and --dataset.
+All images of a folder and its subfolders, whatever their names; an image's id is its path below the
+folder. They have no labels, so filters by attribute judge them by the model's reading.
 
   python tools/build_index.py --export=exports/demo --images_dir=photos --index=indexes/demo
+
+With --csv the images that a table names, with its labels and columns. Its columns of attributes
+have the names of the model's attributes. A daily table of new and changed items is enough:
+
+  python tools/build_index.py --export=exports/demo --images_dir=photos --csv=today.csv \\
+      --show_columns=title,price --index=indexes/demo
 
   python tools/build_index.py --index=indexes/demo --remove=000123 --remove=000124
 
@@ -34,19 +39,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import table_flags
 from absl import flags
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.image_headers import ImageProblem
-from fashionsearchnet.data.preparation.image_folder import KNOWN_SUFFIXES
+from fashionsearchnet.data.catalogue import additions
+from fashionsearchnet.data.catalogue.reader import CatalogueOptions
 from fashionsearchnet.index import building
 from fashionsearchnet.index.engine_table import ENGINES, STORAGES
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.ivf import check_trainable
 from fashionsearchnet.index.states import States
-from fashionsearchnet.search.queries import image_from_file
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
 from fashionsearchnet.systems.gallery_labels import check_blend
@@ -57,7 +62,6 @@ flags.DEFINE_string("export", "", "Folder of an export (tools/export.py).")
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
 flags.DEFINE_string("dataset", "", "Data set below --data_dir whose --split is added.")
 flags.DEFINE_string("split", "gallery", "Split to add; slices such as gallery[:20%] work.")
-flags.DEFINE_string("images_dir", "", "Folder of images to add: JPEG, PNG, WebP or BMP.")
 flags.DEFINE_multi_string("remove", [], "Id of an item to remove; repeatable.")
 flags.DEFINE_enum(
     "engine",
@@ -95,6 +99,10 @@ flags.DEFINE_integer(
     "New images between two commits; more where commits would take over a tenth of the time.",
     1,
 )
+table_flags.define()
+flags.adopt_module_key_flags(table_flags)  # --help shows them too
+
+_OF_TABLES = tuple(name for name in table_flags.NAMES if name != "images_dir")
 
 
 def open_index() -> GalleryIndex:
@@ -200,35 +208,41 @@ def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
     return (Item(*row) for row in rows), len(ids)
 
 
-def folder_items(num_attributes: int) -> tuple[Iterator[Item], int]:
-    """Returns the images of --images_dir without labels, and the number of files.
+class Report:
+    """Prints lines on standard error, and counts those that say what is left out."""
 
-    Files that cannot be read are left out, with a line on standard error.
+    def __init__(self) -> None:
+        self.num_left_out = 0
+
+    def __call__(self, line: str) -> None:
+        self.num_left_out += line.startswith("left out")
+        print(line, file=sys.stderr)
+
+
+def folder_items(space: AttributeSpace, report: Report) -> tuple[Iterator[Item], int]:
+    """Returns the images of --images_dir, with the labels of --csv if given, and their number.
+
+    What cannot be used is left out, with a line on standard error.
     """
     folder = Path(FLAGS.images_dir).expanduser()
-    suffixes = {suffix.lower() for suffix in KNOWN_SUFFIXES}
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    if not paths:
-        raise ValueError(
-            f"--images_dir={folder} holds no images ({', '.join(sorted(suffixes))}). Check the "
-            "path."
+    if FLAGS.csv:
+        options = CatalogueOptions(
+            name="additions", csv=FLAGS.csv, attributes=space.names, **table_flags.options()
         )
-    no_labels = np.full(num_attributes, MISSING, np.int32)
-    check_labels(no_labels)
-
-    def read() -> Iterator[Item]:
-        for path in paths:
-            try:
-                data = image_from_file(path)
-            except ImageProblem as problem:
-                print(f"left out {path}: {problem}", file=sys.stderr)
-                continue
-            yield Item(path.relative_to(folder).as_posix(), no_labels, data)
-
-    return read(), len(paths)
+        table = Path(FLAGS.csv).expanduser()
+        found, total = additions.from_table(
+            table, folder, options.columns, options.format, space, report
+        )
+    else:
+        table_flags.check_unused(_OF_TABLES, "goes with --csv; leave it out, or name the table.")
+        check_labels(np.full(space.num_attributes, MISSING, np.int32))
+        found, total = additions.from_folder(folder, space.num_attributes, report)
+    return (Item(a.id, a.values, a.image, a.columns, a.group) for a in found), total
 
 
 def main() -> None:
+    if not FLAGS.images_dir:
+        table_flags.check_unused(table_flags.NAMES, "goes with --images_dir; leave it out.")
     if bool(FLAGS.dataset) + bool(FLAGS.images_dir) + bool(FLAGS.remove) != 1:
         raise ValueError(
             "say what to do, one thing at a time: --dataset=NAME or --images_dir=DIR to add, or "
@@ -242,11 +256,11 @@ def main() -> None:
         return
     if not FLAGS.export:
         raise ValueError("--export=DIR is needed to encode images; tools/export.py writes one.")
-    model = ExportedModel(FLAGS.export)
+    model, report = ExportedModel(FLAGS.export), Report()
     if FLAGS.dataset:
         items, total = dataset_items(model)
     else:
-        items, total = folder_items(model.space.num_attributes)
+        items, total = folder_items(model.space, report)
     index = open_or_create(model, total)
     counts = building.add_images(
         index,
@@ -261,6 +275,7 @@ def main() -> None:
     print(
         f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, {others}already "
         f"there {counts.skipped:,}; {len(index):,} items. {describe_labels(index)}"
+        + (f" Left out {report.num_left_out:,}, see above." if report.num_left_out else "")
     )
 
 

@@ -33,13 +33,14 @@ import importlib
 import os
 from typing import Any
 
+import table_flags
 from absl import flags
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 
 _ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are published
-_PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba", *_ITEMS)
+_FINE_GRAINED = ("fashionai", "deepfashion_attributes")  # retrieval by attribute
+_PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba", *_ITEMS, *_FINE_GRAINED)
 _DATASETS = (
     "garments/tiny",
     "garments/small",
@@ -65,6 +66,12 @@ _SHOPPING100K_SPLITS = flags.DEFINE_string(
     "Folder splits/Shopping100k of ADDE: take its splits, in place of splits by seed. The data "
     "set becomes shopping100k/adde.",
 )
+_ASEN_SPLITS = flags.DEFINE_bool(
+    "asen_splits",
+    False,
+    "DARN in ASEN's lists: take their splits, in place of splits by seed. The data set becomes "
+    "darn/asen.",
+)
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_images",
     250_000,
@@ -75,13 +82,6 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _NAME = flags.DEFINE_string(
     "name", "", "Name of the catalogue, stored as <data_dir>/catalogue/<name>."
-)
-_CSV = flags.DEFINE_string("csv", "", "Table of the catalogue: a CSV file with a header.")
-_IMAGES_DIR = flags.DEFINE_string(
-    "images_dir", "", "Folder of the images; names in --image_column are relative to it."
-)
-_IMAGE_COLUMN = flags.DEFINE_string(
-    "image_column", "image", "Column of image files; its names may leave out a suffix such as .jpg."
 )
 _ATTRIBUTES = flags.DEFINE_list(
     "attributes", [], "Columns to take as attributes, such as gender,category,colour."
@@ -101,43 +101,8 @@ _NUM_VALIDATION = flags.DEFINE_integer(
     "Images cut from the training images for the validation split, at least 1.",
 )
 _SPLIT_SEED = flags.DEFINE_integer("split_seed", 0, "Seed of the splits, 0 to 4294967295.")
-_ENCODING = flags.DEFINE_string(
-    "encoding", "", "Encoding of the CSV, such as cp1252 or utf-16. Default: UTF-8."
-)
-_DELIMITER = flags.DEFINE_string(
-    "delimiter", ",", "Character between the cells of the CSV; 'tab' for a tabulator."
-)
-_MISSING_CELLS = flags.DEFINE_list(
-    "missing_cells",
-    list(MISSING_CELLS),
-    "Texts of a missing value in the CSV, compared without case.",
-)
-_GROUP_COLUMN = flags.DEFINE_string(
-    "group_column",
-    "",
-    "Column of product ids, where a product has several images: they stay in one split, and an "
-    "evaluation counts a product once.",
-)
-_SHOW_COLUMNS = flags.DEFINE_list(
-    "show_columns",
-    [],
-    "Columns that the search shows of an item, such as title,price,link. No model sees them.",
-)
-_VALUE_SEPARATOR = flags.DEFINE_string(
-    "value_separator",
-    "",
-    "Text between several values in a cell, such as | in Black|Red. The first value counts, in "
-    "training and for hits.",
-)
 _FOLD_CASE = flags.DEFINE_bool(
     "fold_case", False, "Values that differ in case only, such as Red and red, are one."
-)
-_RAGGED = flags.DEFINE_enum(
-    "ragged",
-    "drop",
-    ["drop", "trim"],
-    "Rows with more cells than the header: drop reports them; trim reads the surplus as a part of "
-    "the last column, where a text has commas without quotation marks.",
 )
 _MIN_SIDE = flags.DEFINE_integer(
     "min_side", 16, "Images with a shorter side, in pixels, are dropped; at least 1."
@@ -171,15 +136,17 @@ _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace a data set of the same name once the new one is complete."
 )
 
+table_flags.define()
+flags.adopt_module_key_flags(table_flags)  # --help shows them too
+
 # The data sets to which flags apply; the others refuse them.
 _APPLIES_TO = (
     (_PUBLISHED, ("source_dir",)),
     (("shopping100k",), ("shopping100k_splits",)),
+    (("darn",), ("asen_splits",)),
     (("imaterialist",), ("num_images",)),
-    (("catalogue",), ("name", "csv", "images_dir", "image_column", "attributes", "min_count")),
+    (("catalogue",), ("name", "attributes", "min_count", "fold_case", *table_flags.NAMES)),
     (("catalogue",), ("max_dropped", "split_by", "update")),
-    (("catalogue",), ("encoding", "delimiter", "missing_cells", "ragged")),
-    (("catalogue",), ("group_column", "show_columns", "value_separator", "fold_case")),
     (("catalogue", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation", "split_seed")),
     (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels", "overwrite")),
 )
@@ -188,13 +155,13 @@ _APPLIES_TO = (
 def main() -> None:
     """Prepares the data set that the flags describe."""
     dataset, _, name = _DATASET.value.partition("/")
-    if dataset not in _PUBLISHED:
+    if dataset not in (*_PUBLISHED, "catalogue"):
         check_choice("--dataset", _DATASET.value, _DATASETS)
     _check_flags(dataset)
     if dataset in _PUBLISHED:
         _prepare_published(dataset, name)
     elif dataset == "catalogue":
-        _prepare_catalogue()
+        _prepare_catalogue(name)
     else:
         _prepare_garments(name)
 
@@ -219,28 +186,27 @@ def _prepare_garments(config: str) -> None:
     print(f"garments/{config} is in {builder.data_dir}")
 
 
-def _prepare_catalogue() -> None:
-    for name in ("name", "csv", "images_dir", "attributes"):
+def _prepare_catalogue(config: str) -> None:
+    """Prepares a catalogue called `config` or, if that is blank, --name."""
+    if config and _NAME.present and config != _NAME.value:
+        raise ValueError(
+            f"--dataset={_DATASET.value} and --name={_NAME.value} are two names; leave one out."
+        )
+    if not config and not _NAME.value:
+        raise ValueError("--dataset=catalogue needs --name, or read --dataset=catalogue/NAME.")
+    for name in ("csv", "images_dir", "attributes"):
         if not flags.FLAGS[name].value:
             raise ValueError(f"--dataset=catalogue needs --{name}; see --help.")
     _prepare_source(
         "catalogue",
-        name=_NAME.value,
-        csv=_CSV.value,
-        images_dir=_IMAGES_DIR.value,
-        image_column=_IMAGE_COLUMN.value,
+        name=config or _NAME.value,
+        csv=flags.FLAGS.csv,
         attributes=tuple(_ATTRIBUTES.value),
         min_count=_MIN_COUNT.value,
-        encoding=_ENCODING.value,
-        delimiter="\t" if _DELIMITER.value in ("tab", r"\t") else _DELIMITER.value,
-        missing_cells=tuple(_MISSING_CELLS.value),
-        group_column=_GROUP_COLUMN.value,
-        show_columns=tuple(_SHOW_COLUMNS.value),
-        value_separator=_VALUE_SEPARATOR.value,
         fold_case=_FOLD_CASE.value,
-        ragged=_RAGGED.value,
         max_dropped=_MAX_DROPPED.value,
         split_by=_SPLIT_BY.value or "id",
+        **table_flags.options(),
     )
 
 
@@ -249,9 +215,11 @@ def _prepare_published(name: str, config: str) -> None:
         raise ValueError(f"--dataset={name} needs --source_dir; see docs/datasets.md.")
     only_here: dict[str, dict[str, Any]] = {
         "shopping100k": {"splits_dir": _SHOPPING100K_SPLITS.value},
+        "darn": {"asen_splits": _ASEN_SPLITS.value},
         "imaterialist": {"num_images": _NUM_IMAGES.value},
     }
-    config = config or ("adde" if _SHOPPING100K_SPLITS.value else "paper")
+    by_default = "adde" if _SHOPPING100K_SPLITS.value else "asen" if _ASEN_SPLITS.value else "paper"
+    config = config or by_default
     _prepare_source(name, name=config, source_dir=_SOURCE_DIR.value, **only_here.get(name, {}))
 
 

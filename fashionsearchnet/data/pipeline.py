@@ -221,7 +221,7 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset
     Raises:
       FileNotFoundError: naming the data sets that exist and the command that prepares one.
     """
-    folder = Path(data_dir).expanduser() / name
+    folder, kind = Path(data_dir).expanduser() / name, name.partition("/")[0]
     versions = sorted(path.parent for path in folder.glob("*/dataset_info.json"))
     if not versions:
         infos = Path(data_dir).expanduser().glob("*/*/*/dataset_info.json")
@@ -231,5 +231,7 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset
         raise FileNotFoundError(
             f"{folder} holds no prepared data set. These exist: {', '.join(known) or 'none'}. "
             f"Prepare it: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"
+            + (" --csv=... --images_dir=... --attributes=..." if kind == "catalogue" else "")
+            + (" --source_dir=..." if kind not in ("catalogue", "garments") else "")
         )
     return PreparedDataset(tfds.builder_from_directory(str(versions[-1])))

@@ -118,14 +118,72 @@ def test_a_folder_of_images_without_labels(run, tmp_path, capsys, rng):
     assert "added 0, replaced 1, already there 2; 3 items." in capsys.readouterr().out
 
 
+def test_a_folder_goes_by_content_and_says_what_it_skips(run, tmp_path, capsys, rng):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    picture = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    for name in ("a.jfif", "b", "c.gif.jpg", "d.txt"):
+        (folder / name).write_bytes(jpeg)
+    other = {
+        "e.jpg": b"\0\0\0\x18ftypheic" + bytes(8),
+        "f.avif": b"\0\0\0\x18ftypavif" + bytes(8),
+        "g.gif": b"GIF89a" + bytes(20),
+        "h.tif": b"II*\0" + bytes(20),
+        "i.jp2": b"\0\0\0\x0cjP  \r\n" + bytes(20),
+    }
+    for name, data in other.items():
+        (folder / name).write_bytes(data)
+    run(f"--images_dir={folder}")
+    told = capsys.readouterr()
+    assert GalleryIndex.open(run.directory).ids == ["a.jfif", "b", "c.gif.jpg", "d.txt"]
+    assert "added 4" in told.out and "Left out 5, see above" in told.out
+    for name, what in zip(other, ("HEIC", "AVIF", "GIF", "TIFF", "JPEG 2000"), strict=True):
+        assert f"left out {folder / name}: another format: it is {what}" in told.err
+
+
+def test_a_table_adds_labels_columns_and_products(run, tmp_path, capsys, rng):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(3):
+        picture = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        (folder / f"{i}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    names, first = SPACE.names, [values[0] for values in SPACE.values]
+    rows = [
+        ["image", *names, "title", "product"],
+        ["0.png", first[0].upper() + " ", *first[1:], "One", "7"],
+        ["1.png", "violet", *first[1:], "Two", ""],
+        ["gone.png", *first, "Three", "7"],
+        ["2.png", *first, "Four", "7", "too much"],
+    ]
+    (tmp_path / "today.csv").write_text("\n".join(map(",".join, rows)))
+    arguments = [f"--images_dir={folder}", f"--csv={tmp_path / 'today.csv'}"]
+    run(*arguments, "--show_columns=title", "--group_column=product")
+    told = capsys.readouterr()
+    assert "added 2" in told.out and "Left out 2" in told.out
+    assert f"{names[0]}: no label, since the model does not know the value: violet 1" in told.err
+    assert "left out line 4, gone.png: missing file" in told.err
+    assert "left out line 5, 2.png: wrong number of cells" in told.err
+    index = GalleryIndex.open(run.directory)
+    assert index.ids == ["0.png", "1.png"]
+    assert index.values.tolist() == [[0] * len(names), [-1] + [0] * (len(names) - 1)]
+
+
 def test_what_does_not_fit_is_refused(run, tmp_path):
     for arguments in ([], ["--dataset=a", "--images_dir=b"], ["--dataset=a", "--remove=b"]):
         with pytest.raises(ValueError, match="one thing at a time"):
             run(*arguments)
     with pytest.raises(ValueError, match="--export=DIR is needed"):
         run("--dataset=fakes/tiny", export="")
-    with pytest.raises(ValueError, match=r"photos holds no images \(.bmp, .jpeg, .jpg"):
+    with pytest.raises(NotADirectoryError, match="photos is not a folder"):
         run(f"--images_dir={tmp_path / 'photos'}")
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(ValueError, match="holds no images: 1 files, none of them JPEG"):
+        run(f"--images_dir={tmp_path}")
+    with pytest.raises(ValueError, match="--show_columns goes with --csv"):
+        run(f"--images_dir={tmp_path}", "--show_columns=title")
+    with pytest.raises(ValueError, match="--csv goes with --images_dir"):
+        run("--dataset=fakes/tiny", "--csv=a.csv")
     with pytest.raises(FileNotFoundError, match="holds no finished index"):
         run("--remove=a", export="")
     with pytest.raises(ValueError, match="milvus needs the address"):

@@ -28,3 +28,18 @@ def test_every_flag_says_where_it_applies():
         own = {flag.name for flag in flags.FLAGS.get_key_flags_for_module(tool.__name__)}
     listed = {name for _, names in tool._APPLIES_TO for name in names}
     assert own - listed == {"dataset", "data_dir"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset=catalogue"], "needs --name, or read --dataset=catalogue/NAME"),
+        (["--dataset=catalogue/a", "--name=b"], "are two names; leave one out"),
+        (["--dataset=catalogue/a"], "--dataset=catalogue needs --csv"),
+    ],
+)
+def test_the_name_of_a_catalogue(arguments, message):
+    with script("prepare_data") as tool:
+        flags.FLAGS(["prepare_data.py", *arguments])
+        with pytest.raises(ValueError, match=message):
+            tool.main()

@@ -29,9 +29,16 @@ def define() -> None:
     flags.DEFINE_enum(
         "pooling", "levels", list(POOLINGS), f"Without --init_from. {command.choices(POOLINGS)}"
     )
+    flags.DEFINE_integer(
+        "pca_dim",
+        256,
+        "Without --init_from: main directions of the pooled maps that make the feature; 0 for all "
+        "of it.",
+        0,
+    )
     flags.DEFINE_float("dropout_rate", 0.5, "On the hidden layers.", 0.0, 0.95)
     flags.DEFINE_float("input_dropout_rate", 0.0, "On the feature.", 0.0, 0.95)
-    flags.DEFINE_integer("manipulator_dim", 512, "Hidden width of the manipulator's networks.", 1)
+    flags.DEFINE_integer("generator_dim", 512, "Hidden width of the generator.", 1)
 
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str) -> FLAM:
@@ -40,7 +47,7 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str
         "variant": variant,
         "dropout_rate": FLAGS.dropout_rate,
         "input_dropout_rate": FLAGS.input_dropout_rate,
-        "manipulator_dim": FLAGS.manipulator_dim,
+        "generator_dim": FLAGS.generator_dim,
     }
     if "reader_dim" in FLAGS:
         reader["reader_dim"] = FLAGS.reader_dim
@@ -56,13 +63,12 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str
             dataset.space,
             **reader,
             pooling=FLAGS.pooling,
-            projection_dim=0,
+            projection="pca",
+            projection_dim=FLAGS.pca_dim,
             **training_flags.network_arguments(dataset),
         )
     training_flags.load_pretrained_weights(model)
-    if FLAGS.pooling == "levels":
-        outputs = training_flags.outputs_now(model, dataset, flip=False)
-        model.standardization.adapt(outputs.parts())
+    model.fit_feature(training_flags.outputs_now(model, dataset, flip=False).upright)
     return model
 
 

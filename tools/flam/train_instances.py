@@ -59,8 +59,7 @@ def main() -> None:
     dataset, strategy = training_flags.start()
     model = build_model(dataset, strategy)
     if FLAGS.pooling == "levels":
-        outputs = training_flags.outputs_now(model, dataset, flip=False)
-        model.standardization.adapt(outputs.parts())
+        model.fit_feature(training_flags.outputs_now(model, dataset, flip=False).upright)
     stage = InstanceStage(
         model,
         dataset,

@@ -65,6 +65,7 @@ def build_model(dataset: Dataset) -> FLAM:
         )
     model = FLAM(dataset.space, **{**start.arguments, "variant": FLAGS.variant})
     model.copy_parts(start, *model.feature_parts, "vector_standardization", "reader")
+    model.editor.start_discriminator()
     return model
 
 

@@ -7,17 +7,17 @@ layouts are read:
 
 * plain: `labels.csv` with the columns `image` and the nine attributes, the paths relative to
   `images/`; a cell is the name or number of a value, and blank or -1 for a missing label;
-* ASEN's (see `asen`), which is the only public copy of the labels whose format is known. It counts
-  185 values.
+* ASEN's (see `preparation.asen_lists`), the only public copy of the labels whose format is known. It
+  counts 185 values.
 """
 
+import dataclasses
 from pathlib import Path
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.catalogue.table import TableColumns, TableFormat, read_table
 from fashionsearchnet.data.catalogue.values import MISSING_CELLS
-from fashionsearchnet.data.darn import asen
-from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation import asen_lists, source_files
 from fashionsearchnet.data.preparation.options import PAPER_SPLITS, SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader
 from fashionsearchnet.data.preparation.records import Record, count_values
@@ -40,13 +40,38 @@ _NUM_VALUES = {
 }
 
 
+# Of ASEN's copy, in the order of the attributes' numbers there.
+_ASEN_NUM_VALUES = {
+    "category": 20,
+    "button": 13,
+    "color": 55,
+    "length": 7,
+    "pattern": 28,
+    "shape": 11,
+    "collar": 26,
+    "sleeve_length": 8,
+    "sleeve_shape": 17,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DarnOptions(SourceOptions):
+    """Options of the preparation of DARN.
+
+    Attributes:
+      asen_splits: take the splits of ASEN's lists, in place of splits by seed.
+    """
+
+    asen_splits: bool = False
+
+
 class Darn(PreparedBuilder):
     """DARN: photos of upper-body clothes from shops, 9 attributes with 179 values."""
 
     name = "darn"
 
 
-def read(options: SourceOptions) -> Source:
+def read(options: DarnOptions) -> Source:
     """Returns what the files say, in either layout.
 
     Raises:
@@ -54,12 +79,15 @@ def read(options: SourceOptions) -> Source:
       ValueError: naming file and line, for a format that is neither layout.
     """
     folder = Path(options.source_dir).expanduser()
-    if (folder / asen.MARKER).is_file() and not (folder / _LABELS).is_file():
-        source_files.check_folder(folder, asen.FILES, "ASEN's copy of DARN")
-        space, records = asen.read(folder)
+    space = asen_lists.numbered_space(_ASEN_NUM_VALUES)
+    if options.asen_splits:
+        return asen_lists.read_with_splits(folder, space, "DARN")
+    if (folder / asen_lists.MARKER).is_file() and not (folder / _LABELS).is_file():
+        source_files.check_folder(folder, asen_lists.FILES, "ASEN's copy of DARN")
+        records = asen_lists.read(folder, space)
         note = "ASEN's copy of the labels: 185 values where the papers have 179"
         return Source(space=space, records=records, images_dir=folder, max_lost=1, notes=(note,))
-    what = f"DARN in the plain layout (or in ASEN's, with {', '.join(asen.FILES)})"
+    what = f"DARN in the plain layout (or in ASEN's, with {', '.join(asen_lists.FILES)})"
     source_files.check_folder(folder, [_LABELS, _IMAGES], what)
     records = _read_records(folder / _LABELS)
     space = _attribute_space(folder / _LABELS, records)
@@ -110,4 +138,4 @@ def _number_or_name(value: str) -> tuple[bool, int]:
 
 
 _COUNTS = {"images": 272_711, "attributes": 9, "values": 179}  # of the paper
-READER = Reader(Darn, SourceOptions, read, _COUNTS | PAPER_SPLITS)
+READER = Reader(Darn, DarnOptions, read, _COUNTS | PAPER_SPLITS)

@@ -179,12 +179,14 @@ def _split(
 def _published_splits(
     source: Source, selection: Selection, options: PreparationOptions
 ) -> dict[str, np.ndarray]:
-    """Returns the splits as published, with `validation` cut off `train`."""
+    """Returns the splits as published, with `validation` cut off `train` unless it is published."""
     position = {record.image: index for index, record in enumerate(selection.records)}
     indices = {
         split: np.array([position[name] for name in names], np.int64)
         for split, names in (source.fixed_splits or {}).items()
     }
+    if "validation" in indices:
+        return indices
     cut = splits.split_indices(
         len(indices["train"]), {"validation": options.num_validation}, options.split_seed
     )

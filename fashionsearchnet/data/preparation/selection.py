@@ -77,8 +77,9 @@ def select(
     kept, drops = source.records, list(source.drops)
     contradictions = list(source.contradictions)
     if source.fixed_splits is not None:
-        cut = {"validation": options.num_validation}
-        splits.check_sizes(len(source.fixed_splits["train"]), cut)
+        if "validation" not in source.fixed_splits:
+            cut = {"validation": options.num_validation}
+            splits.check_sizes(len(source.fixed_splits["train"]), cut)
     elif not source.is_catalogue:  # there, a label may still come from an identical file
         kept, unlabelled = records.drop_unlabelled(kept)
         drops += unlabelled

@@ -30,8 +30,8 @@ class Source:
       max_dropped: the share of a catalogue's rows that may be unusable, for any reason, in [0, 1].
       num_rows: how many records the files have; None where every one is in `records`.
       max_images: how many images to take, drawn by seed; None for all.
-      fixed_splits: the images of `train`, `gallery` and `query` where a data set publishes its
-        splits; identical files stay as they are then. None to split by seed.
+      fixed_splits: the images of `train`, `gallery`, `query` and, maybe, `validation`, where a data
+        set publishes its splits; identical files stay as they are then. None to split by seed.
       bounds: of the splits by id of the data set that is replaced; None for new ones.
       extras: files to store beside the data set, as content for JSON.
       notes: what a user should know about this preparation.

@@ -1,0 +1,1 @@
+"""DeepFashion's benchmark of categories and attributes, in ASEN's lists."""

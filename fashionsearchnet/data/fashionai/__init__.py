@@ -1,0 +1,1 @@
+"""The data set FashionAI, from its published files."""
