@@ -11,9 +11,8 @@ from source_fakes import (
     write_lines,
 )
 
-from fashionsearchnet.data.darn import asen, reader
+from fashionsearchnet.data.darn import reader
 from fashionsearchnet.data.preparation import summary
-from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.evaluation.published import table_for
 
 NAMES = (
@@ -47,13 +46,13 @@ def source(original, tmp_path):
 
 
 def read(folder):
-    return reader.read(SourceOptions(source_dir=str(folder), **SIZES))
+    return reader.read(reader.DarnOptions(source_dir=str(folder), **SIZES))
 
 
 def test_published_numbers():
     assert sum(reader._NUM_VALUES.values()) == 179
-    assert sum(asen._NUM_VALUES.values()) == 185
-    assert tuple(reader._NUM_VALUES) == tuple(asen._NUM_VALUES) == NAMES
+    assert sum(reader._ASEN_NUM_VALUES.values()) == 185
+    assert tuple(reader._NUM_VALUES) == tuple(reader._ASEN_NUM_VALUES) == NAMES
     table = table_for("darn/paper")
     assert table is not None and None not in table.aligned("Full", NAMES)
 

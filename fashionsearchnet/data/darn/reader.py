@@ -7,8 +7,8 @@ layouts are read:
 
 * plain: `labels.csv` with the columns `image` and the nine attributes, the paths relative to
   `images/`; a cell is the name or number of a value, and blank or -1 for a missing label;
-* ASEN's (see `preparation.asen_lists`), the only public copy of the labels whose format is known. It
-  counts 185 values.
+* ASEN's (see `preparation.asen_lists`), the only public copy of the labels whose format is known.
+  It counts 185 values.
 """
 
 import dataclasses

@@ -68,8 +68,8 @@ def read_space(path: Path, name: str, num_values: Mapping[str, int]) -> Attribut
     published = list(num_values.values())
     if found != published:
         raise ValueError(
-            f"{path}: ATTRIBUTES_NUM of {name} must be {published}, in the order of ATTRIBUTES; got "
-            f"{found} for {names}. Is that another data set?"
+            f"{path}: ATTRIBUTES_NUM of {name} must be {published}, in the order of ATTRIBUTES; "
+            f"got {found} for {names}. Is that another data set?"
         )
     values = own.get("ATTRIBUTES_VALUES")
     if values is None:
