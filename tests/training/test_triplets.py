@@ -27,7 +27,9 @@ def labels(seed: int, num: int = 80, missing: float = 0.3) -> np.ndarray:
 def test_every_triplet_holds_what_it_promises(seed):
     values = labels(seed)
     batch = TripletSampler(SPACE, values).sample(np.random.default_rng(seed), 3000)
-    assert {array.dtype for array in vars(batch).values()} == {np.dtype(np.int32)}
+    assert batch.mirrored.dtype == bool
+    arrays = (batch.anchor, batch.positive, batch.negative, batch.attribute)
+    assert {array.dtype for array in arrays} == {np.dtype(np.int32)}
     anchor, positive, negative = (
         values[images, batch.attribute] for images in (batch.anchor, batch.positive, batch.negative)
     )
