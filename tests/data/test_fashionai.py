@@ -103,7 +103,7 @@ def test_spoiled_lists(lists, file, index, line, message):
 def test_candidates_of_another_split(lists):
     """The lists of the larger split name images that the smaller one has not."""
     replace_line(lists / "FashionAI" / "candidate_test.txt", 1, "17 0 2")
-    with pytest.raises(ValueError, match="candidate_test.txt line 2: the image must be an integer"):
+    with pytest.raises(ValueError, match="the image must be an integer between 0 and 3"):
         read(lists)
 
 
