@@ -15,12 +15,15 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.networks.backbones import PAPER_TRUNK, Trunk
 from fashionsearchnet.systems.agman import AGMAN
+from fashionsearchnet.systems.agman.recipe import RECIPE as _AGMAN_RECIPE
 from fashionsearchnet.systems.amnet import AMNet
 from fashionsearchnet.systems.amnet.recipe import RECIPE as _AMNET_RECIPE
 from fashionsearchnet.systems.asenet import ASENet
+from fashionsearchnet.systems.asenet.recipe import RECIPE as _ASENET_RECIPE
 from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.recipe import RECIPE as _TABLE_1
 from fashionsearchnet.systems.flam import FLAM
+from fashionsearchnet.systems.flam.recipe import RECIPES as _FLAM_RECIPES
 from fashionsearchnet.systems.recipe import Recipe
 from fashionsearchnet.systems.system import System
 
@@ -31,7 +34,10 @@ SYSTEMS: dict[str, type[System]] = {
     "fashionsearchnet_v2": FashionSearchNetV2,
     "flam": FLAM,
 }
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (_AMNET_RECIPE, _TABLE_1)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (_AMNET_RECIPE, _TABLE_1, *_FLAM_RECIPES, _ASENET_RECIPE, _AGMAN_RECIPE)
+}
 
 _WEIGHTS = "model.weights.h5"
 _ENTRIES = {"system", "stage", "dataset", "arguments"}  # of model.json

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fashionsearchnet.evaluation import published
+from fashionsearchnet.evaluation import metrics, published
 from fashionsearchnet.evaluation.scores import Figure
 
 
@@ -26,10 +26,67 @@ def test_figures_follow_the_names_asked_for():
 
 
 def test_tables_say_their_task_and_figure():
-    (table,) = published.tables_for("catalogue/shopping100k/1.0.0", "manipulation")
-    assert table.figure == Figure("top_k", 20)
+    tables = published.tables_for("catalogue/shopping100k/1.0.0", "manipulation")
+    assert [table.figure for table in tables] == [Figure("top_k", 20), Figure("top_k", 50)]
     assert published.tables_for("shopping100k", "attribute") == []
+
+
+@pytest.mark.parametrize(
+    ("name", "weights"), [("darn", [0.379, 0.502, 0.120]), ("shopping100k", [0.383, 0.430, 0.187])]
+)
+def test_the_mean_of_flam_is_over_manipulations(name, weights):
+    """One set of shares of manipulations gives the mean of every row, within rounding."""
+    table = published.table_for(name, "flam")
+    assert table is not None and len(table.rows) == 6
+    for figures, mean in table.rows.values():
+        assert np.dot(figures, weights) == pytest.approx(mean, abs=0.0015)
+
+
+def test_items_have_figures_of_one_group():
+    (table,) = published.tables_for("deepfashion_inshop/paper/1.0.0", "instance")
+    assert table.figure == Figure("recall", 20) and table.attributes == ("all",)
+    assert all(figures == (mean,) for figures, mean in table.rows.values())
 
 
 def test_other_data_have_none():
     assert published.table_for("garments/large") is None
+
+
+# Queries of the published test split of FashionAI, counted in ASEN's lists, by attribute.
+FASHIONAI_QUERIES = np.array([422, 623, 535, 422, 341, 289, 703, 265])
+
+
+def test_means_of_fashionai_are_over_queries_or_over_attributes():
+    table = published.table_for("fashionai/paper/1.0.0", "asenet")
+    assert table is not None and table.task == "attribute" and FASHIONAI_QUERIES.sum() == 3600
+
+    def means(row):
+        figures, printed = table.rows[row]
+        weighted = np.average(figures, weights=FASHIONAI_QUERIES)
+        return round(weighted, 4), round(np.mean(figures), 4), printed
+
+    for row in ("Triplet net", "CSN"):
+        weighted, _, printed = means(row)
+        assert weighted == pytest.approx(printed, abs=1e-4)
+    assert means("RPF") == (0.7011, pytest.approx(0.7072, abs=2e-4), 0.7011)
+    assert means("ASENet V1") == (0.5996, 0.6102, 0.6102)
+    assert table.aligned("AG-MAN", ["skirt_length"]) == [None]
+
+
+def test_means_of_deepfashion_are_over_attributes():
+    table = published.table_for("deepfashion_attributes", "asenet")
+    assert table is not None
+    for figures, printed in table.rows.values():
+        assert not figures or np.mean(figures) == pytest.approx(printed, abs=6e-4)
+
+
+def test_a_random_order_on_fashionai_has_the_published_map():
+    """Values drawn as often as the lists have them are not at hand: equal shares are a bound."""
+    sizes, candidates = (6, 9, 8, 6, 5, 5, 10, 5), (1703, 2383, 2088, 1722, 1401, 1269, 2734, 1100)
+    least = [
+        metrics.expected_average_precision(np.array([number / size]), np.array([number])).item()
+        for size, number in zip(sizes, candidates, strict=True)
+    ]
+    simulated = (0.172, 0.126, 0.133, 0.174, 0.225, 0.216, 0.111, 0.212)
+    assert all(a < b for a, b in zip(least, simulated, strict=True))
+    assert np.average(simulated, weights=FASHIONAI_QUERIES) == pytest.approx(0.158, abs=5e-4)

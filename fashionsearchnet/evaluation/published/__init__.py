@@ -2,7 +2,8 @@
 
 A file holds the tables of one paper for one task: `source`, `task`, `metric` (of `scores.METRICS`),
 `k` (null where the metric has none), `protocol`, and for each data set its `title`, `attributes`
-and `rows`, each with its figures `per_attribute` and the `mean` that the paper prints.
+and `rows`, each with its figures `per_attribute`, or none of them where a paper prints the mean
+alone, and that `mean`.
 """
 
 import dataclasses
@@ -13,7 +14,7 @@ from typing import Any
 from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.files import read_packaged_json
 
-_PAPERS = ("fashionsearchnet_v2",)  # names of files
+_PAPERS = ("fashionsearchnet_v2", "flam", "flam_instances", "asenet")  # names of files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,8 @@ class PublishedTable:
       task: of `systems.system.TASKS`.
       figure: what the figures are.
       attributes: the paper's attributes, in its order.
-      rows: for each method its figure per attribute, and the mean that the paper prints.
+      rows: for each method its figure per attribute, () if the paper prints none, and the mean that
+        it prints.
     """
 
     title: str
@@ -43,7 +45,9 @@ class PublishedTable:
 
         Names compare without case, and with '_' and '-' as blanks.
         """
-        figures = dict(zip(map(_plain, self.attributes), self.rows[row][0], strict=True))
+        found, _ = self.rows[row]
+        names_found = map(_plain, self.attributes if found else ())
+        figures = dict(zip(names_found, found, strict=True))
         return [figures.get(_plain(name)) for name in names]
 
 
