@@ -1,7 +1,6 @@
 """Writes files so that the old content survives a kill or a full disk."""
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import importlib.resources
@@ -132,9 +131,8 @@ def hold_lock(path: str | os.PathLike[str], what: str) -> Iterator[None]:
         except BlockingIOError as error:
             os.close(handle)
             raise BlockingIOError(
-                errno.EWOULDBLOCK,
                 f"another process {what} at this moment. Wait until it is done, then run the same "
-                "command again",
+                "command again."
             ) from error
         if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
             break

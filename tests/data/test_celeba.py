@@ -94,6 +94,39 @@ def test_both_layouts_are_read(original, source):
     assert read(original).records == read(source).records
 
 
+@pytest.fixture
+def kaggle(source):
+    """Kaggle's copy: the lists as CSV, the images in a doubled folder."""
+    inner = source / "inner"
+    (source / "img_align_celeba").rename(inner)
+    (source / "img_align_celeba").mkdir()
+    inner.rename(source / "img_align_celeba" / "img_align_celeba")
+    _, columns, *rows = (source / "list_attr_celeba.txt").read_text().splitlines()
+    lines = ["image_id," + columns.replace(" ", ","), *(",".join(row.split()) for row in rows)]
+    write_lines(source / "list_attr_celeba.csv", lines)
+    rows = (source / "list_eval_partition.txt").read_text().splitlines()
+    lines = ["image_id,partition", *(row.replace(" ", ",") for row in rows)]
+    write_lines(source / "list_eval_partition.csv", lines)
+    for name in ("list_attr_celeba.txt", "list_eval_partition.txt"):
+        (source / name).unlink()
+    return source
+
+
+def test_the_copy_of_kaggle_is_read(original, kaggle, tmp_path):
+    found, expected = read(kaggle), read(original)
+    assert [(r.image, r.values) for r in found.records] == [
+        (r.image, r.values) for r in expected.records
+    ]
+    assert found.records[0].line == 2
+    prepare_quietly(reader.READER, tmp_path, source_dir=str(kaggle))
+    replace_line(kaggle / "list_attr_celeba.csv", 3, "000003.jpg,1,-1")
+    with pytest.raises(ValueError, match=r"celeba.csv line 4 .* got 2 numbers after '000003.jpg'"):
+        read(kaggle)
+    replace_line(kaggle / "list_attr_celeba.csv", 0, "image_id,Young")
+    with pytest.raises(ValueError, match=r"must begin with a header of 40 names"):
+        read(kaggle)
+
+
 @pytest.mark.parametrize(
     ("file", "index", "line", "message"),
     [
@@ -117,9 +150,9 @@ def test_a_spoiled_file(source, file, index, line, message):
 
 
 def test_another_folder(source):
-    (source / "list_attr_celeba.txt").rename(source / "list_attr_celeba.csv")
+    (source / "list_attr_celeba.txt").rename(source / "attributes.csv")
     with pytest.raises(
-        FileNotFoundError, match=r"missing list_attr_celeba.txt; found .*celeba.csv"
+        FileNotFoundError, match=r"missing list_attr_celeba.txt; found attributes.csv"
     ):
         read(source)
 

@@ -3,7 +3,9 @@
 [Liu15] Z. Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015. Read from the
 extracted files: `img_align_celeba/`, `list_attr_celeba.txt` (the number of images, the 40 names,
 then `000001.jpg -1 1 ...`) and `list_eval_partition.txt` (`000001.jpg 0`), beside each other or in
-the authors' folders `Img`, `Anno` and `Eval`. The official partition is checked and not used: the
+the authors' folders `Img`, `Anno` and `Eval`. Kaggle's copy has the lists as CSV
+(`list_attr_celeba.csv` with a header, `list_eval_partition.csv`) and the folder of images in a
+folder of the same name; it is read too. The official partition is checked and not used: the
 paper has its own splits. groups.json says how columns become groups, and which choices are the
 paper's and which are ours.
 """
@@ -53,35 +55,59 @@ def read(options: SourceOptions) -> Source:
       ValueError: naming file and line, for a format that is not the published one.
     """
     folder = Path(options.source_dir).expanduser()
-    names = list(_AUTHORS_FOLDERS)
-    is_nested = any((folder / inner).is_dir() for inner in _AUTHORS_FOLDERS.values())
-    if is_nested:
-        names = [f"{inner}/{name}" for name, inner in _AUTHORS_FOLDERS.items()]
-    source_files.check_folder(folder, names, "CelebA")
-    images_dir, labels_path, partition_path = (folder / name for name in names)
+    images_dir, labels_path, partition_path = (folder / name for name in _names(folder))
+    if (images_dir / images_dir.name).is_dir():  # as in Kaggle's copy
+        images_dir = images_dir / images_dir.name
     images, columns, signs = _read_labels(labels_path)
     _check_partition(partition_path, labels_path, images)
     labels = _group(labels_path, columns, signs)
     return Source(
         space=attribute_space(),
-        records=decode_labels(images, labels, attribute_space(), first_line=3),
+        records=decode_labels(images, labels, attribute_space(), first_line=_first(labels_path)),
         images_dir=images_dir,
         max_lost=_MAX_LOST,
         notes=("the paper does not print the members of its groups; groups.json holds our choice",),
     )
 
 
+def _names(folder: Path) -> list[str]:
+    """Returns the names of the images' folder, the labels and the partition, once they exist.
+
+    Raises:
+      OSError: if one is missing.
+    """
+    names = list(_AUTHORS_FOLDERS)
+    if any((folder / inner).is_dir() for inner in _AUTHORS_FOLDERS.values()):
+        names = [f"{inner}/{name}" for name, inner in _AUTHORS_FOLDERS.items()]
+    elif (folder / _LABELS).with_suffix(".csv").is_file() and not (folder / _LABELS).is_file():
+        names = [name.replace(".txt", ".csv") for name in names]
+    source_files.check_folder(folder, names, "CelebA")
+    return names
+
+
+def _first(path: Path) -> int:
+    """Returns the line of the first image in a file of labels."""
+    return 2 if path.suffix == ".csv" else 3
+
+
 def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     """Returns the images, the names of the columns, and int8 `[images, columns]` of -1 and 1."""
-    lines = source_files.read_lines(path)
-    columns = lines[1].split() if len(lines) > 1 else []
-    if not lines[0].isdecimal() or len(columns) != _NUM_COLUMNS:
+    lines = [text.replace(",", " ") for text in source_files.read_lines(path)]
+    if path.suffix == ".csv":
+        columns = lines[0].split()[1:]
+        number = ""
+    else:
+        columns = lines[1].split() if len(lines) > 1 else []
+        number = lines[0]
+    if len(columns) != _NUM_COLUMNS or not (number.isdecimal() or path.suffix == ".csv"):
+        form = "a line that says the number of images and a line of" if number else "a header of"
         raise ValueError(
-            f"{path} must begin with a line that says the number of images and a line of "
-            f"{_NUM_COLUMNS} names; got {lines[0][:40]!r} and {len(columns)} names."
+            f"{path} must begin with {form} {_NUM_COLUMNS} names; got {lines[0][:40]!r} and "
+            f"{len(columns)} names."
         )
+    first = _first(path)
     images, signs = [], []
-    for line, text in enumerate(lines[2:], 3):
+    for line, text in enumerate(lines[first - 1 :], first):
         image, *cells = text.split()
         if len(cells) != _NUM_COLUMNS or not {"1", "-1"}.issuperset(cells):
             raise ValueError(
@@ -90,22 +116,23 @@ def _read_labels(path: Path) -> tuple[list[str], list[str], np.ndarray]:
             )
         images.append(image)
         signs.append([1 if cell == "1" else -1 for cell in cells])
-    if len(images) != int(lines[0]):
+    if number and len(images) != int(number):
         raise ValueError(
-            f"{path} says that it has {lines[0]} images but has {len(images)} rows; get it again."
+            f"{path} says that it has {number} images but has {len(images)} rows; get it again."
         )
-    source_files.check_unique(path, images, itertools.count(3))
+    source_files.check_unique(path, images, itertools.count(first))
     return images, columns, np.array(signs, np.int8)
 
 
 def _check_partition(path: Path, labels_path: Path, images: list[str]) -> None:
     """Raises a ValueError unless the partition lists the labelled images, each once."""
     listed = []
-    for line, text in enumerate(source_files.read_lines(path), 1):
-        image, _, part = text.partition(" ")
+    first = 2 if path.suffix == ".csv" else 1
+    for line, text in enumerate(source_files.read_lines(path)[first - 1 :], first):
+        image, _, part = text.replace(",", " ").partition(" ")
         source_files.parse_integer(path, line, part, 0, 2, "the partition")
         listed.append(image)
-    source_files.check_unique(path, listed)
+    source_files.check_unique(path, listed, itertools.count(first))
     source_files.check_same_images(path, listed, labels_path, images)
 
 
