@@ -227,12 +227,7 @@ class Outcomes:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Outcomes":
-        """Reads what `save` wrote; `path` may also name the report (.json or .md) beside it.
-
-        Raises:
-          FileNotFoundError: if there is no such file.
-          ValueError: if it is not such a file.
-        """
+        """Reads such an archive; `path` may also name the report (.json or .md) beside it."""
         path = Path(path).with_suffix(".npz")
         if not path.is_file():
             raise FileNotFoundError(

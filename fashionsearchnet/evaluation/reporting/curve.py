@@ -15,21 +15,13 @@ _BASELINE_STYLES = dict(
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A row of the plot.
+    """A row of the plot."""
 
-    Attributes:
-      title: in the legend.
-      values: the figure at each K.
-      color: of matplotlib, its next one for None; grey is for the baselines.
-      style: of matplotlib.
-      width: in points.
-    """
-
-    title: str
-    values: Sequence[float]
-    color: str | None = None
-    style: Any = "-"
-    width: float = 1.8
+    title: str  # in the legend
+    values: Sequence[float]  # the figure at each K
+    color: str | None = None  # of matplotlib, its next one for None; grey is for the baselines
+    style: Any = "-"  # of matplotlib
+    width: float = 1.8  # in points
 
 
 def baseline(title: str, values: Sequence[float]) -> Line:

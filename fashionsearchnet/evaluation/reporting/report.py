@@ -71,7 +71,7 @@ def write_report(
     folder: str | os.PathLike[str],
     name: str,
 ) -> dict[str, Path]:
-    """Writes `<name>.json`, `.md`, `.png` (curve) and `.npz` (outcomes) into `folder`.
+    """Writes `<name>.json`, `.md`, `.png` (curve), `.npz` (outcomes); returns the paths by suffix.
 
     A kill in between leaves no `.json`, so that files of two evaluations are never taken for one.
 
@@ -80,9 +80,6 @@ def write_report(
       outcomes: of the same evaluation.
       folder: created if it does not exist.
       name: of the files, without suffix.
-
-    Returns:
-      The paths by suffix.
     """
     paths = {suffix: Path(folder) / f"{name}.{suffix}" for suffix in ("json", "md", "png", "npz")}
     paths["json"].unlink(missing_ok=True)  # its presence says that all are there

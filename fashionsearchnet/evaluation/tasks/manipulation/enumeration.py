@@ -204,11 +204,8 @@ def _change_rows(
 ) -> np.ndarray:
     """Returns the distinct rows of `_changes`, sorted.
 
-    Args:
-      query: int `[P]`.
-      edited: bool `[P, A]`, with `num_changes` True in each row.
-      wanted: int `[P, A]`, looked at where edited.
-      num_changes: the number n of changes.
+    `query` is int `[P]`; `edited` bool `[P, A]`, with n = `num_changes` True in each row; `wanted`
+    int `[P, A]`, read where edited.
     """
     number = edited.shape[1]
     attributes = np.nonzero(edited)[1].reshape(-1, num_changes)  # [P, n], ascending
