@@ -85,7 +85,7 @@ def judge(
     manipulation: np.ndarray,
     reading: Reading | None,
     neighbours: Neighbours,
-    hit_rule: str = "identical",
+    hit_rule: str | None = "identical",
 ) -> SearchResult:
     """Returns the neighbours of an edited query with what keeps each from matching.
 
@@ -107,26 +107,21 @@ def judge(
       manipulation: int32 `[A]`, the wanted values, -1 to keep.
       reading: what the system reads off the query, if it does.
       neighbours: the results.
-      hit_rule: one of `attributes.HIT_RULES`, for queries and results with labels.
+      hit_rule: one of `attributes.HIT_RULES`, for queries and results with labels. With None a
+        labelled query, too, has the reading where it lacks a label, and its edited attributes are
+        judged as those of a reading.
     """
     labels, predicted = neighbours.labels, _predicted(neighbours)
-    unlabelled = (labels == MISSING).all(axis=1)
-    if query.labels is not None and (query.labels != MISSING).any():
-        target = apply_manipulation(query.labels, manipulation)
-        different = differs(target, labels, hit_rule)
-        judged_by = f"the labels of the query, with the edit (hit rule {hit_rule})"
-    elif reading is not None:
-        target = apply_manipulation(reading.values, manipulation)
-        different = _differs_from_reading(target, manipulation, neighbours)
-        judged_by = (
-            "the attributes predicted for the query, with the edit; a result agrees by its label "
-            "or by what is predicted for it, and a missing label is not compared"
-        )
-    else:
-        target = apply_manipulation(np.full_like(manipulation, MISSING), manipulation)
+    known, judged_by = _before_edit(query, reading, hit_rule)
+    target = apply_manipulation(np.broadcast_to(known, manipulation.shape), manipulation)
+    different = differs(target, labels, hit_rule or "identical")
+    if reading is not None:
+        is_read = _is_read(query, manipulation, hit_rule)
+        by_reading = _differs_from_reading(target, manipulation, labels, predicted)
+        different = np.where(is_read, by_reading, different)
+    elif not _is_labelled(query):
         different = differs(target, labels, "labelled")
-        judged_by = "the edit alone: the query has no labels, and the system reads none"
-    by_prediction = unlabelled & (predicted != MISSING).any(axis=1)
+    by_prediction = (labels == MISSING).all(axis=1) & (predicted != MISSING).any(axis=1)
     different[by_prediction] = differs(target, predicted[by_prediction], "labelled")
     if by_prediction.any():
         judged_by += "; results without labels are judged by what is predicted for them"
@@ -142,19 +137,51 @@ def judge(
     )
 
 
+def _is_labelled(query: Query) -> bool:
+    return query.labels is not None and bool((query.labels != MISSING).any())
+
+
+def _before_edit(
+    query: Query, reading: Reading | None, hit_rule: str | None
+) -> tuple[np.ndarray | int, str]:
+    """Returns what counts for the query before the edit, int32 `[A]`, and the words for it."""
+    agrees = (
+        "a result agrees by its label or by what is predicted for it, and a missing label is not "
+        "compared"
+    )
+    if query.labels is None or not _is_labelled(query):
+        if reading is None:
+            return MISSING, "the edit alone: the query has no labels, and the system reads none"
+        return reading.values, f"the attributes predicted for the query, with the edit; {agrees}"
+    if hit_rule is not None:
+        return query.labels, f"the labels of the query, with the edit (hit rule {hit_rule})"
+    words = "the labels of the query, with the edit"
+    if reading is None:
+        return query.labels, words
+    known = np.where(query.labels == MISSING, reading.values, query.labels)
+    return known, f"{words}; where it has no label by what is predicted for it: there {agrees}"
+
+
+def _is_read(query: Query, manipulation: np.ndarray, hit_rule: str | None) -> np.ndarray:
+    """Returns bool `[A]`: the attributes that are judged as those of a reading."""
+    if query.labels is None or not _is_labelled(query):
+        return np.ones(manipulation.shape, bool)
+    if hit_rule is not None:
+        return np.zeros(manipulation.shape, bool)
+    return (query.labels == MISSING) | (manipulation != KEEP)
+
+
 def _predicted(found: Neighbours) -> np.ndarray:
     """Returns what the system reads off the results, int32 `[k, A]`, -1 where that is not known."""
     return np.full_like(found.labels, MISSING) if found.predicted is None else found.predicted
 
 
 def _differs_from_reading(
-    target: np.ndarray, manipulation: np.ndarray, found: Neighbours
+    target: np.ndarray, manipulation: np.ndarray, labels: np.ndarray, predicted: np.ndarray
 ) -> np.ndarray:
     """Returns bool `[k, A]`: where labelled results differ from the reading of a query."""
-    differs_by_label = (found.labels != target) & (found.labels != MISSING)
-    predicted = _predicted(found)
-    kept = differs_by_label & (predicted != target)
-    edited = np.where(found.labels == MISSING, predicted, found.labels) != target
+    kept = (labels != target) & (labels != MISSING) & (predicted != target)
+    edited = np.where(labels == MISSING, predicted, labels) != target
     return np.where(manipulation == KEEP, kept, edited)
 
 

@@ -152,6 +152,9 @@ class Result(BaseModel):
     product: Product
     matches: bool = Field(description="Whether it has every labelled value of the target.")
     differing: list[str] = Field(description="The attributes that differ from the target.")
+    by_prediction: bool = Field(
+        description="Whether nobody labelled it, so that `matches` goes by `predicted`."
+    )
 
 
 class Milliseconds(BaseModel):

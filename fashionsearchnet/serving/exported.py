@@ -63,7 +63,7 @@ class ExportedModel(ModelCalls):
 
     @property
     def gives_features(self) -> bool:
-        """Whether it has `image_features` and `embed_query`; earlier versions did not write them."""
+        """Whether it has `image_features` and `embed_query`; earlier versions lack them."""
         return "embed_query" in self._signatures
 
     def image_features(self, images: Sequence[bytes]) -> tuple[dict[str, np.ndarray], np.ndarray]:

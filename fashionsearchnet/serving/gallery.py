@@ -9,6 +9,7 @@ import numpy as np
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
+from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.finding import Found, Wanted, find
 from fashionsearchnet.serving.follower import Follower
@@ -93,7 +94,8 @@ class Gallery:
             return found
 
         try:
-            return await self._in_thread(search)
+            with timing.stage("index"):
+                return await self._in_thread(search)
         except OSError as error:
             _LOG.error("the index cannot be searched: %s", error)
             raise ApiError(

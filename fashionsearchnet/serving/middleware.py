@@ -8,11 +8,12 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.errors import error_response
 from fashionsearchnet.serving.monitoring import Metrics
 
@@ -39,10 +40,10 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        start, stages = time.perf_counter(), timing.begin()
+        exchange = _Exchange(scope, receive, send, lambda: _timings(stages, start))
         method = scope["method"]
         scope = {**scope, "method": "GET" if method == "HEAD" else method}
-        start = time.perf_counter()
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:
@@ -96,6 +97,10 @@ def _without_port(host: str) -> str:
     return name if colon and (port.isdecimal() or not port) else host
 
 
+def _timings(stages: dict[str, float], start: float) -> str:
+    return timing.header(stages, time.perf_counter() - start)
+
+
 def _route_of(scope: Scope) -> str:
     """Returns the template of a request's route."""
     route = getattr(scope.get("route"), "path_format", None)
@@ -107,7 +112,9 @@ def _route_of(scope: Scope) -> str:
 class _Exchange:
     """One request and its answer: the two channels of ASGI, observed."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, timings: Callable[[], str]
+    ) -> None:
         self.id = uuid.uuid4().hex[:16]
         self.status = 0
         self._is_head = scope["method"] == "HEAD"
@@ -115,7 +122,7 @@ class _Exchange:
         self._has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         # Reading the body of such a client would send it "100 Continue".
         self._waits_for_go = "expect" in headers
-        self._receive, self._send = receive, send
+        self._receive, self._send, self._timings = receive, send, timings
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -130,6 +137,7 @@ class _Exchange:
             for name, value in _HEADERS.items():
                 headers[name] = value
             headers["X-Request-ID"] = self.id
+            headers["Server-Timing"] = self._timings()
             headers.setdefault("Cache-Control", "no-cache")
             if self._has_body and not self._waits_for_go:
                 await self._drain()

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
 from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.errors import ApiError
@@ -106,10 +107,12 @@ class Passes:
     async def encode(self, image: bytes, manipulation: np.ndarray) -> Encoded:
         """Returns the edited query's vector; a recent image needs no forward pass."""
         if not self._model.gives_features:
-            return await _submit(self._queries, EditedImage(image, manipulation))
+            with timing.stage("pass"):
+                return await _submit(self._queries, EditedImage(image, manipulation))
         found: Features = await self._known("image_features", image, self._images)
         edited = EditedFeatures(found.features, manipulation)
-        return Encoded(await _submit(self._edits, edited), found.probabilities)
+        with timing.stage("edit"):
+            return Encoded(await _submit(self._edits, edited), found.probabilities)
 
     async def predict(self, image: bytes) -> Prediction:
         """Returns the prediction for one image, without the batch axis."""
@@ -120,7 +123,8 @@ class Passes:
         found = self.recent.get(signature, image)
         self._metrics.count_lookup(signature, found is not None)
         if found is None:
-            found = await _submit(batcher, image)
+            with timing.stage("pass"):
+                found = await _submit(batcher, image)
             self.recent.put(signature, image, found, _num_bytes(found))
         return found
 

@@ -92,7 +92,7 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     end = time.perf_counter()
     space = service.model.space
     query, reading = _corrected(search, Reading.of(space, encoded.probabilities))
-    result = judge(query, search.manipulation, reading, found.neighbours)
+    result = judge(query, search.manipulation, reading, found.neighbours, hit_rule=None)
     return answers.SearchAnswer(
         query=_query(service, search, encoded.probabilities),
         edits={space.names[a]: space.values[a][search.manipulation[a]] for a in result.edited},
@@ -154,8 +154,15 @@ def _results(service: Service, result: SearchResult, items: Sequence[Item]) -> l
             product=item.group or None,
             matches=not differing,
             differing=[space.names[attribute] for attribute in differing],
+            by_prediction=by_prediction,
         )
-        for item, distance, labels, predicted, differing in zip(
-            items, found.distances, found.labels, found.predicted, result.differing, strict=True
+        for item, distance, labels, predicted, differing, by_prediction in zip(
+            items,
+            found.distances,
+            found.labels,
+            found.predicted,
+            result.differing,
+            result.by_prediction,
+            strict=True,
         )
     ]

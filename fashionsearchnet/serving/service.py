@@ -11,6 +11,7 @@ import numpy as np
 from starlette.datastructures import UploadFile
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.follower import Follower
@@ -115,7 +116,8 @@ class Service:
                 recent.put("prepared", data, image, len(image))
             return image
 
-        return await self.in_thread(prepare)
+        with timing.stage("prepare"):
+            return await self.in_thread(prepare)
 
     async def encode(self, image: bytes, manipulation: np.ndarray) -> Encoded:
         """Returns the edited query's vector."""

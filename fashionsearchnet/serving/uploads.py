@@ -14,6 +14,7 @@ from starlette.types import Message, Receive
 from fashionsearchnet.checks import suggestion
 from fashionsearchnet.data.image_files import ImageLimits, normalize_image
 from fashionsearchnet.data.image_headers import ImageProblem
+from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.limits import Limits
 
@@ -24,7 +25,6 @@ _FORM_OVERHEAD = 100_000  # bytes for the text fields and the form's own lines
 # Status and code for each kind of ImageProblem; any other kind is a damaged image.
 _REFUSALS = {
     "not an image": (415, "unsupported_image"),
-    "another format": (415, "unsupported_image"),
     "another format": (415, "unsupported_image"),
     "too large": (413, "image_too_large"),
     "too small": (422, "image_too_small"),
@@ -65,9 +65,10 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
     limited = Request(request.scope, _limited(request, limits.max_upload_bytes))
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            form = await limited.form(
-                max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
-            )
+            with timing.stage("upload"):
+                form = await limited.form(
+                    max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
+                )
     except TimeoutError as error:
         raise ApiError(
             408,

@@ -80,6 +80,28 @@ def test_an_image_that_the_system_misreads_matches_itself():
     assert result.differing == ((0,), (), (0,))
 
 
+def test_without_a_hit_rule_one_reading_decides_what_is_shown_and_what_is_judged():
+    # The query's size has no label: it is what the system reads, 1, for the chip and the target.
+    found = [[0, 1, 1], [0, 0, 1], [0, -1, 1], [2, 1, 1]]
+    predicted = [[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 1, 1]]
+    result = judged(
+        found, [-1, -1, -1], labels=[0, -1, 1], read=[2, 1, 0], hit_rule=None, predicted=predicted
+    )
+    assert result.target.tolist() == [0, 1, 1]
+    assert result.differing == ((), (1,), (), (0,))
+    assert "where it has no label" in result.judged_by
+    # What is asked for goes by the label, and by the prediction where there is none.
+    result = judged(
+        [[-1, 1, 1], [-1, 1, 1], [0, 1, 1]],
+        [1, -1, -1],
+        labels=[0, 1, 1],
+        read=[2, 1, 0],
+        hit_rule=None,
+        predicted=[[1, 0, 0], [0, 0, 0], [1, 0, 0]],
+    )
+    assert result.differing == ((), (0,), (0,))
+
+
 def test_no_results():
     assert judged(np.empty((0, 3)), [0, -1, -1], labels=[1, 1, 1]).differing == ()
 

@@ -1,6 +1,7 @@
 """What the service answers when all is well."""
 
 import base64
+import time
 from urllib.parse import quote
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from fakes import SPACE
 from fastapi.testclient import TestClient
-from service_fakes import BLUE, GREEN, ODD_IDS, FakeIndex, FakeModel, picture
+from service_fakes import BLUE, GREEN, ODD_IDS, RED, FakeIndex, FakeModel, picture
 
 from fashionsearchnet.explain.overlays import map_on_image, overlay_map
 from fashionsearchnet.serving.app import create_app
@@ -117,7 +118,7 @@ def test_search_by_item_is_judged_by_labels_and_leaves_the_item_out(client):
     colour, _, neckline = answer["query"]["attributes"]
     assert (colour["value"], colour["label"], neckline["label"]) == ("red", "red", None)
     assert answer["edits"] == {"colour": "blue"}
-    assert answer["target"] == {"colour": "blue", "sleeve": "short", "neckline": None}
+    assert answer["target"] == {"colour": "blue", "sleeve": "short", "neckline": "round"}
     assert [result["id"] for result in answer["results"]] == ["item-11", "item-8", "item-5"]
     assert answer["results"][2] == {
         "id": "item-5",
@@ -128,7 +129,8 @@ def test_search_by_item_is_judged_by_labels_and_leaves_the_item_out(client):
         "columns": {},
         "product": None,
         "matches": False,
-        "differing": ["sleeve", "neckline"],
+        "differing": ["sleeve"],  # the model reads the neckline of both alike
+        "by_prediction": False,
     }
     assert "labels of the query" in answer["judged_by"]
     assert set(answer["took_ms"]) == {"total", "model", "index"}
@@ -156,6 +158,91 @@ def test_search_by_upload_is_judged_by_the_prediction(client):
     assert by_id["item-1"]["matches"]  # without a label of the neckline, which nobody asked for
     assert by_id["item-4"]["differing"] == ["sleeve"]
     assert "predicted" in answer["judged_by"]
+
+
+def test_items_that_nobody_labelled_are_judged_by_prediction():
+    index = FakeIndex()
+    index.values[[0, 3, 7]] = -1  # two red ones and a green one
+    with TestClient(create_app(FakeModel(), index)) as client:
+        for request in (
+            client.get("/v1/search", params={"item": "item-0", "set": "colour=red", "k": 100}),
+            client.get("/v1/search", params={"item": "item-6", "set": "colour=red", "k": 100}),
+            client.post("/v1/search", **upload(picture(RED), k="100")),
+        ):
+            answer = answer_of(request)
+            by_id = {result["id"]: result for result in answer["results"]}
+            assert by_id["item-3"]["by_prediction"] and "colour" not in by_id["item-3"]["differing"]
+            assert by_id["item-7"]["by_prediction"] and "colour" in by_id["item-7"]["differing"]
+            assert not by_id["item-9"]["by_prediction"]
+            assert "results without labels are judged by what is predicted" in answer["judged_by"]
+
+
+def test_an_items_own_picture_matches_it_also_where_the_model_misreads_it():
+    index = FakeIndex()
+    index.values[9] = [1, 1, 3]  # labelled green, and looks red
+    with TestClient(create_app(FakeModel(), index)) as client:
+        answer = answer_of(client.post("/v1/search", **upload(picture(RED), k="1")))
+        (itself,) = answer["results"]
+        assert (itself["id"], itself["matches"], itself["differing"]) == ("item-9", True, [])
+        chips = {reading["name"]: reading["value"] for reading in answer["query"]["attributes"]}
+        assert answer["target"] == chips
+        # By id: the chip shows the label, or else the reading, and so does the target.
+        answer = answer_of(client.get("/v1/search", params={"item": "item-0"}))
+        chips = {one["name"]: one["label"] or one["value"] for one in answer["query"]["attributes"]}
+        assert answer["target"] == chips
+
+
+def test_values_may_be_named_in_another_case(client):
+    upper = {"item": "item-0", "set": "Colour=BLUE", "must": "SLEEVE=Long"}
+    lower = {"item": "item-0", "set": "colour=blue", "must": "sleeve=long"}
+    found = [answer_of(client.get("/v1/search", params=each)) for each in (upper, lower)]
+    assert found[0]["edits"] == {"colour": "blue"}
+    assert [r["id"] for r in found[0]["results"]] == [r["id"] for r in found[1]["results"]]
+
+
+def forget_warm_up(client, model: FakeModel) -> None:
+    while client.get("/readyz").status_code != 200:
+        time.sleep(0.01)
+    model.calls.clear()
+
+
+def test_another_edit_of_a_recent_image_needs_no_forward_pass():
+    model = FakeModel()
+    with TestClient(create_app(model, FakeIndex())) as client:
+        forget_warm_up(client, model)
+        for colour in ("red", "blue", "green"):
+            client.post("/v1/search", **upload(picture(GREEN), set=[f"colour={colour}"]))
+            client.get("/v1/search", params={"item": "item-0", "set": f"colour={colour}"})
+            client.post("/v1/predict", **upload(picture(GREEN)))
+            client.get("/v1/explain", params={"item": "item-0"})
+        assert sorted(model.calls) == [("image_features", 1)] * 2 + [("predict", 1)] * 2
+        text = client.get("/metrics").text
+    for result, number in (("hit", 4), ("miss", 2)):
+        line = f'cache_lookups_total{{result="{result}",signature="image_features"}} {number}.0'
+        assert line in text
+
+
+def test_an_export_without_features_gives_the_same_answers():
+    answers = []
+    for gives_features in (True, False):
+        model = FakeModel(gives_features=gives_features)
+        with TestClient(create_app(model, FakeIndex())) as client:
+            forget_warm_up(client, model)
+            answer = answer_of(
+                client.get("/v1/search", params={"item": "item-0", "set": "colour=blue"})
+            )
+            answers.append({key: value for key, value in answer.items() if key != "took_ms"})
+            (call,) = model.calls
+            assert call == ("image_features" if gives_features else "encode_query", 1)
+    assert answers[0] == answers[1]
+
+
+def test_an_answer_says_where_its_time_went(client):
+    response = client.post("/v1/search", **upload(picture(BLUE, ".jpg", 40)))
+    entries = dict(entry.split(";dur=") for entry in response.headers["server-timing"].split(", "))
+    assert set(entries) == {"upload", "prepare", "pass", "edit", "index", "total"}
+    times = {name: float(value) for name, value in entries.items()}
+    assert 0 < sum(times.values()) - times["total"] <= times["total"] + 0.1
 
 
 def test_search_by_form_with_an_item_equals_search_by_url(client):
