@@ -41,11 +41,7 @@ def mean_change(found: Mapping[str, Any] | None, key: str = "mean") -> str:
 
 
 def boxes_table(boxes: Sequence[tuple[str, Boxes]]) -> Table:
-    """Returns the fit of the boxes of runs, below the box that is the whole image.
-
-    Args:
-      boxes: of one run or more, the name and `Evaluation.localization`.
-    """
+    """Returns the fit of boxes, name and scores of each run, below the box of the whole image."""
     first = boxes[0][1]
     rows = [["whole image", *(_box_cell(found, "whole_image_") for found in first.values())]]
     rows += [[name, *map(_box_cell, found.values())] for name, found in boxes]
