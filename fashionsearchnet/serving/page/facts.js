@@ -3,6 +3,7 @@
 import { count, element, icon, spoken } from "./dom.js";
 import { valueOf } from "./items.js";
 
+const UNKNOWN = "not labelled";
 const DIFFERENCES = 2; // lines before the rest is only counted
 
 const LEGEND = {
@@ -22,8 +23,10 @@ export function factsOf(result, { edits, target }) {
       : fact("met", name, ", as you asked"),
   );
   for (const name of result.differing.filter((other) => !asked.includes(other))) {
-    const wanted = target[name] ?? "no value";
-    lines.push(fact("differs", name, ` instead of ${wanted}`));
+    // What the picture shows does not differ from a value; that nobody labelled it does.
+    const line = fact("differs", name, ` instead of ${target[name] ?? "no label"}`);
+    const isSame = line.isRead && line.value === target[name];
+    lines.push(isSame ? { ...line, value: null, isRead: false } : line);
   }
   return lines;
 }
@@ -35,7 +38,7 @@ export function factLines(facts) {
   const rest = others.splice(others.length > DIFFERENCES ? DIFFERENCES - 1 : DIFFERENCES);
   const lines = [...asked, ...others].map(line);
   if (rest.length) {
-    const words = rest.map(({ name, value }) => `${name} ${value ?? "not known"}`).join(", ");
+    const words = rest.map(({ name, value }) => `${name} ${value ?? UNKNOWN}`).join(", ");
     const more = `and ${count(rest.length, "more difference")}`;
     lines.push(
       element("span", { class: "fact", title: words }, more, spoken(`: ${words}`)),
@@ -60,7 +63,7 @@ export function legend(facts) {
 }
 
 function line({ kind, name, value, isRead, ending }) {
-  const words = value ?? "not known";
+  const words = value ?? UNKNOWN;
   return element(
     "span",
     { class: `fact fact-${kind}`, title: `${name}: ${words}${ending}` },
