@@ -12,7 +12,7 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index.vectors import Rows, Vectors, pairwise_squares
 
-_CHUNK = 16_384  # rows whose parts are copied side by side at once
+_CHUNK_NUMBERS = 2**21  # that are copied side by side at once: 8 MB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +48,11 @@ class PartOfVectors:
     def candidates(self, queries: np.ndarray, number: int, mask: np.ndarray | None) -> np.ndarray:
         allowed = None if mask is None else np.flatnonzero(mask)
         total = len(self) if allowed is None else len(allowed)
+        size = max(1, _CHUNK_NUMBERS // queries.shape[1])
         squares: np.ndarray = np.full((len(queries), number), np.inf, np.float32)
         rows: np.ndarray = np.full((len(queries), number), -1, np.int64)
-        for start in range(0, total, _CHUNK):
-            chunk = slice(start, min(start + _CHUNK, total))
+        for start in range(0, total, size):
+            chunk = slice(start, min(start + size, total))
             vectors = self._get(chunk if allowed is None else allowed[chunk])
             near, places = faiss.knn(queries, vectors, min(number, len(vectors)))
             places = places + start if allowed is None else allowed[chunk][places]

@@ -31,7 +31,7 @@ def gallery(request, tmp_path_factory):
     engine, storage = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ivf, "MIN_ITEMS", 500)
-        patch.setattr(parts, "_CHUNK", 300)
+        patch.setattr(parts, "_CHUNK_NUMBERS", 2400)
         index = create(folder, engine=engine, storage=storage, dim=DIM)
         index.put(make_items(values), vectors)
         index.commit()
