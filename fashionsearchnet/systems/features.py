@@ -3,6 +3,7 @@
 Every image goes through the network once; features are NumPy arrays `[number of images, ...]`.
 """
 
+import functools
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -242,11 +243,16 @@ def edited_embedding(
       function: `query_embedding` or `gallery_embedding` of a system.
       features: of `extract_features`.
     """
-    manipulation = tf.TensorSpec([None, None], tf.int32)
-    compiled = tf.function(function, input_signature=[_signature(features), manipulation])
+
+    @functools.cache
+    def compiled(num_attributes: int) -> Callable[..., tf.Tensor]:
+        # The number is stated: broadcast against one attribute, an unknown number stays unknown.
+        manipulation = tf.TensorSpec([None, num_attributes], tf.int32)
+        return tf.function(function, input_signature=[_signature(features), manipulation])
 
     def embed(positions: np.ndarray, manipulations: np.ndarray) -> np.ndarray:
-        return compiled(_rows(features, positions), tf.constant(manipulations, tf.int32)).numpy()
+        edits = tf.constant(manipulations, tf.int32)
+        return compiled(edits.shape[1])(_rows(features, positions), edits).numpy()
 
     return embed
 
