@@ -46,6 +46,11 @@ flags.DEFINE_integer("max_manipulations_per_attribute", 1000, "Measure so many o
 flags.DEFINE_string(
     "generic_vectors", "", "Pretrained network whose own vectors get a row; see tools/evaluate.py."
 )
+flags.DEFINE_list(
+    "label_blend",
+    None,
+    "Share of the label in each block; see tools/evaluate.py, whose default holds.",
+)
 
 
 def points_of_flags() -> list[Point]:
@@ -61,6 +66,8 @@ def points_of_flags() -> list[Point]:
     evaluation = [f"--max_manipulations_per_attribute={FLAGS.max_manipulations_per_attribute}"]
     if FLAGS.generic_vectors:
         evaluation.append(f"--generic_vectors={FLAGS.generic_vectors}")
+    if FLAGS.label_blend:
+        evaluation.append(f"--label_blend={','.join(FLAGS.label_blend)}")
     sizes = sorted(set(whole_numbers("sizes", FLAGS.sizes, 2)))
     return [make_point(experiment, FLAGS.row, size, FLAGS.title, evaluation) for size in sizes]
 
