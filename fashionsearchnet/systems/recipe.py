@@ -152,7 +152,14 @@ class Recipe:
           recipes: all recipes by name.
         """
         rows = [row if isinstance(row, Row) else _row_of(row, recipes) for row in self.rows]
-        return {row.key: row for row in rows}
+        keys = {row.key for row in rows}
+        return {
+            # A row of another recipe may be compared with one that this table has not.
+            row.key: row
+            if isinstance(own, Row) or row.compared_with in keys
+            else dataclasses.replace(row, compared_with="", adds="")
+            for own, row in zip(self.rows, rows, strict=True)
+        }
 
 
 # Recipes for Table 1 of [Ak21] replace its name, title and rows.

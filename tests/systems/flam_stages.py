@@ -38,7 +38,7 @@ def build_model(
         SPACE,
         variant=variant,
         **network(width=0.1, normalization=normalization, training=training),
-        **{"projection_dim": DIM, "reader_dim": 16, "manipulator_dim": 24, **arguments},
+        **{"projection_dim": DIM, "reader_dim": 16, "generator_dim": 24, **arguments},
         dropout_rate=dropout_rate,
     )
 
@@ -76,6 +76,7 @@ def classifiers(**model_arguments):
 
 def manipulator(variant="m_os_adv", **model_arguments):
     model = _adapted(variant, **model_arguments)
+    model.editor.start_discriminator()
     return ManipulatorStage(model, model.editor, vectors(labelled=False), BATCH)
 
 

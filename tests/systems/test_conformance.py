@@ -60,6 +60,7 @@ BUILDERS: dict[str, Callable[[], System]] = {
     **{f"fashionsearchnet_v2/{variant}": _variant(variant) for variant in VARIANTS},
     **{f"flam/{variant}": _flam(variant) for variant in FLAM_VARIANTS},
     "flam/m_os_adv/features as they come": _flam("m_os_adv", pooling="levels", projection_dim=0),
+    "flam/m_os_adv/main directions": _flam("m_os_adv", pooling="levels", projection="pca"),
 }
 EVERY = pytest.mark.parametrize("name", BUILDERS)
 

@@ -44,8 +44,9 @@ flags.DEFINE_float("matching_weight", 1.0, "Of Eq. 4.", 0.0)
 flags.DEFINE_float("cycle_weight", 1.0, "Of Eq. 5.", 0.0)
 flags.DEFINE_bool(
     "matches_made",
-    True,
-    "Teach the discriminator's matching head on edited features too, as Eq. 4 is printed.",
+    False,
+    "Train the discriminator's matching head on edited features too, as Eq. 4 is printed. Then it "
+    "learns to find the wanted value in whatever the generator makes of it.",
 )
 
 

@@ -39,7 +39,7 @@ class VectorEditor(keras.layers.Layer):
         variant: str = "m_os_adv",
         metric: str = "cosine",
         reader_dim: int = 256,
-        manipulator_dim: int = 512,
+        generator_dim: int = 512,
         dropout_rate: float = 0.5,
         input_dropout_rate: float = 0.0,
         **kwargs,
@@ -51,8 +51,8 @@ class VectorEditor(keras.layers.Layer):
           dim: of the vectors.
           variant: a key of `variants.VARIANTS`.
           metric: how vectors are compared; a key of METRICS.
-          reader_dim: of the hidden layer of an embedder.
-          manipulator_dim: of the hidden layers of generator and discriminator.
+          reader_dim: of the hidden layer of an embedder, and of the discriminator.
+          generator_dim: of both hidden layers of the generator.
           dropout_rate: on the hidden layers of what reads, while it trains.
           input_dropout_rate: on their input, while it trains.
           **kwargs: of the layer.
@@ -60,7 +60,7 @@ class VectorEditor(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         check_range("dim", dim, 1)
         check_range("reader_dim", reader_dim, 1)
-        check_range("manipulator_dim", manipulator_dim, 1)
+        check_range("generator_dim", generator_dim, 1)
         check_range("dropout_rate", dropout_rate, 0.0, 0.95)
         check_range("input_dropout_rate", input_dropout_rate, 0.0, 0.95)
         self.space, self.dim = space, dim
@@ -73,9 +73,14 @@ class VectorEditor(keras.layers.Layer):
         self.generator: Generator | None = None
         self.discriminator: Discriminator | None = None
         if self.variant.manipulates:
-            sizes = (dim, space.num_attributes, self.variant.width, manipulator_dim)
-            self.generator = Generator(*sizes, name="generator")
-            self.discriminator = Discriminator(*sizes, name="discriminator")
+            sizes = (dim, space.num_attributes, self.variant.width)
+            self.generator = Generator(*sizes, generator_dim, name="generator")
+            self.discriminator = Discriminator(*sizes, reader_dim, name="discriminator")
+
+    def start_discriminator(self) -> None:
+        """Makes the discriminator a copy of the embedders, with a new head for real or made."""
+        assert self.discriminator is not None and isinstance(self.reader, AttributeEmbedders)
+        self.discriminator.start_from(self.reader)
 
     def _build_reader(
         self, reader_dim: int, dropout_rate: float, input_dropout_rate: float

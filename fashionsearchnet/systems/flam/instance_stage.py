@@ -84,10 +84,10 @@ class InstanceStage(Stage):
     def __post_init__(self) -> None:
         check_range("margin", self.margin, 0.0, 2.0)
         check_range("triplet_weight", self.triplet_weight, 0.0)
-        if self.model.projection is None:
+        if not self.model.learns_feature:
             raise ValueError(
-                "a feature without a projection is taken as it comes, so there is nothing to "
-                "train; give projection_dim, or start with the next stage."
+                "a feature without a learned projection is taken as it comes, so there is nothing "
+                "to train; give projection_dim, or start with the next stage."
             )
         if self.outputs is not None and self.model.trunk.trainable_variables:
             raise ValueError(
@@ -99,7 +99,7 @@ class InstanceStage(Stage):
             raise ValueError(
                 f"{self.dataset.name} does not say which images show the same item (it has no "
                 "instance ids). Take a data set that does, such as garments/instances, or a "
-                "feature as it comes (projection_dim=0)."
+                "feature as it comes (train_embedders.py without --init_from)."
             )
         check_instance_ids(ids, f"split {self.split!r} of {self.dataset.name}")
         self._ids = ids

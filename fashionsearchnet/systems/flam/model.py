@@ -1,7 +1,7 @@
 """FLAM on images: a trunk makes the feature, and an editor of vectors does the rest."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -24,13 +24,19 @@ POOLINGS = {
     "levels": "the means of several maps, standardised: colour lives in low maps",
 }
 
+PROJECTIONS = {
+    "learned": "the first stage trains it to tell items apart",
+    "pca": "the main directions of the training images' pooled maps; no stage trains it",
+}
+
 
 class FLAM(ConvolutionalSystem):
     """The network of [Shin19] and its baselines, as README.md reads them.
 
     Attributes:
       standardization: of the pooled maps; the identity for pooling 'spoc'.
-      projection: to the feature; None for a feature as it comes from the trunk.
+      learns_feature: whether a stage trains the feature.
+      projection: to the feature; None for pooled maps as they come from the trunk.
       instance_classifier: of the items that the first stage classifies; None behind it.
       editor: what edits features and reads attributes off them.
     """
@@ -45,10 +51,11 @@ class FLAM(ConvolutionalSystem):
         image_input: ImageInput | Mapping[str, Any] = PAPER_INPUT,
         trunk: Trunk | Mapping[str, Any] = PAPER_TRUNK,
         pooling: str = "spoc",
+        projection: str = "learned",
         projection_dim: int = 1024,
         num_instances: int = 0,
         reader_dim: int = 256,
-        manipulator_dim: int = 512,
+        generator_dim: int = 512,
         dropout_rate: float = 0.5,
         input_dropout_rate: float = 0.0,
     ):
@@ -60,15 +67,16 @@ class FLAM(ConvolutionalSystem):
           image_input: what the network wants to see.
           trunk: see `networks.backbones`.
           pooling: how maps become a vector; a key of POOLINGS.
-          projection_dim: width of the feature, which the first stage learns; 0 for the pooled maps
-            as they are. Then there is no first stage.
+          projection: where the projection to the feature comes from; a key of PROJECTIONS.
+          projection_dim: width of the feature; 0 for the pooled maps as they are.
           num_instances: items that the first stage classifies; 0 for none.
-          reader_dim: of the hidden layer of an embedder.
-          manipulator_dim: of the hidden layers of generator and discriminator.
+          reader_dim: of the hidden layer of an embedder, and of the discriminator.
+          generator_dim: of both hidden layers of the generator.
           dropout_rate: on the hidden layers of what reads attributes, while it trains.
           input_dropout_rate: on their input, while it trains.
         """
         check_choice("pooling", pooling, POOLINGS)
+        check_choice("projection", projection, PROJECTIONS)
         check_range("projection_dim", projection_dim, 0)
         check_range("num_instances", num_instances, 0)
         image_input, trunk = ImageInput.of(image_input), Trunk.of(trunk)
@@ -78,23 +86,25 @@ class FLAM(ConvolutionalSystem):
         editing = {
             "variant": variant,
             "reader_dim": reader_dim,
-            "manipulator_dim": manipulator_dim,
+            "generator_dim": generator_dim,
             "dropout_rate": dropout_rate,
             "input_dropout_rate": input_dropout_rate,
         }
         arguments = {
             **editing,
             "pooling": pooling,
+            "projection": projection,
             "projection_dim": projection_dim,
             "num_instances": num_instances,
         }
         super().__init__("flam", space, image_input, trunk, arguments, view=pooled_features)
         self.pooling = pooling
-        pooled_dim = self.trunk.output_shape[-1]
+        self.learns_feature = projection == "learned" and projection_dim > 0
+        self._pooled_dim = self.trunk.output_shape[-1]
         self.standardization = Standardization(name="standardization")
-        self.standardization.build((None, pooled_dim))
-        self.projection = _dense(pooled_dim, projection_dim, "projection")
-        dim = projection_dim or pooled_dim
+        self.standardization.build((None, self._pooled_dim))
+        self.projection = _dense(self._pooled_dim, projection_dim, "projection")
+        dim = projection_dim or self._pooled_dim
         self.instance_classifier = _dense(dim, num_instances, "instance_classifier")
         self.editor = VectorEditor(space, dim, **editing, name="editor")
         self.editor.build((None, dim))
@@ -109,7 +119,7 @@ class FLAM(ConvolutionalSystem):
     def stages(self) -> tuple[str, ...]:
         """The feature is learned unless it is taken as it comes; a baseline edits no feature."""
         stages: tuple[str, ...] = (self.editor.variant.reader,)
-        if self.projection is not None:
+        if self.learns_feature:
             stages = ("instances", *stages)
         return (*stages, "manipulator") if self.editor.variant.manipulates else stages
 
@@ -151,7 +161,31 @@ class FLAM(ConvolutionalSystem):
         if self.projection is None:
             return feature
         # Of length one, a number is about 1 / sqrt(dim): too small for Glorot's kernel.
-        return unit(self.projection(feature * pooled.shape[-1] ** 0.5))
+        return unit(self.projection(feature * self._pooled_dim**0.5))
+
+    def fit_feature(self, outputs: np.ndarray, part: int = 1024) -> None:
+        """Sets what makes the feature without training: statistics, and the main directions.
+
+        Args:
+          outputs: float `[num, numbers]`, what the trunk gives for the training images.
+          part: rows that are computed at once.
+
+        Raises:
+          ValueError: for more main directions than images or numbers.
+        """
+        parts = [outputs[start : start + part] for start in range(0, len(outputs), part)]
+        if self.pooling == "levels":
+            self.standardization.adapt(parts)
+        if self.projection is None or self.learns_feature:
+            return
+        scale = self._pooled_dim**0.5
+        rows = (
+            scale * unit(self.standardization(tf.constant(rows.astype(np.float32)))).numpy()
+            for rows in parts
+        )
+        mean, directions = main_directions(rows, self.projection.units)
+        self.projection.kernel.assign(directions)
+        self.projection.bias.assign(-mean @ directions)
 
     def features_of(self, outputs: np.ndarray, size: int = 1024) -> np.ndarray:
         """Returns the features of stored trunk outputs, float32 `[num, dim]`, part by part."""
@@ -187,6 +221,33 @@ class FLAM(ConvolutionalSystem):
     def attribute_logits(self, features: Features) -> tf.Tensor:
         """Returns logits by the cosines to the dictionary, or of the classifiers, `[B, C]`."""
         return self.editor.logits(features["embedding"])
+
+
+def main_directions(parts: Iterable[np.ndarray], number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the mean and the main directions of vectors, by PCA.
+
+    Args:
+      parts: float `[any, dim]`, together all vectors.
+      number: of directions.
+
+    Returns:
+      mean: float32 `[dim]`.
+      directions: float32 `[dim, number]`, orthonormal, that of the largest variance first.
+
+    Raises:
+      ValueError: for more directions than vectors or dimensions.
+    """
+    count, total, products = 0, np.zeros(1), np.zeros(1)
+    for part in parts:
+        exact = part.astype(np.float64)
+        count += len(exact)
+        total = total + exact.sum(axis=0)
+        products = products + exact.T @ exact
+    dim = len(total)
+    check_range("number of main directions", number, 1, min(count, dim))
+    mean = total / count
+    _, directions = np.linalg.eigh(products / count - np.outer(mean, mean))  # rising variances
+    return mean.astype(np.float32), directions[:, : -number - 1 : -1].astype(np.float32)
 
 
 def _dense(input_dim: int, units: int, name: str) -> keras.layers.Dense | None:

@@ -185,13 +185,14 @@ class ManipulatorStage(VectorStage):
       adversarial_weight: of Eq. 3, where the variant is adversarial.
       matching_weight: of Eq. 4.
       cycle_weight: of Eq. 5.
-      matches_made: train f on edited features too, as Eq. 4 is printed.
+      matches_made: train f on edited features too, as Eq. 4 is printed. Then the discriminator
+        learns to find the wanted value in whatever the generator makes of it.
     """
 
     adversarial_weight: float = 1.0
     matching_weight: float = 1.0
     cycle_weight: float = 1.0
-    matches_made: bool = True
+    matches_made: bool = False
     name: str = "manipulator"
 
     def __post_init__(self) -> None:
@@ -208,7 +209,8 @@ class ManipulatorStage(VectorStage):
         discriminator = self.editor.discriminator
         variables = list(discriminator.trainable_variables)
         if not self.editor.variant.adversarial:
-            unused = {v.path for v in discriminator.realness.variables}
+            heads = (discriminator.realness_hidden, discriminator.realness)
+            unused = {v.path for head in heads for v in head.variables}
             variables = [v for v in variables if v.path not in unused]
         return [
             Update(self.discriminator_loss, variables, name="discriminator"),

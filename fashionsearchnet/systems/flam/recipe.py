@@ -1,0 +1,113 @@
+"""Tables 2 to 4 of [Shin19]: retrieval of items, edits, and both with one feature."""
+
+from fashionsearchnet.systems.flam.variants import VARIANTS
+from fashionsearchnet.systems.recipe import Order, Recipe, Row, RowOf, StageRun
+
+_SYSTEM = "flam"
+_COLORS = dict(zip(VARIANTS, ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7"), strict=False))
+INSTANCES = StageRun("instances", f"{_SYSTEM}/train_instances", (f"{_SYSTEM}/instances",))
+_EMBEDDERS = (f"{_SYSTEM}/emb_concat", f"{_SYSTEM}/embedders")
+
+
+def _reader(variant: str, start: StageRun | None) -> StageRun:
+    """Returns the stage that reads attributes off the feature; all variants of FLAM share one.
+
+    Args:
+      variant: a key of `variants.VARIANTS`.
+      start: the run that learned the feature; None for a feature as it comes.
+    """
+    if VARIANTS[variant].reader == "classifiers":
+        return StageRun(variant, f"{_SYSTEM}/train_classifiers", (f"{_SYSTEM}/classifiers",), start)
+    if VARIANTS[variant].manipulates:
+        return StageRun("embedders", f"{_SYSTEM}/train_embedders", _EMBEDDERS[1:], start)
+    flags = (f"--variant={variant}",)
+    return StageRun(variant, f"{_SYSTEM}/train_embedders", _EMBEDDERS, start, flags)
+
+
+def _last_stage(variant: str, start: StageRun | None) -> StageRun:
+    """Returns the last stage of a variant; see `_reader`."""
+    reader = _reader(variant, start)
+    if not VARIANTS[variant].manipulates:
+        return reader
+    script, flags = f"{_SYSTEM}/train_manipulator", (f"--variant={variant}",)
+    flagfiles = (f"{_SYSTEM}/{variant}", f"{_SYSTEM}/manipulator")
+    return StageRun(f"flam_{variant}", script, flagfiles, reader, flags)
+
+
+def _rows(start: StageRun | None) -> tuple[Row, ...]:
+    """Returns the rows of Table 3 on one feature; see `_reader`."""
+
+    def row(variant: str, compared_with: str = "", adds: str = "") -> Row:
+        return Row(
+            variant,
+            VARIANTS[variant].title,
+            _COLORS[variant],
+            _SYSTEM,
+            _last_stage(variant, start),
+            compared_with,
+            adds,
+            is_published=True,
+        )
+
+    return (
+        row("cls_concat", "m_os_adv", "classifiers' features in place of an edited feature"),
+        row("emb_concat", "m_os_adv", "joined embeddings in place of an edited feature"),
+        row("s_adv"),
+        row("m", "s_adv", "matching of what an edit keeps, in place of the adversarial loss"),
+        row("m_adv", "m", "adversarial loss"),
+        row("m_os_adv", "m_adv", "online sampling"),
+    )
+
+
+_ORDER = Order(
+    ("s_adv", "m", "m_adv", "m_os_adv", "cls_concat"),
+    text="FLAM(S/-Adv) < FLAM(M/-) < FLAM(M/-Adv) < FLAM(M/OS/Adv) < Cls-Concat",
+)
+
+TABLE_2 = Recipe(
+    name="flam_table_2",
+    paper="flam_instances",
+    title="Table 2",
+    task="instance",
+    metric="recall",
+    k=20,
+    mean="queries",
+    mean_note="the mean over queries",
+    rows=(Row("feature", "FLAM, its feature", "C0", _SYSTEM, _last_stage("m_os_adv", INSTANCES)),),
+    orientation="deepfashion_inshop",
+)
+TABLE_3 = Recipe(
+    name="flam",
+    paper="flam",
+    title="Table 3",
+    task="manipulation",
+    metric="top_k",
+    k=50,
+    mean="queries",
+    mean_note="mean over all manipulations, the paper's All",
+    rows=(
+        *_rows(None),
+        RowOf("fashionsearchnet_v2", "full_pooled"),
+        RowOf("fashionsearchnet_v2", "ours_pooled"),
+    ),
+    order=_ORDER,
+    baseline_row="cls_concat",
+    orientation="darn",
+    sheet_rows=("m_os_adv",),
+    sheets_title="Figure 2",
+)
+TABLE_4 = Recipe(
+    name="flam_table_4",
+    paper="flam",
+    title="Table 4, its edits",
+    task="manipulation",
+    metric="top_k",
+    k=50,
+    mean="queries",
+    mean_note="mean over all manipulations",
+    rows=_rows(INSTANCES),
+    order=_ORDER,
+    baseline_row="cls_concat",
+    orientation="darn",
+)
+RECIPES = (TABLE_2, TABLE_3, TABLE_4)
