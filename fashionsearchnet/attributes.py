@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -232,6 +233,36 @@ def parse_manipulation(
             )
         manipulation[attribute] = value
     return manipulation
+
+
+def parse_likes(space: AttributeSpace, likes: Iterable[str]) -> np.ndarray:
+    """Returns how much each attribute counts, float32 `[num_attributes]`, of texts such as
+    `neckline` or, with a weight, `neckline:2`; 0 for an attribute that is not named.
+
+    Raises:
+      NameProblem: for an unknown attribute, one that is named twice, or a weight that is not a
+        number above 0.
+    """
+    weights = np.zeros(space.num_attributes, np.float32)
+    for like in likes:
+        text = like[:_LONGEST_PAIR]
+        name, weight = text.strip(), 1.0
+        if find_name(name, space.names) is None and ":" in text:
+            name, _, number = (part.strip() for part in text.rpartition(":"))
+            try:
+                weight = float(number)
+            except ValueError:
+                weight = 0.0
+            if not 0.0 < weight < math.inf:
+                raise NameProblem(
+                    "malformed_weight",
+                    f"the weight of {name!r} must be a number above 0; got {number!r}.",
+                )
+        attribute = space.attribute_index(name)
+        if weights[attribute]:
+            raise NameProblem("duplicate_like", f"attribute {name!r} is named twice.")
+        weights[attribute] = weight
+    return weights
 
 
 def apply_manipulation(values: np.ndarray, manipulation: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Searches a gallery for a query image with some of its attributes changed.
+"""Searches a gallery for a query image with some of its attributes changed, or alike in some.
 
 A query of the data set, or any image file; --set may be given more than once:
 
@@ -6,6 +6,11 @@ A query of the data set, or any image file; --set may be given more than once:
       --set=neckline=v-neck --output=search.png
   python tools/search.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg \\
       --set=colour=blue --set=sleeve=long
+
+Or for images that are alike in some attributes, each with a weight of 1 or the one behind a colon:
+
+  python tools/search.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg \\
+      --like=neckline --like=colour:0.5
 
 Prints the results, and with --output draws them: the query with its predicted attributes, the
 edit, where the system looks for the edited attributes, and the results with a tick where every
@@ -20,7 +25,13 @@ from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 from absl import flags
 
 from fashionsearchnet import systems
-from fashionsearchnet.attributes import HIT_RULES, KEEP, AttributeSpace, parse_manipulation
+from fashionsearchnet.attributes import (
+    HIT_RULES,
+    KEEP,
+    AttributeSpace,
+    parse_likes,
+    parse_manipulation,
+)
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.explain.results import search_picture
@@ -43,6 +54,12 @@ flags.DEFINE_string("query_id", "", "image_id of a query of the data set; '?' li
 flags.DEFINE_string("image", "", "Path of a query image: JPEG, PNG, WebP or BMP.")
 flags.DEFINE_multi_string(
     "set", [], "An edit, attribute=value, such as neckline=v-neck; repeatable."
+)
+flags.DEFINE_multi_string(
+    "like",
+    [],
+    "An attribute that results should have alike, such as neckline or, with a weight, neckline:2; "
+    "repeatable, in place of --set.",
 )
 flags.DEFINE_integer("k", 10, "Number of results.", 1, 100)
 flags.DEFINE_enum(
@@ -90,6 +107,8 @@ def print_query(space: AttributeSpace, result: SearchResult) -> None:
         if query.labels is not None:
             facts.append(f"label {space.value_name(attribute, query.labels[attribute])}")
         text = f"  {name}: {', '.join(facts)}"
+        if attribute in result.asked:
+            text += "  <- alike"
         if result.manipulation[attribute] != KEEP:
             text += f"  -> {space.value_name(attribute, result.manipulation[attribute])}"
         print(text)
@@ -120,15 +139,30 @@ def main() -> None:
     trained = systems.describe_system(FLAGS.workdir)
     system = systems.load_complete_system(FLAGS.workdir)
     manipulation = parse_manipulation(system.space, FLAGS.set)
+    weights = parse_likes(system.space, FLAGS.like)
+    if FLAGS.like and (FLAGS.set or FLAGS.facets or FLAGS.use_labels):
+        raise ValueError(
+            "--like is a search of its own: leave out --set, --facets and --use_labels."
+        )
     if FLAGS.output and not FLAGS.output.lower().endswith(".png"):
         raise ValueError(f"--output must end in .png; got {FLAGS.output!r}.")
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system.space.check_same(dataset.space, FLAGS.workdir, f"data set {dataset.name}")
     query = load_query(dataset)
     gallery = LiveGallery(
-        system, dataset, FLAGS.gallery_split, FLAGS.batch_size, label_blend(system)
+        system,
+        dataset,
+        FLAGS.gallery_split,
+        FLAGS.batch_size,
+        label_blend(system),
+        task="attribute" if FLAGS.like else "manipulation",
     )
-    (result,) = gallery.search([query], manipulation[None], FLAGS.k, FLAGS.hit_rule, FLAGS.facets)
+    if FLAGS.like:
+        (result,) = gallery.search_alike([query], weights, FLAGS.k, FLAGS.hit_rule)
+    else:
+        (result,) = gallery.search(
+            [query], manipulation[None], FLAGS.k, FLAGS.hit_rule, FLAGS.facets
+        )
     print_query(system.space, result)
     print_results(system.space, result)
     if FLAGS.output:

@@ -16,7 +16,7 @@ from fashionsearchnet.search.judgement import SearchResult, describe_difference,
 from fashionsearchnet.search.live_gallery import LiveGallery
 from fashionsearchnet.search.queries import decode
 
-_MOST_ATTENTION = 3  # edited attributes whose attention is shown
+_MOST_ATTENTION = 3  # attributes that the search is about whose attention is shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,22 +113,30 @@ def retrieval_rows(
 def search_picture(gallery: LiveGallery, result: SearchResult) -> SearchPicture:
     """Returns the content of a sheet of one search."""
     space, edited = gallery.system.space, result.edited
+    likes = ", ".join(space.names[a] for a in result.asked)
     wishes = ", ".join(
         f"{space.names[a]} = {space.value_name(a, result.manipulation[a])}" for a in edited
     )
     (panels,) = result_panels(gallery, [result])
     return SearchPicture(
-        title=f"This one, but with {wishes}" if wishes else "Like this one",
+        title=_title(wishes, likes),
         query=Panel(decode(result.query.image), f"query {result.query.name}"),
         attributes=tuple(
             (name, _reading_words(space, result, a), _wish(space, result, a))
             for a, name in enumerate(space.names)
         ),
-        attention=attention_panels(gallery.system, result.query, edited[:_MOST_ATTENTION]),
+        attention=attention_panels(gallery.system, result.query, result.subject[:_MOST_ATTENTION]),
         results=panels,
         note=f"Attributes of the query: as predicted. Green frame and tick: a match, judged by "
         f"{result.judged_by}.",
     )
+
+
+def _title(wishes: str, likes: str) -> str:
+    """Returns the question of a search in words."""
+    if wishes:
+        return f"This one, but with {wishes}"
+    return f"Like this one in {likes}" if likes else "Like this one"
 
 
 def result_panels(gallery: LiveGallery, results: Sequence[SearchResult]) -> list[tuple[Panel, ...]]:

@@ -1,6 +1,7 @@
 """Which of the nearest images have what the edited query asks for, and what the others lack."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -63,6 +64,7 @@ class SearchResult:
       by_prediction: for each result whether nobody labelled it, so that what the system reads off
         its image was compared.
       judged_by: in words, what the results were compared with.
+      asked: the attributes that a search by attribute is about; () for a search that edits.
     """
 
     query: Query
@@ -73,11 +75,17 @@ class SearchResult:
     differing: tuple[tuple[int, ...], ...]
     by_prediction: tuple[bool, ...]
     judged_by: str
+    asked: tuple[int, ...] = ()
 
     @property
     def edited(self) -> tuple[int, ...]:
         """The attributes that the edit changes."""
         return tuple(int(a) for a in np.flatnonzero(self.manipulation != KEEP))
+
+    @property
+    def subject(self) -> tuple[int, ...]:
+        """The attributes that the search is about: those edited, or those asked for."""
+        return self.edited or self.asked
 
 
 def judge(
@@ -134,6 +142,34 @@ def judge(
         differing=tuple(tuple(int(a) for a in np.flatnonzero(row)) for row in different),
         by_prediction=tuple(by_prediction.tolist()),
         judged_by=judged_by,
+    )
+
+
+def judge_attributes(
+    query: Query,
+    asked: Sequence[int],
+    reading: Reading | None,
+    neighbours: Neighbours,
+    hit_rule: str = "identical",
+) -> SearchResult:
+    """Returns the neighbours by some attributes; a match agrees with the query in them.
+
+    Args:
+      query: the image.
+      asked: the attributes, the weightiest first.
+      reading: what the system reads off the query, if it does.
+      neighbours: the results.
+      hit_rule: see `judge`.
+    """
+    nothing = np.full(neighbours.labels.shape[-1], KEEP, np.int32)
+    found = judge(query, nothing, reading, neighbours, hit_rule)
+    differing = tuple(tuple(a for a in row if a in asked) for row in found.differing)
+    words = found.judged_by.replace(", with the edit", "")
+    return dataclasses.replace(
+        found,
+        differing=differing,
+        judged_by=f"{words}; only what was asked for counts",
+        asked=tuple(int(a) for a in asked),
     )
 
 

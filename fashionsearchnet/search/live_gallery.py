@@ -11,10 +11,18 @@ from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.search.judgement import Neighbours, Query, Reading, SearchResult, judge
+from fashionsearchnet.search.judgement import (
+    Neighbours,
+    Query,
+    Reading,
+    SearchResult,
+    judge,
+    judge_attributes,
+)
 from fashionsearchnet.search.queries import stored_images
 from fashionsearchnet.systems.features import (
     FeatureArrays,
+    attribute_embeddings,
     attribute_logits,
     edited_embedding,
     extract_features,
@@ -28,7 +36,7 @@ class LiveGallery:
     """A split whose images went through a system once, ready to be searched.
 
     Attributes:
-      system: answers the task "manipulation".
+      system: a system.
       dataset: holds the gallery.
       split: the gallery's split.
       ids: the ids of its images.
@@ -42,22 +50,24 @@ class LiveGallery:
         split: str = "gallery",
         batch_size: int = 64,
         label_blend: Sequence[float] | None = None,
+        task: str = "manipulation",
     ) -> None:
         """Extracts the features of the split, `batch_size` images at a time.
 
         Args:
-          system: answers the task "manipulation".
+          system: answers the task.
           dataset: holds the gallery.
           split: the gallery's split.
           batch_size: images per forward pass.
           label_blend: for vectors that use the labels, the share of the label in the block of each
             attribute, see `gallery_labels`; None for vectors of the images alone.
+          task: of the searches: 'manipulation' for `search`, 'attribute' for `search_alike`.
 
         Raises:
           ValueError: if the system does not answer the task or has no blocks for labels, or the
             attributes differ.
         """
-        system.check_answers("manipulation")
+        system.check_answers(task)
         system.space.check_same(dataset.space, "the system", f"data set {dataset.name}")
         self.system, self.dataset, self.split = system, dataset, split
         self.ids, self.labels = dataset.image_ids(split), dataset.labels(split)
@@ -91,6 +101,7 @@ class LiveGallery:
           hit_rule: one of `attributes.HIT_RULES`, for queries with labels.
           facets: leave out images without the wanted values: by label, and by what the system reads
             where there is no label. There may be fewer than k results then.
+
         """
         check_range("k", k, 1)
         features, readings = read_images(self.system, queries)
@@ -106,6 +117,61 @@ class LiveGallery:
             neighbours = neighbours.first(k, query.name if hides_query else None)
             results.append(judge(query, manipulation, reading, neighbours, hit_rule))
         return results
+
+    def search_alike(
+        self,
+        queries: Sequence[Query],
+        weights: np.ndarray,
+        k: int = 10,
+        hit_rule: str = "identical",
+    ) -> list[SearchResult]:
+        """Returns the k gallery images most alike to each query in some attributes, judged.
+
+        The squared distance is the weighted sum of those of the attributes asked for. The vectors
+        of each are divided by the root mean square of their lengths in the gallery, so that
+        attributes of one weight count alike.
+
+        Args:
+          queries: N images, at least one.
+          weights: float32 `[A]`, how much each attribute counts; 0 for none.
+          k: results of each, at least 1.
+          hit_rule: one of `attributes.HIT_RULES`, for queries with labels.
+
+        Raises:
+          ValueError: if no attribute counts.
+        """
+        check_range("k", k, 1)
+        if not (weights > 0.0).any():
+            raise ValueError("the search by attribute must name an attribute; got none.")
+        features, readings = read_images(self.system, queries)
+        hides_query = self.dataset.queries_in_gallery
+        asked: list[int] = np.argsort(-weights, kind="stable")[: np.count_nonzero(weights)].tolist()
+        sides = self._alike(features, asked, weights)
+        nearest = ExactIndex(sides[1]).search(sides[0], k + hides_query)
+        results = []
+        for query, reading, distances, positions in zip(queries, readings, *nearest, strict=True):
+            ids = [self.ids[position] for position in positions]
+            labels, predicted = self.labels[positions], self._predicted[positions]
+            found = Neighbours(ids, distances, labels, predicted)
+            found = found.first(k, query.name if hides_query else None)
+            results.append(judge_attributes(query, asked, reading, found, hit_rule))
+        return results
+
+    def _alike(
+        self, features: FeatureArrays, asked: Sequence[int], weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the vectors of queries and gallery by the attributes asked for."""
+        blocks: list[tuple[np.ndarray, np.ndarray]] = []
+        for attribute in asked:
+            found, gallery = (
+                attribute_embeddings(self.system, images, attribute)
+                for images in (features, self._features)
+            )
+            length = np.sqrt(np.square(gallery).sum(axis=1).mean())
+            factor = np.sqrt(weights[attribute]) / max(length, 1e-12)
+            blocks.append((found * factor, gallery * factor))
+        queries, gallery = (np.concatenate(side, axis=1) for side in zip(*blocks, strict=True))
+        return queries.astype(np.float32), gallery.astype(np.float32)
 
     def images(self, ids: Collection[str]) -> dict[str, bytes]:
         """Returns the encoded images of these ids."""

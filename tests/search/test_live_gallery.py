@@ -10,7 +10,12 @@ from evaluation_fakes import (
     FakeSystem,
 )
 
-from fashionsearchnet.attributes import apply_manipulation, one_hot_blocks, parse_manipulation
+from fashionsearchnet.attributes import (
+    apply_manipulation,
+    one_hot_blocks,
+    parse_likes,
+    parse_manipulation,
+)
 from fashionsearchnet.search.live_gallery import LiveGallery
 from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
 
@@ -151,3 +156,52 @@ def test_vectors_that_use_labels_put_what_is_labelled_as_wanted_first():
     assert hits(gallery) > hits(alone)
     with pytest.raises(ValueError, match="cannot use the labels of a gallery"):
         LiveGallery(FakeSystem(), dataset, label_blend=(0.5,) * 3)
+
+
+def test_alike_in_some_attributes(gallery):
+    (query,) = queries_by_id(gallery.dataset, "query", ["query4"])
+    weights = parse_likes(SPACE, ["size", "colour:0.5"])
+    assert weights.tolist() == [0.5, 1.0, 0.0]
+    (result,) = gallery.search_alike([query], weights, k=60)
+    assert result.asked == (1, 0) == result.subject and result.edited == ()
+    agrees = gallery.labels == query.labels
+    alike = agrees[:, 1] & agrees[:, 0]
+    assert 0 < alike.sum() < 60
+    for rank, name in enumerate(result.neighbours.ids):
+        row = gallery.ids.index(name)
+        assert (not result.differing[rank]) == alike[row] == (rank < alike.sum())
+        assert result.differing[rank] == tuple(a for a in (0, 1) if not agrees[row, a])
+        # One-hot vectors are two apart in square; those of size count twice as much.
+        expected = np.sqrt(2.0 * (~agrees[row, 1]) + 1.0 * (~agrees[row, 0]))
+        assert result.neighbours.distances[rank] == pytest.approx(expected, abs=1e-3)
+    assert "only what was asked for counts" in result.judged_by
+
+
+@pytest.mark.parametrize(
+    ("likes", "problem"),
+    [
+        (["sise"], "there is no attribute 'sise'.*did you mean size"),
+        (["size:0"], "the weight of 'size' must be a number above 0; got '0'"),
+        (["size:two"], "must be a number above 0; got 'two'"),
+        (["size", "size:2"], "attribute 'size' is named twice"),
+    ],
+)
+def test_likes_that_cannot_be_meant(likes, problem):
+    with pytest.raises(ValueError, match=problem):
+        parse_likes(SPACE, likes)
+
+
+def test_alike_in_nothing(gallery):
+    (query,) = queries_by_id(gallery.dataset, "query", ["query4"])
+    with pytest.raises(ValueError, match="must name an attribute; got none"):
+        gallery.search_alike([query], np.zeros(3, np.float32))
+
+
+def test_a_system_that_edits_nothing_can_be_asked_about_attributes():
+    class Reader(FakeSystem):
+        tasks = ("attribute",)
+
+    found = LiveGallery(Reader(), FakeDataset(missing=False), task="attribute")
+    (query,) = queries_by_id(found.dataset, "query", ["query4"])
+    (result,) = found.search_alike([query], np.array([1.0, 0.0, 0.0]), k=1)
+    assert result.differing == ((),)

@@ -54,6 +54,14 @@ def test_an_image_file(run, tmp_path, capsys):
     assert "judged by the attributes predicted" in capsys.readouterr().out
 
 
+def test_alike_in_some_attributes(run, tmp_path, capsys):
+    output = tmp_path / "search.png"
+    run("--query_id=query4", "--like=size", "--like=colour:0.5", "--k=3", f"--output={output}")
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.endswith("  <- alike") for line in printed[1:4]] == [True, True, False]
+    assert printed[5].endswith("  match") and output.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -61,6 +69,8 @@ def test_an_image_file(run, tmp_path, capsys):
         (("--query_id=query1", "--image=a.png"), "give one query"),
         (("--query_id=qery1",), "did you mean query1"),
         (("--query_id=query1", "--set=size"), "an edit must read attribute=value"),
+        (("--query_id=query1", "--like=sise"), "there is no attribute 'sise'"),
+        (("--query_id=query1", "--like=size", "--set=size=large"), "--like is a search of its own"),
         (("--query_id=query1", "--output=a.jpg"), "--output must end in .png; got 'a.jpg'"),
     ],
 )
