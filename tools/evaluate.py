@@ -46,6 +46,7 @@ from fashionsearchnet.evaluation import reporting, scores
 from fashionsearchnet.evaluation.generic import generic_vectors
 from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
 from fashionsearchnet.systems.system import TASKS, System
+from fashionsearchnet.training import training_images
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -60,6 +61,11 @@ flags.DEFINE_enum(
     f"{command.choices(TASKS)} By default the first that the system answers.",
 )
 flags.DEFINE_string("query_split", "query", "Split of the queries; slices work.")
+flags.DEFINE_bool(
+    "allow_trained_queries",
+    False,
+    "Measure queries that the run was trained on too; by default they are refused.",
+)
 flags.DEFINE_string("gallery_split", "gallery", "Split of the gallery; slices work.")
 flags.DEFINE_list(
     "top_k",
@@ -263,6 +269,9 @@ def main() -> None:
     weights = systems.weights_digest(FLAGS.workdir)
     how = [with_blend(protocol, system, weights) for protocol in protocols(system)]
     plans = evaluation.make_plans(dataset, how)
+    if not FLAGS.allow_trained_queries:
+        queries = dataset.image_ids(FLAGS.query_split)
+        training_images.check_unseen(FLAGS.workdir, queries, FLAGS.query_split, dataset.name)
     folder = Path(FLAGS.workdir).expanduser() / "evaluation"
     for plan in plans:
         reporting.check_replaceable(folder, report_name(plan.protocol), plan)

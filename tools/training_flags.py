@@ -21,7 +21,7 @@ from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, trunk_outputs
-from fashionsearchnet.training import distribution, edits, optimizers, runs
+from fashionsearchnet.training import distribution, edits, optimizers, runs, training_images
 
 FLAGS = flags.FLAGS
 
@@ -311,6 +311,11 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
             seed=FLAGS.seed,
             at_default=_at_default(),
         )
+        start_from = FLAGS.init_from if "init_from" in FLAGS else ""
+        training_images.store(FLAGS.workdir, dataset.image_ids(FLAGS.train_split), start_from)
+        labels = dataset.labels(FLAGS.train_split)
+        for hint in training_images.hints(labels, dataset.space, FLAGS.batch_size):
+            print(f"note: {hint}", file=sys.stderr)
     keras.mixed_precision.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
     return dataset, strategy

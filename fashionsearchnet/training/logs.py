@@ -15,8 +15,8 @@ def diverged(what: str) -> FloatingPointError:
     """Returns the error of a run whose numbers grew out of bounds."""
     return FloatingPointError(
         f"{what}. Lower the learning rate, switch batch normalisation on or set "
-        "gradient_clip_norm, and train again in another workdir: a run that has begun keeps its "
-        "settings."
+        "gradient_clip_norm, and train again: in the same --workdir if it has no checkpoints/ yet, "
+        "else in another one, since a run with a checkpoint keeps its settings."
     )
 
 

@@ -1,5 +1,7 @@
 """The folder of a run (`workdir`): its flags, attributes and versions, beside its weights."""
 
+import atexit
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -10,6 +12,7 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.flagfiles import differences, parse_flags, read_flagfile
 
+_held: dict[Path, contextlib.ExitStack] = {}  # the folders that this process trains in
 _PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
 
@@ -23,14 +26,17 @@ def start_run(
 ) -> Path:
     """Makes or reopens a run's folder and returns its path; `~` is the user's home.
 
-    Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`.
+    Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`. No other
+    process can start a run there until this one ends.
 
     Raises:
+      BlockingIOError: if another process trains there.
       ValueError: if the folder belongs to a run on another attribute space or with other flags
         (see `check_same_flags`).
       OSError: if it cannot be written.
     """
     workdir = Path(workdir).expanduser()
+    _hold(workdir)
     known = workdir / "attribute_space.json"
     if has_begun(workdir):
         AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
@@ -39,6 +45,16 @@ def start_run(
     files.write_text(workdir / "flags.txt", flags)
     files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
     return workdir
+
+
+def _hold(workdir: Path) -> None:
+    """Holds the lock of a run's folder until this process ends."""
+    folder = workdir.resolve()
+    if folder not in _held:
+        stack = contextlib.ExitStack()
+        stack.enter_context(files.hold_lock(folder / ".lock", f"trains in {workdir}"))
+        atexit.register(stack.close)
+        _held[folder] = stack
 
 
 def has_begun(workdir: Path) -> bool:
