@@ -1,21 +1,24 @@
-"""Compares the service with the bare forward pass, and measures what batching brings.
+"""Compares the service with the bare forward pass, and shows where the time of a request goes.
 
   python tools/benchmark_service.py --export=exports/demo --index=indexes/demo
 
-Starts tools/serve.py twice, with and without batching, and sends the same search by upload again
-and again. Times the bare pass of the same image in this process too. Each round measures everything
-in turn, so the ratios hold on a noisy machine. Prints a table in Markdown.
+Starts tools/serve.py three times: without its memory for recent images, the same without batching,
+and as it is. Sends searches by upload again and again, and times the bare pass of the same image in
+this process too. Each round measures everything in turn, so the ratios hold on a noisy machine.
+Prints two tables in Markdown.
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
 
 import contextlib
+import dataclasses
 import http.client
+import itertools
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -38,69 +41,106 @@ flags.DEFINE_integer("rounds", 3, "Rounds; each measures everything in turn.", 1
 
 _SERVE = Path(__file__).with_name("serve.py")
 _BOUNDARY = "fashionsearchnet-benchmark"
+_STAGES = ("upload", "prepare", "pass", "edit", "index")  # of the header Server-Timing
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """A service in a process of its own.
+
+    Attributes:
+      address: host and port.
+      pid: of the process.
+      start_seconds: until it was ready.
+    """
+
+    address: str
+    pid: int
+    start_seconds: float
+
+    def peak_megabytes(self) -> float:
+        """Returns the most memory that the process had so far."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+
+@dataclasses.dataclass
+class Measured:
+    """What one kind of request took.
+
+    Attributes:
+      seconds: of each request, in all rounds.
+      rates: requests per second, of each round.
+      stages: the milliseconds of each stage of each request, by the name of the stage.
+    """
+
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    rates: list[float] = dataclasses.field(default_factory=list)
+    stages: list[dict[str, float]] = dataclasses.field(default_factory=list)
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the requests."""
+        return 1e3 * float(np.median(self.seconds))
 
 
 @contextlib.contextmanager
-def serving(*arguments: str) -> Iterator[tuple[str, float]]:
-    """Yields the host and port of a service in a process of its own, and its start-up seconds."""
+def serving(*arguments: str) -> Iterator[Service]:
+    """Yields a service that is ready."""
     start = time.perf_counter()
+    command = [sys.executable, str(_SERVE), f"--export={FLAGS.export}", f"--index={FLAGS.index}"]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            str(_SERVE),
-            f"--export={FLAGS.export}",
-            f"--index={FLAGS.index}",
-            "--port=0",
-            *arguments,
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
+        [*command, "--port=0", *arguments], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("ready: "):
             raise OSError("tools/serve.py did not start; see its message above.")
-        yield urlsplit(line.split()[1]).netloc, time.perf_counter() - start
+        address = urlsplit(line.split()[1]).netloc
+        yield Service(address, process.pid, time.perf_counter() - start)
     finally:
         process.terminate()
         process.wait()
 
 
-def search_body(image: bytes) -> bytes:
-    """Returns a multipart form with the image alone."""
-    head = (
-        f"--{_BOUNDARY}\r\nContent-Type: application/octet-stream\r\n"
-        'Content-Disposition: form-data; name="image"; filename="image"\r\n\r\n'
-    )
-    return head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+def search_body(image: bytes, edit: str = "") -> bytes:
+    """Returns a multipart form with the image, and an edit like colour=red."""
+    head = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name="
+    form = f'{head}"set"\r\n\r\n{edit}\r\n' if edit else ""
+    form += f'{head}"image"; filename="image"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    return form.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
-def ask(address: str, body: bytes, number: int) -> list[float]:
-    """Returns the seconds of each of `number` searches, one after the other on one connection."""
+def ask(
+    address: str, method: str, path: str, bodies: Sequence[bytes], number: int, into: Measured
+) -> None:
+    """Sends `number` requests with these bodies in turn, one after the other on one connection."""
     connection = http.client.HTTPConnection(address, timeout=60)
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-    seconds = []
-    for _ in range(number):
+    for body in itertools.islice(itertools.cycle(bodies), number):
         start = time.perf_counter()
-        connection.request("POST", "/v1/search", body, headers)
+        connection.request(method, path, body or None, headers if body else {})
         response = connection.getresponse()
         answer = response.read()
-        seconds.append(time.perf_counter() - start)
+        into.seconds.append(time.perf_counter() - start)
         if response.status != 200:
             raise OSError(f"the service answered {response.status}: {answer[:300]!r}")
+        entries = response.headers["Server-Timing"].split(", ")
+        pairs = (entry.split(";dur=") for entry in entries)
+        into.stages.append({name: float(duration) for name, duration in pairs})
     connection.close()
-    return seconds
 
 
-def ask_together(address: str, body: bytes, clients: int) -> tuple[list[float], float]:
-    """Returns the seconds of each of about FLAGS.requests searches, and the requests per second."""
-    seconds: list[float] = []
+def search(service: Service, bodies: Sequence[bytes], clients: int, into: Measured) -> None:
+    """Sends about FLAGS.requests searches from several clients at a time."""
     failures: list[OSError] = []
+    number = -(-FLAGS.requests // clients)
 
     def client() -> None:
         try:
-            seconds.extend(ask(address, body, -(-FLAGS.requests // clients)))
+            ask(service.address, "POST", "/v1/search", bodies, number, into)
         except OSError as error:
             failures.append(error)
 
@@ -112,32 +152,59 @@ def ask_together(address: str, body: bytes, clients: int) -> tuple[list[float], 
         thread.join()
     if failures:
         raise failures[0]
-    return seconds, len(seconds) / (time.perf_counter() - start)
+    into.rates.append(number * clients / (time.perf_counter() - start))
 
 
-def passes(encode: Callable[[], object]) -> tuple[list[float], float]:
-    """Returns the seconds of each of FLAGS.requests calls, and the calls per second."""
+def nothing(service: Service, into: Measured) -> None:
+    """Sends FLAGS.requests requests that need neither model nor index."""
+    start = time.perf_counter()
+    ask(service.address, "GET", "/healthz", [b""], FLAGS.requests, into)
+    into.rates.append(FLAGS.requests / (time.perf_counter() - start))
+
+
+def passes(encode: Callable[[], object], into: Measured) -> None:
+    """Calls the model FLAGS.requests times."""
     seconds = []
     for _ in range(FLAGS.requests):
         start = time.perf_counter()
         encode()
         seconds.append(time.perf_counter() - start)
-    return seconds, len(seconds) / sum(seconds)
+    into.seconds += seconds
+    into.rates.append(len(seconds) / sum(seconds))
 
 
-def print_table(measured: dict[str, list[tuple[list[float], float]]], bare: str) -> None:
+def print_times(measured: dict[str, Measured], bare: str) -> None:
     """Prints median and 99th percentile over all rounds, and the median rate of the rounds."""
-
-    def median_ms(name: str) -> float:
-        return 1e3 * float(np.median(np.concatenate([s for s, _ in measured[name]])))
-
     print("| | p50 ms | p99 ms | per second | p50 / bare pass |")
-    print("|---|---|---|---|---|")
-    for name, rounds in measured.items():
-        slowest = 1e3 * np.percentile(np.concatenate([s for s, _ in rounds]), 99)
-        rate = np.median([rate for _, rate in rounds])
-        ratio = median_ms(name) / median_ms(bare)
-        print(f"| {name} | {median_ms(name):.1f} | {slowest:.1f} | {rate:.1f} | {ratio:.2f} |")
+    print("|---|---:|---:|---:|---:|")
+    for name, found in measured.items():
+        slowest = 1e3 * np.percentile(found.seconds, 99)
+        ratio = found.median_ms / measured[bare].median_ms
+        print(
+            f"| {name} | {found.median_ms:.1f} | {slowest:.1f} | {np.median(found.rates):.1f} | "
+            f"{ratio:.2f} |"
+        )
+
+
+def print_stages(measured: dict[str, Measured], names: Sequence[str]) -> None:
+    """Prints the mean milliseconds of each stage of a request, over its middle half."""
+    print("\n| ms of a request of one client | " + " | ".join((*_STAGES, "answer", "HTTP")) + " |")
+    print("|---|" + "---:|" * (len(_STAGES) + 2))
+    for name in names:
+        found = measured[name]
+        order = np.argsort(found.seconds)
+        middle = order[len(order) // 4 : -(len(order) // 4) or None]
+        stages = [found.stages[position] for position in middle]
+        times = [float(np.mean([one.get(stage, 0.0) for one in stages])) for stage in _STAGES]
+        total = float(np.mean([one["total"] for one in stages]))
+        outside = 1e3 * float(np.mean([found.seconds[p] for p in middle])) - total
+        cells = [*times, total - sum(times), outside]
+        print(f"| {name} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
+    print(
+        "\nprepare: decode and normalise the upload; pass: wait for a forward pass, and the pass; "
+        "edit: the vector\nof the edited image; answer: checks, judgement and JSON; HTTP: the "
+        "server's and the client's, and the network."
+    )
 
 
 def main() -> None:
@@ -147,26 +214,37 @@ def main() -> None:
         raise ValueError(f"the index {FLAGS.index} stores no images; give one by --image=PATH.")
     prepared = prepare_image(image, Limits().max_pixels)
     keep = np.full((1, model.space.num_attributes), KEEP, np.int32)
-    body, clients = search_body(image), FLAGS.clients
-    with serving() as (batching, seconds), serving("--max_batch_size=1") as (alone, _):
-        bare = "bare forward pass"
-        together = f"{clients} clients"
-        measures = {
-            bare: lambda: passes(lambda: model.encode_query([prepared], keep)),
-            "1 client": lambda: ask_together(batching, body, 1),
-            together: lambda: ask_together(batching, body, clients),
-            f"{together}, max_batch_size=1": lambda: ask_together(alone, body, clients),
+    pairs = [
+        f"{name}={value}" for name, values in model.space.to_dict().items() for value in values
+    ]
+    edits, clients = [search_body(image, pair) for pair in pairs], FLAGS.clients
+    with (
+        serving("--cache_mb=0") as first,
+        serving("--cache_mb=0", "--max_batch_size=1") as alone,
+        serving() as remembers,
+    ):
+        bare, new, again = "bare forward pass", "1 client", "1 client, another edit of the photo"
+        measures: dict[str, Callable[[Measured], None]] = {
+            bare: lambda into: passes(lambda: model.encode_query([prepared], keep), into),
+            "empty request (/healthz)": lambda into: nothing(first, into),
+            new: lambda into: search(first, edits, 1, into),
+            again: lambda into: search(remembers, edits, 1, into),
+            f"{clients} clients": lambda into: search(first, edits, clients, into),
+            f"{clients} clients, max_batch_size=1": lambda i: search(alone, edits, clients, i),
         }
         for measure in measures.values():  # warms up all; not counted
-            measure()
-        measured: dict[str, list[tuple[list[float], float]]] = {name: [] for name in measures}
+            measure(Measured())
+        measured = {name: Measured() for name in measures}
         for _ in range(FLAGS.rounds):
             for name, measure in measures.items():
-                measured[name].append(measure())
-    print_table(measured, bare)
-    rates = [np.median([rate for _, rate in measured[name]]) for name in list(measured)[2:]]
-    print(f"\nbatching answers {rates[0] / rates[1]:.2f} times as many requests per second;")
-    print(f"start-up until the service is ready: {seconds:.1f} s; gallery: {len(index):,} items.")
+                measure(measured[name])
+        memory = remembers.peak_megabytes()
+    print_times(measured, bare)
+    print_stages(measured, [new, again])
+    together, apart = (np.median(measured[name].rates) for name in list(measures)[-2:])
+    print(f"\nbatching answers {together / apart:.2f} times as many requests per second;")
+    print(f"start-up until the service is ready: {first.start_seconds:.1f} s; gallery:", end=" ")
+    print(f"{len(index):,} items of {index.dim} numbers; peak memory: {memory:.0f} MB.")
 
 
 if __name__ == "__main__":

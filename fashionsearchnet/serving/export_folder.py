@@ -89,8 +89,9 @@ def check_folder(folder: Path) -> None:
 @functools.cache  # once for each folder
 def _say_unchecked(folder: Path) -> None:
     print(
-        f"{folder} has no checksums: an earlier version wrote it, so that damage may go unnoticed. "
-        "Export the run again to have them.",
+        f"{folder} has no checksums: an earlier version wrote it. Damage of its files may go "
+        "unnoticed, and every edit of an image needs a forward pass. Another export of the run "
+        "has both; an index belongs to one fingerprint and may have to be built again.",
         file=sys.stderr,
     )
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+import faiss
 import numpy as np
 from starlette.datastructures import UploadFile
 
@@ -22,9 +23,20 @@ from fashionsearchnet.serving.passes import Encoded, Passes, busy
 from fashionsearchnet.serving.uploads import prepare_image
 
 _LOG = logging.getLogger(__name__)
+_LARGE_INDEX = 1 << 28  # bytes of vectors; one core compares as many in about 20 ms
 _HELPER_THREADS = 4  # decode uploads, search the index, draw overlays
 
 Result = TypeVar("Result")
+
+
+def _share_cores(index: GalleryIndex) -> None:
+    """Makes this thread search a small index on one core.
+
+    FAISS takes all cores for one query. That pays for large indexes only: on a machine whose cores
+    are busy, its threads wait for each other longer than they compute.
+    """
+    if len(index) * index.dim * 4 < _LARGE_INDEX:
+        faiss.omp_set_num_threads(1)
 
 
 class Service:
@@ -55,7 +67,9 @@ class Service:
         self.metrics = Metrics()
         self.warm = asyncio.Event()
         self.failure = ""
-        self._helpers = ThreadPoolExecutor(_HELPER_THREADS, "helper")
+        self._helpers = ThreadPoolExecutor(
+            _HELPER_THREADS, "helper", initializer=_share_cores, initargs=(index,)
+        )
         self._under_way = 0
         self.follower = Follower(index, check, limits.index_poll_seconds, self.metrics)
         self.passes = Passes(model, limits, self.metrics, lambda: self._under_way)
