@@ -17,10 +17,12 @@ import os, signal, sys
 import faiss
 import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.index import ivf
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 
 directory = sys.argv[1]
+ivf.MIN_ITEMS, ivf._POINTS_PER_LIST = 4, 2  # so that there are lists
 
 def vectors_of(numbers):
     return np.array([[number, 1.0] for number in numbers], np.float32)
@@ -46,10 +48,11 @@ def kill_at(module, name, number, after):
     setattr(module, name, call)
 
 space = AttributeSpace.from_dict({"colour": ["red", "green"]})
-GalleryIndex.create(directory, space=space, fingerprint="f", dim=2)
+kind = {"engine": "ivf", "storage": "float16"}  # writes what flat does, and lists
+GalleryIndex.create(directory, space=space, fingerprint="f", dim=2, **kind)
 change(0)
-operations = [(os, "replace", 9), (os, "fsync", 6), (os, "mkdir", 2), (os, "rmdir", 1)]
-operations += [(faiss, "write_index", 1), (np, "savez", 1)]
+operations = [(os, "replace", 10), (os, "fsync", 6), (os, "mkdir", 2), (os, "rmdir", 1)]
+operations += [(faiss, "write_index", 2), (np, "savez", 1)]
 points = [(module, name, number, after) for module, name, count in operations
           for number in range(1, count + 1) for after in (False, True)]
 for step, point in enumerate(points, start=1):
