@@ -5,8 +5,8 @@
 
 Starts the service, opens its page in Chromium, and searches for the item with the edits. Writes
 what the page shows then: page.png on a desktop, page_phone.png on a phone. With --workdir and
---query_id, tools/search.py also draws search.png. Needs playwright (pip install playwright) and an installed
-Chromium.
+--query_id, tools/search.py also draws search.png. Needs playwright (pip install playwright) and an
+installed Chromium.
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
@@ -20,6 +20,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from absl import flags
+from playwright.sync_api import Browser, sync_playwright
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
@@ -66,25 +67,20 @@ def service() -> Iterator[str]:
             process.terminate()
 
 
-def take(address: str, folder: Path) -> None:
+def take(browser: Browser, address: str, folder: Path) -> None:
     """Writes a picture of the page at an address, for each of `SIZES`."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path(), args=_ARGUMENTS)
-        for name, (width, height) in SIZES.items():
-            page = browser.new_page(
-                viewport={"width": width, "height": height},
-                color_scheme="light",
-                reduced_motion="reduce",
-            )
-            page.goto(address)
-            page.locator(".facts").first.wait_for()
-            page.wait_for_load_state("networkidle")
-            page.screenshot(path=folder / name)
-            print(f"{folder / name}: {width} x {height} pixels of {address}")
-            page.close()
-        browser.close()
+    for name, (width, height) in SIZES.items():
+        page = browser.new_page(
+            viewport={"width": width, "height": height},
+            color_scheme="light",
+            reduced_motion="reduce",
+        )
+        page.goto(address)
+        page.locator(".facts").first.wait_for()
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=folder / name)
+        print(f"{folder / name}: {width} x {height} pixels of {address}")
+        page.close()
 
 
 def draw_search() -> None:
@@ -98,13 +94,15 @@ def draw_search() -> None:
 def main() -> None:
     if bool(FLAGS.workdir) != bool(FLAGS.query_id):
         raise ValueError("search.png needs both --workdir and --query_id, or leave out both.")
-    browser_path()
+    path = browser_path()
     folder = Path(FLAGS.output)
     folder.mkdir(parents=True, exist_ok=True)
     fields = [("item", FLAGS.item), ("k", FLAGS.k)]
     fields += [("set", edit) for edit in FLAGS.set] + [("must", pair) for pair in FLAGS.must]
-    with service() as address:
-        take(f"{address}?{urlencode(fields)}", folder)
+    with service() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_ARGUMENTS)
+        take(browser, f"{address}?{urlencode(fields)}", folder)
+        browser.close()
     if FLAGS.workdir:
         draw_search()
 

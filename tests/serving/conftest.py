@@ -26,25 +26,27 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def contexts(browser):
+    """A window of each size, whose cache the tests share."""
+    from page_visits import new_context
+
+    return {name: new_context(browser, viewport) for name, viewport in SIZES.items()}
+
+
 @pytest.fixture
-def visit(browser, page_service):
+def visit(contexts, page_service):
     """Opens the page of a desktop's size at a query string; see `page_visits.visiting`."""
     from page_visits import visiting
 
-    with visiting(browser, page_service, SIZES["desktop"]) as open_page:
+    with visiting(contexts["desktop"], page_service) as open_page:
         yield open_page
 
 
 @pytest.fixture(params=list(SIZES))
-def size(request):
-    """Whether the page is looked at on a desktop or on a phone."""
-    return request.param
-
-
-@pytest.fixture
-def visit_both(browser, page_service, size):
-    """The same as `visit`, for either size."""
+def visit_both(contexts, page_service, request):
+    """The same as `visit`, on a desktop and on a phone."""
     from page_visits import visiting
 
-    with visiting(browser, page_service, SIZES[size]) as open_page:
+    with visiting(contexts[request.param], page_service) as open_page:
         yield open_page

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from page_fixtures import browser_path
-from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, ViewportSize, expect
 
 ITEM = "item-04"  # green, v-neck, brand E, MARKUP
 CARD, CHIP, OPTION = ".grid a[data-item]", ".chip-button", "[role=dialog] [role=option]"
@@ -18,22 +18,24 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-@contextlib.contextmanager
-def visiting(
-    browser: Browser, service: str, viewport: ViewportSize
-) -> Iterator[Callable[[str], Page]]:
-    """Yields a function that opens the page at a query string.
-
-    At the end it holds the page to its own origin and to a quiet console.
-    """
+def new_context(browser: Browser, viewport: ViewportSize) -> BrowserContext:
+    """Returns a window of a size; below 640 pixels it is a phone's."""
     touches = viewport["width"] < 640
-    context = browser.new_context(
+    return browser.new_context(
         viewport=viewport,
         reduced_motion="reduce",
         has_touch=touches,
         is_mobile=touches,
         permissions=["clipboard-read", "clipboard-write"],
     )
+
+
+@contextlib.contextmanager
+def visiting(context: BrowserContext, service: str) -> Iterator[Callable[[str], Page]]:
+    """Yields a function that opens the page at a query string.
+
+    At the end it holds the page to its own origin and to a quiet console.
+    """
     page = context.new_page()
     problems: list[str] = []
     addresses: list[str] = []
@@ -51,7 +53,7 @@ def visiting(
         return page
 
     yield open_page
-    context.close()
+    page.close()
     assert [text for text in problems if _FAILED_LOAD not in text] == []
     assert [a for a in addresses if not a.startswith((service, "data:", "blob:"))] == []
 

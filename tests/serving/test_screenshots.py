@@ -23,8 +23,8 @@ def tool():
     flags.FLAGS.unparse_flags()
 
 
-def test_pictures_of_a_desktop_and_of_a_phone(tool, page_service, tmp_path):
-    tool.take(f"{page_service}?item={ITEM}&set=colour=red", tmp_path)
+def test_pictures_of_a_desktop_and_of_a_phone(tool, browser, page_service, tmp_path):
+    tool.take(browser, f"{page_service}?item={ITEM}&set=colour=red", tmp_path)
     for name, (width, height) in tool.SIZES.items():
         picture = cv2.imread(str(tmp_path / name))
         assert picture is not None and picture.shape == (height, width, 3)
