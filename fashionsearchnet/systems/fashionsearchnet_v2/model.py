@@ -37,7 +37,7 @@ _LARGEST_STRIDE = 16.0  # pixels between the cells of conv4
 class FashionSearchNetV2(RepresentationSystem):
     """The network of [Ak21] (Figure 2) in any of the variants of its ablation."""
 
-    tasks = ("manipulation", "attribute")
+    tasks = ("manipulation", "attribute", "instance")
     has_blocks = True
 
     def __init__(
@@ -324,6 +324,13 @@ class FashionSearchNetV2(RepresentationSystem):
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns fc10 of an attribute, float32 `[batch, representation_dim]`."""
         return features["embedding"][:, attribute]
+
+    def instance_embedding(self, features: Features) -> tf.Tensor:
+        """Returns F_I, float32 `[batch, dim]`: the vectors that a gallery stores.
+
+        The paper does not search for items; this says how well its vectors do.
+        """
+        return self.gallery_embedding(features)
 
     def attribute_logits(self, features: Features) -> tf.Tensor:
         """Returns the logits of the classifiers on fc10, float32 `[batch, total values]`."""
