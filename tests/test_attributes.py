@@ -5,10 +5,12 @@ import pytest
 
 from fashionsearchnet.attributes import (
     AttributeSpace,
+    NameProblem,
     apply_manipulation,
     edit_blocks,
     one_hot_blocks,
     parse_manipulation,
+    parse_pair,
     predicted_values,
     softmax_blocks,
 )
@@ -187,3 +189,18 @@ def test_edit_blocks_changes_only_the_edited_block(space):
     np.testing.assert_array_equal(edited[0], [0, 0, 1, *[0.5] * 6])
     np.testing.assert_array_equal(edited[1], [*[0.5] * 3, 1, 0, *[0.5] * 4])
     assert (probabilities == 0.5).all()
+
+
+def test_names_are_found_in_other_spellings():
+    colours = ["Red", "gr\u00fcn", "navy blue"]
+    space = AttributeSpace.from_dict({"Colour": colours, "kind": ["a", "A"]})
+    for name in ("red", " RED ", "Red\u200b", "r\u200bed"):
+        assert space.value_index("colour", name) == 0
+    assert space.value_index("Colour", "gru\u0308n") == 1
+    assert space.value_index("COLOUR", "Navy  Blue") == 2
+    # A name as it is written wins; where two differ in case only, no other spelling finds one.
+    assert [space.value_index("kind", value) for value in ("a", "A")] == [0, 1]
+    assert parse_pair(space, "colour=red") == (0, 0)
+    space = AttributeSpace.from_dict({"kind": ["Ab", "aB"]})
+    with pytest.raises(NameProblem, match="has no value 'ab'"):
+        space.value_index("kind", "ab")

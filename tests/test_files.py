@@ -103,3 +103,17 @@ def test_a_missing_or_broken_json_file_is_named_with_its_cure(tmp_path):
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=r"should hold a thing, but is not JSON .* Make it\."):
             files.read_json(path, "a thing", "Make it.")
+
+
+def test_a_lock_is_held_by_one(tmp_path):
+    path = tmp_path / "folder" / ".lock"
+    with files.hold_lock(path, "prepares shop"):
+        with (
+            pytest.raises(BlockingIOError, match="another process prepares shop at this moment"),
+            files.hold_lock(path, "prepares shop"),
+        ):
+            pass
+        assert path.exists()
+    assert not path.exists()
+    with files.hold_lock(path, "prepares shop"):
+        pass

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput, check_input
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,15 @@ class Dataset(abc.ABC):
       space: A attributes.
       has_boxes: whether the true place of each attribute is known.
       queries_in_gallery: whether every image of `query` is an image of `gallery` too.
+      vector_input: of a data set of vectors that another model computed. A vector counts as an
+        image, everywhere: its encoded form is in `encoded_images`. None for images.
     """
 
     name: str
     space: AttributeSpace
     has_boxes: bool = False
     queries_in_gallery: bool = False
+    vector_input: VectorInput | None = None
 
     @abc.abstractmethod
     def num_examples(self, split: str) -> int:
@@ -72,6 +75,10 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def image_ids(self, split: str) -> list[str]:
         """Returns the ids of the images."""
+
+    def check_seen_by(self, image_input: ImageInput, whose: str = "the model") -> None:
+        """Raises a ValueError unless a model with this input can see what the data set holds."""
+        check_input(image_input, self.vector_input, f"data set {self.name}", whose)
 
     def instance_ids(self, split: str) -> list[str] | None:
         """Returns for each image the id of the item that it shows; None if that is not known."""
@@ -101,13 +108,13 @@ class Dataset(abc.ABC):
 
     @abc.abstractmethod
     def encoded_images(self, split: str) -> tf.data.Dataset:
-        """Returns the images' bytes as stored (JPEG or PNG), one scalar string each."""
+        """Returns the images' bytes as stored, one scalar string each: JPEG, PNG or a vector."""
 
     @abc.abstractmethod
     def images(
         self, split: str, image_input: ImageInput, *, batch_size: int = 64
     ) -> tf.data.Dataset:
-        """Returns batches of float32 `[batch, size, size, 3]`, the last one smaller."""
+        """Returns batches of float32 `[batch, *image_input.shape]`, the last one smaller."""
 
     @abc.abstractmethod
     def channel_means(self, split: str = "train") -> tuple[float, float, float]:
@@ -127,7 +134,7 @@ class Dataset(abc.ABC):
 
         Returns:
           (positions, mirrored) -> images: int32 `[n]` and bool `[n]` to float32
-          `[n, size, size, 3]`.
+          `[n, *image_input.shape]`.
         """
 
     @abc.abstractmethod

@@ -222,7 +222,7 @@ def _load_with_pillow(data: bytes, mode: str) -> Image.Image:
 def _read_extras(data: bytes) -> _Extras:
     """Returns what a file says beside its pixels; what is damaged there counts as not said."""
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO", "PNG", "WEBP")) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
             exif, profile = image.info.get("exif", b""), image.info.get("icc_profile", b"")
     except Exception:  # Pillow raises many kinds for damaged files
         return _Extras()

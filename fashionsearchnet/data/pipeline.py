@@ -13,6 +13,7 @@ from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.data.listed_edits import MANIPULATIONS_FILE, read_listed_edits
+from fashionsearchnet.data.vectors.dataset import DESCRIPTION, VectorDataset
 from fashionsearchnet.networks.image_input import ImageInput
 
 SPLITS = ("train", "validation", "gallery", "query")
@@ -211,7 +212,7 @@ class PreparedDataset(Dataset):
         return self._tables[split]
 
 
-def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset:
+def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
     """Opens a data set that tools/prepare_data.py has stored.
 
     Args:
@@ -222,16 +223,21 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> PreparedDataset
       FileNotFoundError: naming the data sets that exist and the command that prepares one.
     """
     folder, kind = Path(data_dir).expanduser() / name, name.partition("/")[0]
+    vectors = sorted(path.parent for path in folder.glob(f"*/{DESCRIPTION}"))
+    if vectors:
+        return VectorDataset(vectors[-1])
     versions = sorted(path.parent for path in folder.glob("*/dataset_info.json"))
     if not versions:
-        infos = Path(data_dir).expanduser().glob("*/*/*/dataset_info.json")
-        known = sorted(
-            {str(p.parent.parent.relative_to(Path(data_dir).expanduser())) for p in infos}
-        )
+        top = Path(data_dir).expanduser()
+        infos = [
+            p for name in ("dataset_info.json", DESCRIPTION) for p in top.glob(f"*/*/*/{name}")
+        ]
+        known = sorted({str(path.parent.parent.relative_to(top)) for path in infos})
         raise FileNotFoundError(
             f"{folder} holds no prepared data set. These exist: {', '.join(known) or 'none'}. "
             f"Prepare it: python tools/prepare_data.py --dataset={name} --data_dir={data_dir}"
             + (" --csv=... --images_dir=... --attributes=..." if kind == "catalogue" else "")
-            + (" --source_dir=..." if kind not in ("catalogue", "garments") else "")
+            + (" --features=... --csv=... --attributes=..." if kind == "vectors" else "")
+            + (" --source_dir=..." if kind not in ("catalogue", "garments", "vectors") else "")
         )
     return PreparedDataset(tfds.builder_from_directory(str(versions[-1])))

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
@@ -39,8 +39,26 @@ def fit_image(image: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
 
 
 def load_image(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
-    """Returns `fit_image` of the image in `data`, a scalar string."""
+    """Returns what a network sees of the image, or the vector, in `data`, a scalar string.
+
+    Args:
+      data: JPEG or PNG, for `fit_image`; or the bytes of a vector, see `VectorInput`.
+      image_input: what the network wants to see.
+    """
+    if isinstance(image_input, VectorInput):
+        return decode_vector(data, image_input)
     return fit_image(decode_image(data), image_input)
+
+
+def decode_vector(data: tf.Tensor, vector_input: VectorInput) -> tf.Tensor:
+    """Returns float32 `[size]` of the bytes of a vector (a scalar string), all numbers finite."""
+    vector = tf.io.decode_raw(data, tf.float32, little_endian=True)
+    right = tf.debugging.assert_equal(
+        tf.size(vector), vector_input.size, f"a vector must have {vector_input.size} numbers."
+    )
+    with tf.control_dependencies([right]):
+        vector = tf.debugging.check_numerics(vector, "a vector must hold finite numbers")
+    return tf.ensure_shape(vector, [vector_input.size])
 
 
 def fit_boxes(boxes: tf.Tensor, image_shape: tf.Tensor, image_input: ImageInput) -> tf.Tensor:

@@ -1,3 +1,4 @@
+import io
 import struct
 import zlib
 
@@ -5,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image, ImageCms
 
 from fashionsearchnet.data import image_files
 from fashionsearchnet.data.image_files import ImageLimits
@@ -117,8 +119,11 @@ def test_palette_png():
     np.testing.assert_allclose(image[8, 13], 255, atol=4)
 
 
-def test_cmyk_becomes_rgb():
-    stored, change = image_files.normalize_image(CMYK_JPEG, LIMITS)
+@pytest.mark.parametrize("has_marker", [True, False])
+def test_cmyk_becomes_rgb(has_marker):
+    data = CMYK_JPEG if has_marker else CMYK_JPEG[:2] + CMYK_JPEG[18:]
+    assert (b"Adobe" in data) == has_marker
+    stored, change = image_files.normalize_image(data, LIMITS)
     assert change == "JPEG that is not 8-bit RGB"
     np.testing.assert_allclose(decode(stored)[8, 8], (200, 30, 60), atol=8)
 
@@ -135,6 +140,89 @@ def test_exif_orientation_is_applied(orientation, turn):
     np.testing.assert_allclose(decode(stored), turn(picture()), atol=8)
     upright = with_orientation(encode(picture()), 1)
     assert image_files.normalize_image(upright, LIMITS) == (upright, "")
+
+
+@pytest.mark.parametrize("encoding", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_every_encoding_is_upright(encoding, orientation):
+    upright = picture(height=24, width=32)
+    upright[:8, :8] = 255  # no two turns of it are alike
+    # How the picture is stored, so that EXIF turns it upright.
+    undo = {5: 5, 6: 8, 7: 7, 8: 6}.get(orientation, orientation)
+    stored = image_files._TURNS.get(undo, lambda image: image)(upright)
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    quality = {"lossless": True} if encoding == "WEBP" else {"quality": 95, "subsampling": 0}
+    Image.fromarray(np.ascontiguousarray(stored)).save(file, encoding, exif=exif, **quality)
+    shown = image_files.read_picture(file.getvalue(), LIMITS)
+    np.testing.assert_allclose(shown.pixels, upright, atol=16)
+    assert ("EXIF orientation" in shown.change) == (orientation > 1)
+
+
+def test_orientation_and_transparency_together():
+    rgba = np.dstack([picture(), np.full((24, 32), 255, np.uint8)])
+    rgba[:, 16:, 3] = 0
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112] = 6
+    Image.fromarray(rgba).save(file, "PNG", exif=exif)
+    stored, change = image_files.normalize_image(file.getvalue(), LIMITS)
+    assert change == "transparency, EXIF orientation"
+    image = decode(stored)
+    assert image.shape == (32, 24, 3)
+    np.testing.assert_allclose(image[4, 12], RED, atol=12)
+    np.testing.assert_allclose(image[28, 12], 255, atol=4)
+
+
+def swapped_profile():
+    """A profile like sRGB whose red and green are swapped: nobody can miss it."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for start in range(132, 132 + 12 * int.from_bytes(profile[128:132]), 12):
+        name = bytes(profile[start : start + 4])
+        other = {b"rXYZ": b"gXYZ", b"gXYZ": b"rXYZ"}.get(name, name)
+        profile[start : start + 4] = other
+    return bytes(profile)
+
+
+@pytest.mark.parametrize("encoding", ["JPEG", "PNG", "WEBP"])
+def test_a_colour_profile_is_converted_to_srgb(encoding):
+    flat = np.full((24, 32, 3), (20, 200, 60), np.uint8)
+    profiles = {
+        "other": swapped_profile(),
+        "sRGB": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        "damaged": swapped_profile()[:200],
+    }
+    quality = {"lossless": True} if encoding == "WEBP" else {"quality": 95}
+    for name, profile in profiles.items():
+        file = io.BytesIO()
+        Image.fromarray(flat).save(file, encoding, icc_profile=profile, **quality)
+        shown = image_files.read_picture(file.getvalue(), LIMITS)
+        assert ("colour profile" in shown.change) == (name == "other")
+        expected = (200, 20, 60) if name == "other" else (20, 200, 60)
+        np.testing.assert_allclose(shown.pixels[12, 16], expected, atol=4)
+        if encoding != "WEBP" and name != "other":
+            assert shown.change == ""
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"GIF89a", "it is GIF; .* save it as JPEG or PNG"),
+        (b"II*\0", "it is TIFF"),
+        (b"MM\0*", "it is TIFF"),
+        (b"\0\0\0\x0cjP  \r\n", "it is JPEG 2000"),
+        (b"\0\0\0\x18ftypheic", "it is HEIC, .* Most Compatible"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "it is HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", "it is AVIF"),
+        (b"\0\0\0\x18ftypavif", "it is AVIF"),
+        (b"\xff\x0a", "it is JPEG XL"),
+        (b"8BPS", "it is a Photoshop file"),
+        (b"<svg xmlns", "it is SVG"),
+    ],
+)
+def test_other_formats_are_named_with_the_cure(start, message):
+    with pytest.raises(ImageProblem, match=message) as caught:
+        image_files.normalize_image(start + bytes(40), LIMITS)
+    assert caught.value.kind == "another format"
 
 
 @pytest.mark.parametrize(
