@@ -97,7 +97,7 @@ class FlatEngine:
             queries = vectors.of_queries(queries)
         squares, rows = rank(vectors, queries, vectors.candidates(queries, fetch, mask))
         if fetch < allowed:
-            for query in np.flatnonzero(_is_open(queries, squares, k)):
+            for query in np.flatnonzero(_is_open(vectors, queries, squares, k)):
                 found = _compare_all(vectors, queries[query], k, mask)
                 squares[query, :k], rows[query, :k] = found
         return np.sqrt(squares[:, :k]), self._keys[rows[:, :k]]
@@ -128,11 +128,14 @@ def rank(
     return np.take_along_axis(squares, order, 1), np.take_along_axis(rows, order, 1)
 
 
-def _is_open(queries: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
+def _is_open(vectors: Searchable, queries: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
     """Returns bool `[B]`: whether the candidates may lack one of the K nearest items."""
     # |q|^2 - 2 q.g + |g|^2 in float32 is off by about eps sqrt(dim) (|q| + |g|)^2, and no
-    # vector g that matters is longer than |q| plus its distance.
-    reach = 2.0 * np.linalg.norm(queries, axis=1) + np.sqrt(squares[:, -1])
+    # vector g that matters is longer than |q| plus its distance. A sum of squared differences is
+    # off by about eps sqrt(dim) |q - g|^2.
+    reach = np.sqrt(squares[:, -1])
+    if not vectors.subtracts:
+        reach += 2.0 * np.linalg.norm(queries, axis=1)
     error = np.finfo(np.float32).eps * np.sqrt(queries.shape[1]) * reach**2
     return squares[:, k - 1] + error >= squares[:, -1]
 

@@ -5,6 +5,7 @@ One index then answers "a neckline like this one" as well as "all of it like thi
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import faiss
 import numpy as np
@@ -33,6 +34,8 @@ class PartOfVectors:
 
     Squared distances are sums over the parts of weight times squared Euclidean distance.
     """
+
+    subtracts: ClassVar[bool] = False
 
     def __init__(self, vectors: Vectors, parts: Sequence[Part]) -> None:
         self._vectors = vectors

@@ -9,7 +9,7 @@ Distances are always float32, from a query that is not rounded to the vectors as
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import faiss
 import numpy as np
@@ -28,7 +28,14 @@ Rows = np.ndarray | slice
 
 
 class Searchable(Protocol):
-    """Vectors in rows that can be compared with queries of full length."""
+    """Vectors in rows that can be compared with queries of full length.
+
+    Attributes:
+      subtracts: whether `candidates` always sums squared differences, which round less than
+        products of matrices.
+    """
+
+    subtracts: ClassVar[bool]
 
     def __len__(self) -> int: ...
 
@@ -75,6 +82,8 @@ class Vectors(Searchable, Protocol):
 
 class Float32Vectors:
     """See the head of this file; its file is an `IndexFlatL2`."""
+
+    subtracts: ClassVar[bool] = False
 
     def __init__(self, dim: int, index: Any = None) -> None:
         """Takes what `faiss.read_index` returns, for vectors that exist."""
@@ -124,6 +133,8 @@ class Float16Vectors:
     Read with `mapped`, the vectors stay in the file, and the system reads the parts that a search
     needs. A change brings all of them into memory.
     """
+
+    subtracts: ClassVar[bool] = True
 
     def __init__(self, dim: int, index: Any = None, is_mapped: bool = False) -> None:
         """Takes what `faiss.read_index` returns, for vectors that exist."""
