@@ -110,6 +110,9 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         blocks = system.gallery_blocks(features)
         return {"blocks": blocks, "labelled": system.labelled_embedding(blocks, beliefs, blend)}
 
+    def alike(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"alike": system.alike_embedding(features, tf.constant(blend))}
+
     # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
     @tf.function
     def run(pictures: tf.Tensor, manipulation: tf.Tensor) -> dict[str, Any]:
@@ -117,6 +120,7 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
             features = system.image_features(pictures)
             return {
                 **(labelled(features) if system.has_blocks else {}),
+                **(alike(features) if "attribute" in system.tasks else {}),
                 "logits": system.attribute_logits(features),
                 "gallery": system.gallery_embedding(features),
                 "query": system.query_embedding(features, manipulation),
@@ -149,6 +153,9 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         _case("image_features", images, {}, {"probabilities": probabilities, **features}),
         _case("embed_query", [], edited_features, {"embedding": live["query"]}),
     ]
+    if "attribute" in system.tasks:
+        found = {"embedding": live["alike"]}
+        cases.append(_case("encode_alike", images, {"weights": blend}, found))
     if not system.has_blocks:
         return cases
     blocks = live["blocks"].numpy()

@@ -16,6 +16,12 @@ For B images and A attributes with C values in all:
 * `embed_query`: `feature_<name>` and `manipulation` -> `embedding` as of `encode_query`. No image:
   another edit of an image needs this one only.
 
+From a system that answers the task "attribute" also:
+
+* `encode_alike`: `image_bytes` and `weights` float32 `[A]` -> `embedding` float32 `[B, dim]`, for
+  images alike in some attributes (`System.alike_embedding`): weights of 1 for a gallery, those of
+  a user for a query, 0 for an attribute that does not count.
+
 From a system with `has_blocks` also what a labelled gallery needs (`systems/gallery_labels.py`):
 
 * `encode_blocks`: `image_bytes` -> `blocks` float32 `[B, A, block_dim]`, `probabilities`;
@@ -86,6 +92,13 @@ class ServedSystem:
             probabilities = self._probabilities(features)
         return {"embedding": embedding, "probabilities": probabilities}
 
+    def encode_alike(self, image_bytes: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        images = self._load(image_bytes)
+        with self.stored_weights():
+            features = self.system.image_features(images)
+            return {"embedding": self.system.alike_embedding(features, weights)}
+
     def encode_blocks(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
         images = self._load(image_bytes)
@@ -148,7 +161,10 @@ class ServedSystem:
         manipulation = tf.TensorSpec([None, number], tf.int32, "manipulation")
         encode_query = tf.function(self.encode_query, input_signature=[images, manipulation])
         image_features = tf.function(self.image_features, input_signature=[images])
+        weights = tf.TensorSpec([number], tf.float32, "weights")
+        encode_alike = tf.function(self.encode_alike, input_signature=[images, weights])
         return {
+            **({"encode_alike": encode_alike} if "attribute" in self.system.tasks else {}),
             **(self._label_signatures(images) if self.system.has_blocks else {}),
             "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
             "encode_query": encode_query,

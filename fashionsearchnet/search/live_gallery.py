@@ -22,7 +22,7 @@ from fashionsearchnet.search.judgement import (
 from fashionsearchnet.search.queries import stored_images
 from fashionsearchnet.systems.features import (
     FeatureArrays,
-    attribute_embeddings,
+    alike_embeddings,
     attribute_logits,
     edited_embedding,
     extract_features,
@@ -127,9 +127,7 @@ class LiveGallery:
     ) -> list[SearchResult]:
         """Returns the k gallery images most alike to each query in some attributes, judged.
 
-        The squared distance is the weighted sum of those of the attributes asked for. The vectors
-        of each are divided by the root mean square of their lengths in the gallery, so that
-        attributes of one weight count alike.
+        They have the largest weighted sum of cosines; see `System.alike_embedding`.
 
         Args:
           queries: N images, at least one.
@@ -146,8 +144,9 @@ class LiveGallery:
         features, readings = read_images(self.system, queries)
         hides_query = self.dataset.queries_in_gallery
         asked: list[int] = np.argsort(-weights, kind="stable")[: np.count_nonzero(weights)].tolist()
-        sides = self._alike(features, asked, weights)
-        nearest = ExactIndex(sides[1]).search(sides[0], k + hides_query)
+        vectors = alike_embeddings(self.system, self._features, np.ones_like(weights))
+        embeddings = alike_embeddings(self.system, features, weights)
+        nearest = ExactIndex(vectors).search(embeddings, k + hides_query)
         results = []
         for query, reading, distances, positions in zip(queries, readings, *nearest, strict=True):
             ids = [self.ids[position] for position in positions]
@@ -156,22 +155,6 @@ class LiveGallery:
             found = found.first(k, query.name if hides_query else None)
             results.append(judge_attributes(query, asked, reading, found, hit_rule))
         return results
-
-    def _alike(
-        self, features: FeatureArrays, asked: Sequence[int], weights: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the vectors of queries and gallery by the attributes asked for."""
-        blocks: list[tuple[np.ndarray, np.ndarray]] = []
-        for attribute in asked:
-            found, gallery = (
-                attribute_embeddings(self.system, images, attribute)
-                for images in (features, self._features)
-            )
-            length = np.sqrt(np.square(gallery).sum(axis=1).mean())
-            factor = np.sqrt(weights[attribute]) / max(length, 1e-12)
-            blocks.append((found * factor, gallery * factor))
-        queries, gallery = (np.concatenate(side, axis=1) for side in zip(*blocks, strict=True))
-        return queries.astype(np.float32), gallery.astype(np.float32)
 
     def images(self, ids: Collection[str]) -> dict[str, bytes]:
         """Returns the encoded images of these ids."""

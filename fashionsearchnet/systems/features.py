@@ -149,7 +149,7 @@ def feature_batches(
     """Yields the outputs of a network for a split, batch by batch: all may be larger than memory.
 
     Args:
-      compute: from images float32 `[B, size, size, 3]` to tensors `[B, ...]` by name.
+      compute: from images float32 `[B, *image_input.shape]` to tensors `[B, ...]` by name.
       image_input: what the network wants to see.
       dataset: that holds the images.
       split: to extract.
@@ -161,9 +161,9 @@ def feature_batches(
         raise ValueError(
             f"split {split!r} of {dataset.name} is empty; there is nothing to extract."
         )
-    size = image_input.size
+    dataset.check_seen_by(image_input)
     extract = tf.function(
-        compute, input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)]
+        compute, input_signature=[tf.TensorSpec([None, *image_input.shape], tf.float32)]
     )
     with tqdm(total=number, desc=f"features of {split}", unit="img", mininterval=1.0) as bar:
         for images in dataset.images(split, image_input, batch_size=batch_size):
@@ -227,6 +227,18 @@ def _labelled_embeddings(
 def attribute_embeddings(system: System, features: FeatureArrays, attribute: int) -> np.ndarray:
     """Returns what images show of an attribute, float32 `[number, dim]`."""
     return _batched(lambda tensors: system.attribute_embedding(tensors, attribute), features)
+
+
+def alike_embeddings(system: System, features: FeatureArrays, weights: np.ndarray) -> np.ndarray:
+    """Returns the vectors for "alike in some attributes", float32 `[number, dim]`.
+
+    Args:
+      system: answers the task "attribute".
+      features: of `extract_features`.
+      weights: float32 `[A]`, see `System.alike_embedding`.
+    """
+    counts = tf.constant(weights, tf.float32)
+    return _batched(lambda tensors: system.alike_embedding(tensors, counts), features)
 
 
 def instance_embeddings(system: System, features: FeatureArrays) -> np.ndarray:

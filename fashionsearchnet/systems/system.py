@@ -91,7 +91,7 @@ class System(keras.Model):
         """Returns what any question needs of images; each goes through the network once.
 
         Args:
-          images: float32 `[B, size, size, 3]`, as `image_input` describes them.
+          images: float32 `[B, *image_input.shape]`, as `image_input` describes them.
 
         Returns:
           tensors `[B, ...]` by name. Feature maps are not among them: they would be too large to
@@ -161,6 +161,24 @@ class System(keras.Model):
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns what images show of one attribute, float32 `[B, dim]`. Task: attribute."""
         raise self._unanswered("attribute")
+
+    def alike_embedding(self, features: Features, weights: tf.Tensor) -> tf.Tensor:
+        """Returns the vectors for "alike in some attributes", float32 `[B, dim]`. Task: attribute.
+
+        The vectors of all attributes side by side, each of length 1 times its weight. A query has
+        the weights that a user gives, 0 for an attribute that does not count. A gallery has weights
+        of 1, whatever the query. The nearest images are those of the largest weighted sum of
+        cosines, so one index serves all weights.
+
+        Args:
+          features: of `image_features`.
+          weights: float32 `[A]`.
+        """
+        self.check_answers("attribute")
+        found = [self.attribute_embedding(features, a) for a in range(self.space.num_attributes)]
+        blocks = [tf.math.l2_normalize(block, axis=-1) for block in found]
+        weighted = zip(blocks, tf.unstack(weights, self.space.num_attributes), strict=True)
+        return tf.concat([block * weight for block, weight in weighted], axis=1)
 
     def instance_embedding(self, features: Features) -> tf.Tensor:
         """Returns what tells items apart, float32 `[B, dim]`. Task: instance."""

@@ -171,8 +171,9 @@ def test_alike_in_some_attributes(gallery):
         row = gallery.ids.index(name)
         assert (not result.differing[rank]) == alike[row] == (rank < alike.sum())
         assert result.differing[rank] == tuple(a for a in (0, 1) if not agrees[row, a])
-        # One-hot vectors are two apart in square; those of size count twice as much.
-        expected = np.sqrt(2.0 * (~agrees[row, 1]) + 1.0 * (~agrees[row, 0]))
+        # The query's blocks have lengths 1, 0.5 and 0, those of the gallery 1.
+        cosines = 1.0 * agrees[row, 1] + 0.5 * agrees[row, 0]
+        expected = np.sqrt(1.0 + 0.25 + 3.0 - 2.0 * cosines)
         assert result.neighbours.distances[rank] == pytest.approx(expected, abs=1e-3)
     assert "only what was asked for counts" in result.judged_by
 

@@ -167,6 +167,26 @@ def test_vectors_of_each_task(name, system, images, edits):
 
 
 @EVERY
+def test_alike_in_some_attributes(name, system, images):
+    """The nearest have the largest weighted sum of cosines."""
+    features, weights = system.image_features(images), tf.constant([2.0, 0.0, 0.5])
+    if "attribute" not in system.tasks:
+        with pytest.raises(ValueError, match="does not answer the task 'attribute'"):
+            system.alike_embedding(features, weights)
+        return
+    query = system.alike_embedding(features, weights).numpy()
+    gallery = system.alike_embedding(features, tf.ones(3)).numpy()
+    distances = np.square(query[:1] - gallery).sum(axis=1)
+    cosines = np.zeros(BATCH)
+    for attribute, weight in enumerate(weights.numpy()):
+        vectors = system.attribute_embedding(features, attribute).numpy()
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        cosines += weight * (vectors @ vectors[0])
+    expected = distances[0] - 2.0 * (cosines - cosines[0])
+    np.testing.assert_allclose(distances, expected, rtol=1e-3, atol=1e-4)
+
+
+@EVERY
 def test_the_gallery_depends_on_the_edit_only_where_it_says_so(name, system, images, edits):
     if "manipulation" not in system.tasks:
         return
@@ -250,7 +270,13 @@ def test_the_contract_has_no_other_members():
     tested = {
         *("title", "stages", "gallery_depends_on_edit", "map_geometry", "has_attention"),
         *("image_features", "query_embedding", "gallery_embedding", "attribute_embedding"),
-        *("instance_embedding", "attribute_logits", "attention", "features_and_attention"),
+        *(
+            "alike_embedding",
+            "instance_embedding",
+            "attribute_logits",
+            "attention",
+            "features_and_attention",
+        ),
         *("encode_query", "encode_gallery", "encode_attribute", "encode_instance"),
         *("has_blocks", "gallery_blocks", "prototypes", "merge_blocks", "labelled_embedding"),
         *("call", "check_answers", "in_float32"),
