@@ -61,8 +61,11 @@ export class QueryPanel {
   }
 
   fill(readings) {
+    const isNew = this.#readings === null;
     this.#readings = readings;
     this.#render();
+    const [changed] = [...this.#changes.edits.keys(), ...this.#changes.must.keys()];
+    if (isNew && changed !== undefined) this.#uncover(changed);
   }
 
   /** Hides the placeholder chips when no answer comes. */
@@ -84,7 +87,7 @@ export class QueryPanel {
       element(
         "p",
         { class: "hint" },
-        "Choose one to change or correct it. The pin makes it a must.",
+        "Choose one to change or correct it; pin a must.",
       ),
       this.chips,
     );
