@@ -6,6 +6,7 @@ head of a request makes room for the new one. If all are busy, the new one gets 
 """
 
 import asyncio
+import dataclasses
 import logging
 import resource
 from typing import Any
@@ -106,23 +107,35 @@ def protocol(limits: Limits) -> type[GuardedConnection]:
     return type("Connection", (GuardedConnection,), {"limits": limits})
 
 
-def fit_file_limit(limits: Limits) -> None:
+def fit_file_limit(limits: Limits) -> Limits:
     """Raises this process's limit of open files to what the connections need.
 
+    Returns:
+      The limits, with fewer connections if the system does not allow as many; it logs that.
+
     Raises:
-      ValueError: if the system does not allow that, with the number of connections that fits.
+      ValueError: if not even one connection fits.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     others = BACKLOG + _OTHER_FILES
     needed = limits.max_connections + others
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        if hard != resource.RLIM_INFINITY and hard < needed:
-            raise ValueError(
-                f"max_connections={limits.max_connections} needs {needed} open files, and this "
-                f"process may have {hard}. Give --max_connections={max(1, hard - others)}, or "
-                "raise the limit (ulimit -n)."
-            )
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return limits
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if allowed <= others:
+        raise ValueError(
+            f"the service needs at least {others + 1} open files, and this process may have "
+            f"{hard}. Raise the limit (ulimit -n)."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _LOG.error(
+            "max_connections is %d, not %d: this process may have %d open files (ulimit -n)",
+            allowed - others,
+            limits.max_connections,
+            hard,
+        )
+    return dataclasses.replace(limits, max_connections=allowed - others)
 
 
 def quieten() -> None:

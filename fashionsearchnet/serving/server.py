@@ -50,10 +50,10 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
     SIGHUP reloads the index.
 
     Raises:
-      ValueError: if the model cannot be run, or the connections need too many open files.
+      ValueError: if the model cannot be run, or this process may open too few files.
     """
     service: Service = app.state.service
-    connections.fit_file_limit(service.limits)
+    limits = connections.fit_file_limit(service.limits)
     host, port = bound.getsockname()[:2]
     url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
     config = uvicorn.Config(
@@ -61,9 +61,9 @@ def run(app: FastAPI, bound: socket.socket, on_ready: Callable[[str], None]) -> 
         log_config=None,
         access_log=False,
         server_header=False,
-        http=connections.protocol(service.limits),
+        http=connections.protocol(limits),
         backlog=connections.BACKLOG,
-        timeout_graceful_shutdown=round(service.limits.shutdown_seconds),
+        timeout_graceful_shutdown=round(limits.shutdown_seconds),
     )
     server = uvicorn.Server(config)
 
