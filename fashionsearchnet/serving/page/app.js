@@ -69,7 +69,7 @@ function build() {
     problem: (text) => showNotice(part.notices, text),
   });
   shortlist = new Shortlist(part.tray, part.compare, attributes, {
-    load: async (ids) => (await api.getItemsById(ids, null)).items,
+    load: loadKept,
     set: keepOnly,
     search: ({ id, attributes: labels }) => go({ item: id, labels }),
     copy: (items, button) => saving.copyIds(items, button),
@@ -133,10 +133,19 @@ const handlers = {
     ),
 };
 
+async function loadKept(ids) {
+  try {
+    return (await api.getItemsById(ids.slice(0, service.limits.max_k), null)).items;
+  } catch {
+    return []; // the tray stays away until the service answers again
+  }
+}
+
 // The shortlist changes the address without a step for the back button.
 function keepOnly(kept) {
-  if (kept.length > MOST_KEPT) {
-    showNotice(part.notices, `The shortlist has room for ${MOST_KEPT} items. Take some off first.`);
+  const most = Math.min(MOST_KEPT, service.limits.max_k);
+  if (kept.length > most) {
+    showNotice(part.notices, `The shortlist has room for ${most} items. Take some off first.`);
     return;
   }
   state = nextState(state, { kept });
@@ -166,7 +175,7 @@ function show() {
   document.body.dataset.view = searching ? "search" : "gallery";
   part.landing.hidden = searching;
   part.amount.hidden = !searching;
-  part.saving.hidden = true;
+  if (!searching) part.saving.hidden = true;
   part["list-title"].textContent = searching ? "Most similar" : "Start from the gallery";
   filters.show(state.filters);
   shortlist.show(state.kept);
@@ -208,6 +217,7 @@ async function showResults() {
     part.content.replaceChildren(...resultNodes(answer, service, handlers));
     saving.show(answer, state.item ?? photos.get(state.photo).file.name);
   } else {
+    part.saving.hidden = true;
     part.content.replaceChildren(emptyNotice(state, answer.total, handlers));
   }
 }
@@ -242,6 +252,7 @@ function fail(error, retry) {
   panel?.giveUp();
   shown = null;
   part.list.removeAttribute("aria-busy");
+  part.saving.hidden = true;
   part.status.replaceChildren();
   part.content.replaceChildren(errorNotice(error, actions));
 }

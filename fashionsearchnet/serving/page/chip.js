@@ -6,9 +6,10 @@ import { guesses, isDoubtful } from "./words.js";
 /**
  * Returns the chip of an attribute.
  *
- * `fact` is {name, reading, label, original, current, edited, corrected, pinned}: the answer's
- * reading, the gallery's label or null, the value without and with the changes, what was changed to
- * and corrected to (or null), and the values that results must have (or null).
+ * `fact` is {name, reading, label, lacksLabel, original, current, edited, corrected, pinned}: the
+ * answer's reading, the gallery's label or null, whether only other attributes have one, the value
+ * without and with the changes, what was changed to and corrected to (or null), and the values that
+ * results must have (or null).
  * `handlers` has open(), pin() and undo().
  */
 export function chipNode(fact, isOpen, handlers) {
@@ -57,7 +58,7 @@ export function pinWords({ name, current, pinned }) {
 
 // What stands below the value: where it comes from, and what results must have.
 function notes(fact, isGuess) {
-  const { reading, label, original, current, edited, corrected, pinned } = fact;
+  const { reading, label, lacksLabel, original, current, edited, corrected, pinned } = fact;
   const lines = [];
   if (edited !== null && edited !== original) lines.push(`was ${original}`);
   if (corrected !== null) lines.push(`corrected, the picture was read as ${reading.value}`);
@@ -65,6 +66,7 @@ function notes(fact, isGuess) {
     lines.push(`labelled so; the picture looks like ${reading.value}`);
   }
   if (isGuess) lines.push(`not sure: ${guesses(reading)}`);
+  else if (lacksLabel && corrected === null) lines.push("seen on the picture, not labelled");
   if (pinned) {
     const isOther = pinned.length > 1 || pinned[0] !== current;
     lines.push(isOther ? `must have ${pinned.join(" or ")}` : "must have");

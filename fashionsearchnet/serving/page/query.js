@@ -133,7 +133,10 @@ export class QueryPanel {
     const corrected = this.#changes.corrections.get(name) ?? null;
     const original = corrected ?? label ?? reading.value;
     const pinned = this.#changes.must.get(name) ?? null;
-    return { name, reading, label, original, current: edited ?? original, edited, corrected, pinned };
+    const current = edited ?? original;
+    // Only beside attributes with a label a missing one says something.
+    const lacksLabel = label === null && this.#readings.some((other) => other.label !== null);
+    return { name, reading, label, lacksLabel, original, current, edited, corrected, pinned };
   }
 
   #chip(reading) {
