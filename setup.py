@@ -33,6 +33,7 @@ DEV = [
     "types-tqdm",
     "httpx>=0.27,<1",
     "schemathesis>=4.3,<5",
+    "hypothesis>=6.100,<7",
     "playwright>=1.50,<2",
 ]
 
@@ -60,6 +61,8 @@ setup(
         "tensorboard>=2.20,<2.22",
         "matplotlib>=3.9,<4",
         "tqdm>=4.66,<5",
+        # EXIF orientation, colour profiles and inks of images.
+        "pillow>=11,<14",
     ],
     extras_require={**EXTRAS, "dev": DEV},
 )
