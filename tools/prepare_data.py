@@ -14,6 +14,12 @@ Your own catalogue is a CSV file and a folder of images. Name the columns of fil
 
 You can keep the options in a file: `--flagfile=flags/catalogue/prepare.flags`.
 
+Vectors that another model computed are a data set too. Each has an id, and a CSV has labels for
+some of the ids:
+
+  python tools/prepare_data.py --dataset=vectors/my_shop --data_dir=data --features=vectors.npy \\
+      --ids=ids.txt --csv=labels.csv --id_column=id --attributes=gender,category,colour
+
 A data set of the paper is read from the folder of its extracted files (docs/datasets.md):
 
   python tools/prepare_data.py --dataset=celeba --source_dir=downloads/CelebA --data_dir=data
@@ -34,6 +40,7 @@ import os
 from typing import Any
 
 import table_flags
+import vector_flags
 from absl import flags
 
 from fashionsearchnet.checks import check_choice
@@ -41,6 +48,7 @@ from fashionsearchnet.checks import check_choice
 _ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are published
 _FINE_GRAINED = ("fashionai", "deepfashion_attributes")  # retrieval by attribute
 _PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba", *_ITEMS, *_FINE_GRAINED)
+_OF_IMAGES = ("images_dir", "image_column")  # of the flags of tables
 _DATASETS = (
     "garments/tiny",
     "garments/small",
@@ -49,6 +57,7 @@ _DATASETS = (
     "garments/instances",
     "garments/instances_tiny",
     "catalogue",
+    "vectors",
     *_PUBLISHED,
 )
 
@@ -137,7 +146,10 @@ _OVERWRITE = flags.DEFINE_bool(
 )
 
 table_flags.define()
-flags.adopt_module_key_flags(table_flags)  # --help shows them too
+vector_flags.define()
+for module in (table_flags, vector_flags):
+    flags.adopt_module_key_flags(module)  # --help shows them too
+_OF_TABLES = tuple(name for name in table_flags.NAMES if name not in _OF_IMAGES)
 
 # The data sets to which flags apply; the others refuse them.
 _APPLIES_TO = (
@@ -145,23 +157,27 @@ _APPLIES_TO = (
     (("shopping100k",), ("shopping100k_splits",)),
     (("darn",), ("asen_splits",)),
     (("imaterialist",), ("num_images",)),
-    (("catalogue",), ("name", "attributes", "min_count", "fold_case", *table_flags.NAMES)),
-    (("catalogue",), ("max_dropped", "split_by", "update")),
-    (("catalogue", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation", "split_seed")),
-    (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels", "overwrite")),
+    (("catalogue", "vectors"), ("name", "attributes", "min_count", "fold_case", *_OF_TABLES)),
+    (("catalogue",), ("max_dropped", "split_by", "update", *_OF_IMAGES)),
+    (("vectors",), vector_flags.NAMES),
+    (("catalogue", "vectors", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation")),
+    (("catalogue", "vectors", *_PUBLISHED), ("split_seed", "overwrite")),
+    (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels")),
 )
 
 
 def main() -> None:
     """Prepares the data set that the flags describe."""
     dataset, _, name = _DATASET.value.partition("/")
-    if dataset not in (*_PUBLISHED, "catalogue"):
+    if dataset not in (*_PUBLISHED, "catalogue", "vectors"):
         check_choice("--dataset", _DATASET.value, _DATASETS)
     _check_flags(dataset)
     if dataset in _PUBLISHED:
         _prepare_published(dataset, name)
     elif dataset == "catalogue":
         _prepare_catalogue(name)
+    elif dataset == "vectors":
+        _prepare_vectors(name)
     else:
         _prepare_garments(name)
 
@@ -186,20 +202,56 @@ def _prepare_garments(config: str) -> None:
     print(f"garments/{config} is in {builder.data_dir}")
 
 
-def _prepare_catalogue(config: str) -> None:
-    """Prepares a catalogue called `config` or, if that is blank, --name."""
+def _own_name(kind: str, config: str, *needed: str) -> str:
+    """Returns `config` or, if that is blank, --name; raises a ValueError for a flag that lacks."""
     if config and _NAME.present and config != _NAME.value:
         raise ValueError(
             f"--dataset={_DATASET.value} and --name={_NAME.value} are two names; leave one out."
         )
     if not config and not _NAME.value:
-        raise ValueError("--dataset=catalogue needs --name, or read --dataset=catalogue/NAME.")
-    for name in ("csv", "images_dir", "attributes"):
+        raise ValueError(f"--dataset={kind} needs --name, or read --dataset={kind}/NAME.")
+    for name in needed:
         if not flags.FLAGS[name].value:
-            raise ValueError(f"--dataset=catalogue needs --{name}; see --help.")
+            raise ValueError(f"--dataset={kind} needs --{name}; see --help.")
+    return config or _NAME.value
+
+
+def _prepare_vectors(config: str) -> None:
+    """Prepares vectors called `config` or, if that is blank, --name."""
+    name = _own_name("vectors", config, "features", "csv", "attributes")
+    from fashionsearchnet.data.catalogue.table import TableColumns
+    from fashionsearchnet.data.vectors import preparation
+
+    columns = TableColumns(
+        image=flags.FLAGS.id_column,
+        attributes=tuple(_ATTRIBUTES.value),
+        group=flags.FLAGS.group_column,
+        shown=tuple(flags.FLAGS.show_columns),
+    )
+    options = preparation.VectorOptions(
+        name=name,
+        file=vector_flags.vector_file(),
+        csv=flags.FLAGS.csv,
+        columns=columns,
+        format=table_flags.table_format(_FOLD_CASE.value),
+        min_count=_MIN_COUNT.value,
+        num_queries=_NUM_QUERIES.value,
+        num_gallery=_NUM_GALLERY.value,
+        num_validation=_NUM_VALIDATION.value,
+        split_seed=_SPLIT_SEED.value,
+    )
+    dataset, report = preparation.prepare(options, _DATA_DIR.value, _OVERWRITE.value)
+    print(preparation.report_text(report))
+    print(f"{dataset.name} holds vectors of features {dataset.vector_input.features!r}.")
+    print(f"Its splits are below {_DATA_DIR.value}; the report is {preparation.REPORT} there.")
+
+
+def _prepare_catalogue(config: str) -> None:
+    """Prepares a catalogue called `config` or, if that is blank, --name."""
+    name = _own_name("catalogue", config, "csv", "images_dir", "attributes")
     _prepare_source(
         "catalogue",
-        name=config or _NAME.value,
+        name=name,
         csv=flags.FLAGS.csv,
         attributes=tuple(_ATTRIBUTES.value),
         min_count=_MIN_COUNT.value,

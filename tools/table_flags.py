@@ -5,6 +5,7 @@ from typing import Any
 
 from absl import flags
 
+from fashionsearchnet.data.catalogue.table import TableFormat
 from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 
 FLAGS = flags.FLAGS
@@ -74,6 +75,18 @@ def options() -> dict[str, Any]:
         ragged=FLAGS.ragged,
         group_column=FLAGS.group_column,
         show_columns=tuple(FLAGS.show_columns),
+    )
+
+
+def table_format(fold_case: bool = False) -> TableFormat:
+    """Returns how the table of the flags is written."""
+    return TableFormat(
+        encoding=FLAGS.encoding,
+        delimiter="\t" if FLAGS.delimiter in ("tab", r"\t") else FLAGS.delimiter,
+        missing_cells=tuple(FLAGS.missing_cells),
+        value_separator=FLAGS.value_separator,
+        fold_case=fold_case,
+        ragged=FLAGS.ragged,
     )
 
 

@@ -185,8 +185,11 @@ def network_arguments(dataset: Dataset) -> dict[str, Any]:
     """Returns the trunk of the flags and its input, as arguments of a system.
 
     Raises:
-      ValueError: if a flag does not fit the backbone.
+      ValueError: if a flag does not fit the backbone, or a data set of vectors.
     """
+    if dataset.vector_input is not None:
+        _check_network_at_default(f"used: {dataset.name} holds vectors, which pass no network")
+        return {"image_input": dataset.vector_input, "trunk": backbones.VECTOR_TRUNK}
     trunk = backbones.Trunk(
         backbone=FLAGS.backbone,
         width=FLAGS.width,
@@ -228,6 +231,7 @@ def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:
             f"run of {wanted}."
         )
     found.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    dataset.check_seen_by(found.image_input, f"the model of --init_from={FLAGS.init_from}")
     return found
 
 
@@ -237,14 +241,19 @@ def trunk_of_start(start: ConvolutionalSystem) -> backbones.Trunk:
     Raises:
       ValueError: naming a flag of the network that differs from its default: the run has chosen.
     """
-    for name in _NETWORK_FLAGS & set(FLAGS):
-        if FLAGS[name].value != FLAGS[name].default:
-            raise ValueError(
-                f"--{name}={FLAGS[name].value} cannot be changed by a stage that starts from "
-                f"another: --init_from={FLAGS.init_from} brings its network. Leave it out."
-            )
+    _check_network_at_default(
+        f"changed by a stage that starts from another: --init_from={FLAGS.init_from} brings its "
+        "network"
+    )
     trunk = start.backbone.trunk
     return dataclasses.replace(trunk, training=FLAGS.trunk_training or trunk.training)
+
+
+def _check_network_at_default(cannot_be: str) -> None:
+    """Raises a ValueError for a flag of the network that differs from its default, with why."""
+    for name in _NETWORK_FLAGS & set(FLAGS):
+        if FLAGS[name].value != FLAGS[name].default:
+            raise ValueError(f"--{name}={FLAGS[name].value} cannot be {cannot_be}. Leave it out.")
 
 
 def stored_outputs(model: ConvolutionalSystem, dataset: Dataset) -> TrunkOutputs | None:

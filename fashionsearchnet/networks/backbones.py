@@ -20,6 +20,7 @@ from fashionsearchnet.networks.architecture import IMAGENET, Architecture
 from fashionsearchnet.networks.efficientnet_lite import EfficientNetLite0
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.networks.layers import NORMALIZATIONS
+from fashionsearchnet.networks.vector_trunk import VectorTrunk
 
 BACKBONES = (AlexNet.name, EfficientNetLite0.name, *APPLICATIONS)
 NOT_PRETRAINED = "none"
@@ -35,7 +36,8 @@ class Trunk:
     """Which network a system stands on.
 
     Attributes:
-      backbone: one of BACKBONES, or 'hub:' and a preset of KerasHub.
+      backbone: one of BACKBONES, or 'hub:' and a preset of KerasHub, or 'vectors' for vectors that
+        another model computed.
       width: multiplies the number of AlexNet's filters; 1 in [Ak21].
       first_stride: the stride of AlexNet's conv1; 4 in [Ak21], 2 suits images under 100 px.
       normalization: AlexNet only: 'none' (with the original response normalisation) or 'batch'.
@@ -56,7 +58,7 @@ class Trunk:
     training: str = "full"
 
     def __post_init__(self) -> None:
-        if not self.backbone.startswith(hub.PREFIX):
+        if not self.backbone.startswith(hub.PREFIX) and self.backbone != VectorTrunk.name:
             check_choice("backbone", self.backbone, BACKBONES)
         check_choice("normalization", self.normalization, NORMALIZATIONS)
         check_choice("training of the trunk", self.training, TRAINING)
@@ -81,6 +83,8 @@ class Trunk:
         """The network's build, taps, input and weights."""
         if self.backbone.startswith(hub.PREFIX):
             return hub.HubPreset(self.backbone.removeprefix(hub.PREFIX))
+        if self.backbone == VectorTrunk.name:
+            return VectorTrunk()
         if self.backbone == AlexNet.name:
             return AlexNet(self.width, self.first_stride, self.normalization)
         if self.backbone == EfficientNetLite0.name:
@@ -94,6 +98,7 @@ class Trunk:
 
 PAPER_TRUNK = Trunk()  # of [Ak21] Sec. 4.1
 PAPER_INPUT = ImageInput(227)
+VECTOR_TRUNK = Trunk(VectorTrunk.name, training="frozen")
 
 
 @dataclasses.dataclass(frozen=True)

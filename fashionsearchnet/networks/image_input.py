@@ -1,8 +1,10 @@
-"""What a network wants to see: how an image of any size becomes its input (no TensorFlow)."""
+"""What a network wants to see: an image of any size as its input, or a vector (no TensorFlow)."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from fashionsearchnet.checks import check_choice, check_range
 
@@ -12,6 +14,10 @@ FITS = {
     "stretch": "both sides become `size`, whatever the shape of the image",
 }
 CHANNELS = ("rgb", "bgr")
+METRICS = {
+    "cosine": "vectors are compared by their direction; an edited one has length one",
+    "euclidean": "vectors are compared as they are",
+}
 _MIDDLE_GREY = (127.5, 127.5, 127.5)
 
 
@@ -49,15 +55,123 @@ class ImageInput:
             if number <= 0:
                 raise ValueError(f"scale must be above 0; got {self.scale}.")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image as the network sees it: `[size, size, 3]`."""
+        return (self.size, self.size, 3)
+
     @classmethod
     def of(cls, given: "ImageInput | Mapping[str, Any]") -> "ImageInput":
         """Returns `given`, or the input that a mapping of `to_dict` describes."""
-        return given if isinstance(given, ImageInput) else cls(**given)
+        if isinstance(given, ImageInput):
+            return given
+        return VectorInput(**given) if "features" in given else ImageInput(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the attributes for JSON."""
         content = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class VectorInput(ImageInput):
+    """The input of a system on vectors that another model computed: a vector counts as an image.
+
+    Its encoded form, where an image has JPEG or PNG bytes, is `size` float32 numbers, little
+    endian. `fit`, `channels`, `mean` and `scale` have no meaning for it.
+
+    Attributes:
+      size: numbers of a vector.
+      metric: how vectors are compared; a key of METRICS.
+      features: which model the vectors are of: a name, or the first digits of a file's SHA-256.
+        Vectors of different `features` cannot be compared.
+    """
+
+    metric: str = "cosine"
+    features: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("metric", self.metric, METRICS)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one vector: `[size]`."""
+        return (self.size,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the attributes that have a meaning, for JSON."""
+        return {"size": self.size, "metric": self.metric, "features": self.features}
+
+    def check(self, vector: np.ndarray, what: str) -> np.ndarray:
+        """Returns a vector float32 `[size]`, or raises a ValueError that begins with `what`."""
+        if vector.shape != (self.size,):
+            raise ValueError(
+                f"{what} must be one vector of {self.size} numbers, as the vectors that the model "
+                f"learned on; got shape {list(vector.shape)}. Is it of another model?"
+            )
+        vector = vector.astype(np.float32)
+        if not np.isfinite(vector).all():
+            place = int(np.flatnonzero(~np.isfinite(vector))[0])
+            raise ValueError(
+                f"{what} must hold finite numbers; number {place} is {vector[place]}. Compute the "
+                "vector again."
+            )
+        if self.metric == "cosine" and not vector.any():
+            raise ValueError(f"{what} is all zeros, which has no direction to compare by.")
+        return vector
+
+    def decode(self, data: bytes, what: str) -> np.ndarray:
+        """Returns the vector that `encode_vector` encoded; see `check`."""
+        whole = data if len(data) % 4 == 0 else b""
+        return self.check(np.frombuffer(whole, "<f4"), what)
+
+    def check_same(self, other: ImageInput, what: str, whose: str) -> None:
+        """Raises a ValueError that says why `what` cannot be given to `whose` model.
+
+        Args:
+          other: the input of `what`.
+          what: the vectors or images, for the message.
+          whose: the model, whose input this is.
+        """
+        kind = f"vectors of {self.size} numbers (features {self.features!r}, {self.metric})"
+        if not isinstance(other, VectorInput):
+            raise ValueError(f"{whose} sees {kind}, but {what} holds images. Use its own data set.")
+        if other.size != self.size or other.metric != self.metric:
+            raise ValueError(
+                f"{whose} sees {kind}, but {what} holds vectors of {other.size} numbers "
+                f"({other.metric}): they are of another model, or prepared with another --metric."
+            )
+        if other.features != self.features:
+            raise ValueError(
+                f"{whose} learned on vectors of features {self.features!r}, but {what} is of "
+                f"features {other.features!r}: vectors of two models cannot be compared. If one "
+                f"model computed both, say so by --features_model={self.features} where you name "
+                "the file."
+            )
+
+
+def encode_vector(vector: np.ndarray) -> bytes:
+    """Returns the bytes that stand for a vector where an image has its file; see `VectorInput`."""
+    return np.ascontiguousarray(vector, "<f4").tobytes()
+
+
+def check_input(seen: ImageInput, given: ImageInput | None, what: str, whose: str) -> None:
+    """Raises a ValueError unless a model can see what a data set holds.
+
+    Args:
+      seen: the input of the model.
+      given: that of vectors; None for images.
+      what: the data set, for the message.
+      whose: the model, for the message.
+    """
+    if isinstance(seen, VectorInput):
+        seen.check_same(given or ImageInput(1), what, whose)
+    elif given is not None:
+        raise ValueError(
+            f"{whose} sees images, but {what} holds vectors of {given.size} numbers. Train it on "
+            "this data set, or use a data set of images."
+        )
 
 
 @dataclasses.dataclass(frozen=True)

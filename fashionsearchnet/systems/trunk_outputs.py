@@ -31,7 +31,7 @@ class TrunkOutputs:
     """The outputs of a trunk for all images of a split, in stored order.
 
     Attributes:
-      upright: float16 `[num, ...]`, a memory map.
+      upright: float16 `[num, ...]`, a memory map; of vectors float32 in memory.
       mirrored: the same of the mirrored images; None if they were not asked for.
       labels: int32 `[num, A]`, -1 for missing.
     """
@@ -113,12 +113,25 @@ def trunk_outputs(
       ValueError: if a stored file is damaged, or an output is too large for float16.
       OSError: if a file cannot be written.
     """
+    if dataset.vector_input is not None:
+        return _of_vectors(system, dataset, split, flip)
     known = _description(system, dataset, split)
     upright = _stored(system, dataset, split, Path(folder), known | {"mirrored": False})
     mirrored = None
     if flip:
         mirrored = _stored(system, dataset, split, Path(folder), known | {"mirrored": True})
     return TrunkOutputs(upright, mirrored, dataset.labels(split))
+
+
+def _of_vectors(
+    system: ConvolutionalSystem, dataset: Dataset, split: str, flip: bool
+) -> TrunkOutputs:
+    """Returns the vectors of a data set that has no images, float32: nothing is to be computed."""
+    if flip:
+        raise ValueError(f"{dataset.name} holds vectors, which have no mirror image; omit --flip.")
+    dataset.check_seen_by(system.image_input)
+    parts = list(dataset.images(split, system.image_input, batch_size=1024).as_numpy_iterator())
+    return TrunkOutputs(np.concatenate(parts), None, dataset.labels(split))
 
 
 def _stored(

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.networks.image_input import METRICS
 from fashionsearchnet.systems.flam.manipulator import Discriminator, Generator
 from fashionsearchnet.systems.flam.readers import (
     AttributeEmbedders,
@@ -14,11 +15,6 @@ from fashionsearchnet.systems.flam.readers import (
 )
 from fashionsearchnet.systems.flam.variants import get_variant
 from fashionsearchnet.systems.standardization import Standardization
-
-METRICS = {
-    "cosine": "vectors are compared by their direction; an edited one has length one",
-    "euclidean": "vectors are compared as they are",
-}
 
 
 class VectorEditor(keras.layers.Layer):

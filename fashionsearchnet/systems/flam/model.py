@@ -11,7 +11,7 @@ import tensorflow as tf
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk, pooled_features
-from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.flam.editor import VectorEditor
 from fashionsearchnet.systems.flam.manipulator import Discriminator, Generator
@@ -38,6 +38,8 @@ class FLAM(ConvolutionalSystem):
       learns_feature: whether a stage trains the feature.
       projection: to the feature; None for pooled maps as they come from the trunk.
       instance_classifier: of the items that the first stage classifies; None behind it.
+      metric: how features are compared. 'euclidean' is for vectors that another model computed and
+        that nothing changes before they are edited; all else has length one.
       editor: what edits features and reads attributes off them.
     """
 
@@ -106,7 +108,10 @@ class FLAM(ConvolutionalSystem):
         self.projection = _dense(self._pooled_dim, projection_dim, "projection")
         dim = projection_dim or self._pooled_dim
         self.instance_classifier = _dense(dim, num_instances, "instance_classifier")
-        self.editor = VectorEditor(space, dim, **editing, name="editor")
+        self.metric = "cosine"
+        if isinstance(image_input, VectorInput) and pooling == "spoc" and not projection_dim:
+            self.metric = image_input.metric
+        self.editor = VectorEditor(space, dim, metric=self.metric, **editing, name="editor")
         self.editor.build((None, dim))
         self.built = True
 
@@ -150,13 +155,15 @@ class FLAM(ConvolutionalSystem):
         return self.editor.discriminator
 
     def feature(self, pooled: tf.Tensor) -> tf.Tensor:
-        """Returns the feature x of pooled maps, float32 `[B, dim]`, of length one.
+        """Returns the feature x of pooled maps, float32 `[B, dim]`, of length one for 'cosine'.
 
         The sum of a map and its mean have one direction, so both are SPoC with L2.
 
         Args:
           pooled: float32 `[B, numbers]`, what the trunk gives.
         """
+        if self.metric == "euclidean":
+            return pooled
         feature = unit(self.standardization(pooled))
         if self.projection is None:
             return feature
