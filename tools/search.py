@@ -7,6 +7,11 @@ A query of the data set, or any image file; --set may be given more than once:
   python tools/search.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg \\
       --set=colour=blue --set=sleeve=long
 
+Where the data set holds vectors that another model computed, a query is one of them or a file:
+
+  python tools/search.py --workdir=runs/shop/flam --data_dir=data --vector=query.npy \\
+      --set=colour=blue
+
 Or for images that are alike in some attributes, each with a weight of 1 or the one behind a colon:
 
   python tools/search.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg \\
@@ -34,8 +39,10 @@ from fashionsearchnet.attributes import (
 )
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.vectors.files import read_one_vector
 from fashionsearchnet.explain.results import search_picture
 from fashionsearchnet.explain.search_sheet import draw_search_sheet
+from fashionsearchnet.networks.image_input import encode_vector
 from fashionsearchnet.search.judgement import Query, SearchResult, describe_difference
 from fashionsearchnet.search.live_gallery import LiveGallery
 from fashionsearchnet.search.queries import queries_by_id, query_from_file
@@ -52,6 +59,7 @@ flags.DEFINE_string("gallery_split", "gallery", "Split to search; slices work.")
 flags.DEFINE_string("query_split", "query", "Split that holds --query_id.")
 flags.DEFINE_string("query_id", "", "image_id of a query of the data set; '?' lists some.")
 flags.DEFINE_string("image", "", "Path of a query image: JPEG, PNG, WebP or BMP.")
+flags.DEFINE_string("vector", "", "Path of a query vector: .npy, or text with a JSON list.")
 flags.DEFINE_multi_string(
     "set", [], "An edit, attribute=value, such as neckline=v-neck; repeatable."
 )
@@ -85,13 +93,19 @@ flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
 
 def load_query(dataset: Dataset) -> Query:
     """Returns the query that the flags name."""
-    if bool(FLAGS.query_id) == bool(FLAGS.image):
+    if bool(FLAGS.query_id) + bool(FLAGS.image) + bool(FLAGS.vector) != 1:
         raise ValueError(
-            "give one query: --image=PATH, or --query_id=ID of the data set (--query_id=? lists "
-            "some)."
+            "give one query: --image=PATH, --vector=PATH, or --query_id=ID of the data set "
+            "(--query_id=? lists some)."
         )
-    if FLAGS.image:
+    vectors = dataset.vector_input
+    if FLAGS.vector and vectors is not None:
+        return Query(FLAGS.vector, encode_vector(read_one_vector(FLAGS.vector, vectors)))
+    if FLAGS.image and vectors is None:
         return query_from_file(FLAGS.image)
+    if not FLAGS.query_id:
+        holds, flag = ("images", "image") if vectors is None else ("vectors", "vector")
+        raise ValueError(f"data set {dataset.name} holds {holds}; give the query by --{flag}.")
     return queries_by_id(dataset, FLAGS.query_split, [FLAGS.query_id])[0]
 
 
@@ -148,6 +162,9 @@ def main() -> None:
         raise ValueError(f"--output must end in .png; got {FLAGS.output!r}.")
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     system.space.check_same(dataset.space, FLAGS.workdir, f"data set {dataset.name}")
+    dataset.check_seen_by(system.image_input, f"the model of {FLAGS.workdir}")
+    if FLAGS.output and dataset.vector_input is not None:
+        raise ValueError(f"--output draws images, but {dataset.name} holds vectors; leave it out.")
     query = load_query(dataset)
     gallery = LiveGallery(
         system,

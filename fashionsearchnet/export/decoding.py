@@ -9,11 +9,22 @@ read, and the colours of CMYK files are libjpeg's: `image_files.normalize_image`
 import tensorflow as tf
 
 from fashionsearchnet.data import preprocess
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput
 
 _JPEG_WINDOW = 1 << 17  # bytes in which the EXIF segment of a JPEG file begins
 _PNG = b"\x89PNG\r\n\x1a\n"
 _MAX_ENTRIES = 128  # of an EXIF directory; cameras write about 15
 _ORIENTATION, _SHORT = 0x0112, 3  # the tag, and its type: an unsigned number of 16 bits
+
+
+def load_encoded(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
+    """Returns what a network sees of JPEG or PNG bytes, or of those of a vector (a scalar string).
+
+    float32 `image_input.shape`.
+    """
+    if isinstance(image_input, VectorInput):
+        return preprocess.decode_vector(data, image_input)
+    return preprocess.fit_image(decode_upright(data), image_input)
 
 
 def decode_upright(data: tf.Tensor) -> tf.Tensor:

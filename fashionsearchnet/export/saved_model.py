@@ -1,4 +1,4 @@
-"""A trained system as a SavedModel for TensorFlow Serving, from encoded images to vectors.
+"""A trained system as a SavedModel for TensorFlow Serving: encoded images in, vectors out.
 
 `DIR/<version>/` has the signatures of `signatures.py`. Its assets `attribute_space.json` and
 `export.json` say what the numbers mean and which model it is; warm-up requests for TensorFlow
@@ -25,11 +25,11 @@ import tensorflow as tf
 from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_choice, check_range
-from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import check
-from fashionsearchnet.export.decoding import decode_upright
+from fashionsearchnet.export.decoding import load_encoded
 from fashionsearchnet.export.precision import PRECISIONS
 from fashionsearchnet.export.signatures import FEATURE, ServedSystem
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
 from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, beliefs_of, check_blend
 from fashionsearchnet.systems.system import System
 
@@ -81,7 +81,7 @@ def export_system(
     blend = check_blend(system.space, label_blend) if system.has_blocks else None
     target = directory / str(_choose_version(directory, version))
     served = ServedSystem(system, precision)
-    cases = live_cases(served, list(warmup_images) or sample_images(system.image_input.size))
+    cases = live_cases(served, list(warmup_images) or sample_inputs(system.image_input))
     with _unfinished_folder(directory) as folder:
         described = _describe(served, cases) | {"label_blend": blend and list(blend)}
         _write_saved_model(served, folder, described | details)
@@ -128,10 +128,8 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
                 "features": features,
             }
 
-    def load(data: bytes) -> tf.Tensor:
-        return preprocess.fit_image(decode_upright(tf.constant(data)), system.image_input)
-
-    live = run(tf.stack([load(data) for data in images]), tf.constant(edits))
+    inputs = tf.stack([load_encoded(tf.constant(data), system.image_input) for data in images])
+    live = run(inputs, tf.constant(edits))
     logits = live["logits"].numpy()
     probabilities = softmax_blocks(space, logits)
     attention = {name: live["attention"][name] for name in ("maps", "boxes") if live["attention"]}
@@ -156,6 +154,11 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
     if "attribute" in system.tasks:
         found = {"embedding": live["alike"]}
         cases.append(_case("encode_alike", images, {"weights": blend}, found))
+    if isinstance(system.image_input, VectorInput):
+        vectors = {"vectors": inputs.numpy()}
+        edited_vectors = {"vectors": inputs.numpy(), "manipulation": edits}
+        cases.append(_case("read_vectors", [], vectors, predicted))
+        cases.append(_case("edit_vectors", [], edited_vectors, {"embedding": live["query"]}))
     if not system.has_blocks:
         return cases
     blocks = live["blocks"].numpy()
@@ -177,6 +180,14 @@ def _case(
         "arrays": {name: [array.dtype.name, array.tolist()] for name, array in arrays.items()},
         "outputs": {name: np.asarray(value).tolist() for name, value in outputs.items()},
     }
+
+
+def sample_inputs(image_input: ImageInput, number: int = 4) -> list[bytes]:
+    """Returns generated images, or the bytes of generated vectors, for a system with this input."""
+    if not isinstance(image_input, VectorInput):
+        return sample_images(image_input.size, number)
+    vectors = np.random.default_rng(0).normal(size=(number, image_input.size))
+    return [encode_vector(vector) for vector in vectors]
 
 
 def sample_images(image_size: int, number: int = 4) -> list[bytes]:
@@ -236,8 +247,7 @@ def _check_exportable(system: System) -> None:
             "attributes of the query are edited, so no index could hold it. Export a variant "
             "without that, such as `ours` or `full` of fashionsearchnet_v2."
         )
-    size = system.image_input.size
-    features = system.image_features(tf.zeros([1, size, size, 3]))
+    features = system.image_features(tf.zeros([1, *system.image_input.shape]))
     if system.attribute_logits(features) is None:
         raise ValueError(
             f"{system.title} cannot be exported: it reads no attribute values, so there are no "

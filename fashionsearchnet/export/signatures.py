@@ -22,6 +22,12 @@ From a system that answers the task "attribute" also:
   images alike in some attributes (`System.alike_embedding`): weights of 1 for a gallery, those of
   a user for a query, 0 for an attribute that does not count.
 
+From a system on vectors that another model computed (`VectorInput`), whose `image_bytes` are the
+float32 numbers of a vector in little endian, also the same without bytes:
+
+* `edit_vectors`: `vectors` float32 `[B, size]` and `manipulation` -> `embedding`;
+* `read_vectors`: `vectors` -> `probabilities` and `values`.
+
 From a system with `has_blocks` also what a labelled gallery needs (`systems/gallery_labels.py`):
 
 * `encode_blocks`: `image_bytes` -> `blocks` float32 `[B, A, block_dim]`, `probabilities`;
@@ -36,9 +42,9 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.attributes import KEEP
-from fashionsearchnet.data import preprocess
-from fashionsearchnet.export.decoding import decode_upright
+from fashionsearchnet.export.decoding import load_encoded
 from fashionsearchnet.export.precision import reduce_weight
+from fashionsearchnet.networks.image_input import VectorInput
 from fashionsearchnet.systems.system import System
 
 FEATURE = "feature_"  # begins the names of a system's features in signatures
@@ -147,12 +153,24 @@ class ServedSystem:
         with self.stored_weights():
             features, attention = self.system.features_and_attention(images)
             logits = self._logits(features)
+        maps = {name: attention[name] for name in ("maps", "boxes") if attention}
+        return self._read(logits) | maps
+
+    def edit_vectors(self, vectors: tf.Tensor, manipulation: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        with self.stored_weights():
+            features = self.system.image_features(vectors)
+        return self.embed_query(features, manipulation)
+
+    def read_vectors(self, vectors: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        with self.stored_weights():
+            return self._read(self._logits(self.system.image_features(vectors)))
+
+    def _read(self, logits: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns `probabilities` float32 `[B, C]` and `values` int32 `[B, A]` of logits."""
         values = [tf.argmax(block, -1, tf.int32) for block in self._blocks(logits)]
-        return {
-            "probabilities": self._softmax(logits),
-            "values": tf.stack(values, axis=1),
-            **{name: attention[name] for name in ("maps", "boxes") if attention},
-        }
+        return {"probabilities": self._softmax(logits), "values": tf.stack(values, axis=1)}
 
     def signatures(self) -> dict[str, Any]:
         """Returns the signatures as tf.functions of an unknown number of images."""
@@ -166,6 +184,7 @@ class ServedSystem:
         return {
             **({"encode_alike": encode_alike} if "attribute" in self.system.tasks else {}),
             **(self._label_signatures(images) if self.system.has_blocks else {}),
+            **self._vector_signatures(manipulation),
             "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
             "encode_query": encode_query,
             "image_features": image_features,
@@ -187,6 +206,17 @@ class ServedSystem:
 
         return embed_query
 
+    def _vector_signatures(self, manipulation: tf.TensorSpec) -> dict[str, Any]:
+        """Returns the signatures on vectors; {} for a system on images."""
+        vector_input = self.system.image_input
+        if not isinstance(vector_input, VectorInput):
+            return {}
+        vectors = tf.TensorSpec([None, vector_input.size], tf.float32, "vectors")
+        return {
+            "edit_vectors": tf.function(self.edit_vectors, input_signature=[vectors, manipulation]),
+            "read_vectors": tf.function(self.read_vectors, input_signature=[vectors]),
+        }
+
     def _label_signatures(self, images: tf.TensorSpec) -> dict[str, Any]:
         """Returns the signatures for a labelled gallery."""
         number, block_dim = self.system.space.num_attributes, self.system.prototypes().shape[1]
@@ -201,18 +231,17 @@ class ServedSystem:
         }
 
     def _load(self, image_bytes: tf.Tensor) -> tf.Tensor:
-        """string `[B]` -> float32 `[B, image_size, image_size, 3]`."""
+        """string `[B]` -> float32 `[B, *image_input.shape]`."""
         image_input = self.system.image_input
-        size = image_input.size
         some = tf.debugging.assert_positive(
             tf.size(image_bytes), "image_bytes must hold at least one encoded image."
         )
         with tf.control_dependencies([some]):
             image_bytes = tf.identity(image_bytes)
         return tf.map_fn(
-            lambda data: preprocess.fit_image(decode_upright(data), image_input),
+            lambda data: load_encoded(data, image_input),
             image_bytes,
-            fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32),
+            fn_output_signature=tf.TensorSpec(image_input.shape, tf.float32),
         )
 
     def _checks(self, num_images: tf.Tensor, manipulation: tf.Tensor) -> list[tf.Operation]:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import check_manipulations
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput
 from fashionsearchnet.serving.calls import ModelCalls
 from fashionsearchnet.serving.export_folder import (
     ExportDescription,
@@ -154,14 +155,17 @@ class ExportedModel(ModelCalls):
         try:
             outputs = self._signatures[signature](**inputs)
         except tf.errors.InvalidArgumentError as error:
-            _check_decodable(images)
+            _check_decodable(images, self.description.image_input)
             raise ValueError(f"{signature} failed: {_first_line(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
 
 
-def _check_decodable(images: Sequence[bytes]) -> None:
-    """Raises a ValueError that names the first image that cannot be decoded."""
+def _check_decodable(images: Sequence[bytes], image_input: ImageInput) -> None:
+    """Raises a ValueError that names the first image, or vector, that cannot be decoded."""
     for position, data in enumerate(images):
+        if isinstance(image_input, VectorInput):
+            image_input.decode(data, f"vector {position} of {len(images)}")
+            continue
         try:
             tf.io.decode_image(data, channels=3, expand_animations=False)
         except tf.errors.InvalidArgumentError as error:

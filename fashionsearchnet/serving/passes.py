@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
 from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
 from fashionsearchnet.serving.calls import Prediction
@@ -183,17 +184,24 @@ class Passes:
 
     def _run_all(self) -> None:
         """Runs what requests run, with the batch sizes of one client and of many."""
-        side = self._model.description.image_input.size
-        grey = cv2.imencode(".png", np.full((side, side, 3), 127, np.uint8))[1].tobytes()
+        sample = _sample(self._model.description.image_input)
         keep = np.full(self._model.space.num_attributes, KEEP, np.int32)
         for batch_size in {1, self._limits.max_batch_size}:
-            images = [grey] * batch_size
+            images = [sample] * batch_size
             self._run_predictions(images)
             if self._model.gives_features:
                 found = self._run_features(images)
                 self._run_edits([EditedFeatures(one.features, keep) for one in found])
             else:
                 self._run_queries([EditedImage(image, keep) for image in images])
+
+
+def _sample(image_input: ImageInput) -> bytes:
+    """Returns an image, or the bytes of a vector, for a model with this input."""
+    if isinstance(image_input, VectorInput):
+        return encode_vector(np.ones(image_input.size))
+    side = image_input.size
+    return cv2.imencode(".png", np.full((side, side, 3), 127, np.uint8))[1].tobytes()
 
 
 def _num_bytes(found: Features | Prediction) -> int:

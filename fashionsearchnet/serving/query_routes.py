@@ -21,7 +21,8 @@ _UPLOAD_ERRORS = errors.declared(400, 408, 413, 415, 422, 503)
 _IMAGE = {
     "type": "string",
     "format": "binary",
-    "description": "JPEG, PNG, WebP or BMP; at most limits.max_upload_bytes and max_pixels.",
+    "description": "JPEG, PNG, WebP or BMP; at most limits.max_upload_bytes and max_pixels. Where "
+    "the model edits vectors that another model computed: a .npy file or a JSON list of numbers.",
 }
 
 

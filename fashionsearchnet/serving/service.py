@@ -12,6 +12,7 @@ import numpy as np
 from starlette.datastructures import UploadFile
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.networks.image_input import VectorInput
 from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.exported import ExportedModel
@@ -20,7 +21,7 @@ from fashionsearchnet.serving.gallery import Gallery
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.monitoring import Metrics
 from fashionsearchnet.serving.passes import Encoded, Passes, busy
-from fashionsearchnet.serving.uploads import prepare_image
+from fashionsearchnet.serving.uploads import prepare_image, prepare_vector
 
 _LOG = logging.getLogger(__name__)
 _LARGE_INDEX = 1 << 28  # bytes of vectors; one core compares as many in about 20 ms
@@ -118,12 +119,14 @@ class Service:
         return await loop.run_in_executor(self._helpers, function, *arguments)
 
     async def prepared(self, upload: UploadFile) -> bytes:
-        """Returns the upload as an image for the model, or raises an ApiError."""
-        recent = self.passes.recent
+        """Returns the upload as an image, or a vector, for the model; or raises an ApiError."""
+        recent, image_input = self.passes.recent, self.model.description.image_input
 
         def prepare() -> bytes:
             with upload.file as file:
                 data = file.read()
+            if isinstance(image_input, VectorInput):
+                return prepare_vector(data, image_input)
             image = recent.get("prepared", data)
             if image is None:
                 image = prepare_image(data, self.limits.max_pixels)

@@ -14,6 +14,8 @@ from starlette.types import Message, Receive
 from fashionsearchnet.checks import suggestion
 from fashionsearchnet.data.image_files import ImageLimits, normalize_image
 from fashionsearchnet.data.image_headers import ImageProblem
+from fashionsearchnet.data.vectors.files import vector_from_bytes
+from fashionsearchnet.networks.image_input import VectorInput, encode_vector
 from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.limits import Limits
@@ -109,6 +111,18 @@ def prepare_image(data: bytes, max_pixels: int) -> bytes:
             f"the image cannot be used: {problem}. Send one whole JPEG, PNG, WebP or BMP file of "
             f"16 x 16 to {max_pixels:,} pixels.",
         ) from problem
+
+
+def prepare_vector(data: bytes, vector_input: VectorInput) -> bytes:
+    """Returns the vector in a .npy file or a JSON list as the bytes that the model takes.
+
+    Raises:
+      ApiError: if it is no vector, or not one of the model's.
+    """
+    try:
+        return encode_vector(vector_from_bytes(data, vector_input, "the field 'image'"))
+    except ValueError as error:
+        raise ApiError(422, "unusable_vector", str(error)) from error
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

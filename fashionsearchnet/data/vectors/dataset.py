@@ -27,6 +27,8 @@ _CURE = "Prepare it again: tools/prepare_data.py --dataset=vectors/NAME --featur
 class VectorDataset(Dataset):
     """Vectors that another model computed; see `Dataset`."""
 
+    vector_input: VectorInput
+
     def __init__(self, folder: str | os.PathLike[str]):
         """Opens a data set.
 

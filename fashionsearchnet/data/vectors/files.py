@@ -1,6 +1,8 @@
 """Reads vectors with their ids: .npy with a file of ids beside it, or Parquet."""
 
 import dataclasses
+import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +82,8 @@ def read_vectors(file: VectorFile) -> FoundVectors:
     _check_ids(path, ids)
     _check_vectors(path, ids, vectors, file.metric)
     features = file.features_model or file_digest(path)[:_DIGITS]
-    return FoundVectors(ids, vectors, VectorInput(vectors.shape[1], **_said(file, features)))
+    vector_input = VectorInput(vectors.shape[1], metric=file.metric, features=features)
+    return FoundVectors(ids, vectors, vector_input)
 
 
 def read_one_vector(path: str, vector_input: VectorInput) -> np.ndarray:
@@ -101,9 +104,6 @@ def vector_from_bytes(data: bytes, vector_input: VectorInput, what: str) -> np.n
     Raises:
       ValueError: beginning with `what`, if they hold no vector or another one; see `VectorInput`.
     """
-    import io
-    import json
-
     try:
         if data.startswith(b"\x93NUMPY"):
             vector = np.load(io.BytesIO(data), allow_pickle=False)
@@ -116,10 +116,6 @@ def vector_from_bytes(data: bytes, vector_input: VectorInput, what: str) -> np.n
             f"[0.1, -0.2]; it cannot be read ({str(error)[:100]})."
         ) from error
     return vector_input.check(numbers[0] if numbers.shape[:-1] == (1,) else numbers, what)
-
-
-def _said(file: VectorFile, features: str) -> dict[str, str]:
-    return {"metric": file.metric, "features": features}
 
 
 def _check_exists(path: Path, flag: str) -> None:
