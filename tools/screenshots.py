@@ -1,7 +1,8 @@
 """Takes the pictures of the docs: a search drawn, and the search page with its results.
 
   python tools/screenshots.py --export=exports/garments --index=indexes/garments \\
-      --item=garments-022002 --set=neckline=v-neck --output=docs
+      --item=garments-022002 --set=neckline=v-neck --workdir=runs/garments/ours \\
+      --query_id=garments-040007 --output=docs
 
 Starts the service, opens its page in Chromium, and searches for the item with the edits. Writes
 what the page shows then: page.png on a desktop, page_phone.png on a phone. With --workdir and
