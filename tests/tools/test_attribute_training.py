@@ -1,0 +1,60 @@
+"""The training scripts of ASENet and AG-MAN, from images to what `load_system` opens."""
+
+import json
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from evaluation_fakes import script
+from fakes import FakeDataset
+
+from fashionsearchnet import systems
+from fashionsearchnet.data import pipeline
+
+SMALL = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
+SHORT = ("--num_epochs=1", "--batch_size=16", "--optimizer=adam", "--learning_rate=0.001")
+HEAD = ("--hidden_dim=8", "--triplets_per_epoch=48", *SMALL)
+
+
+@pytest.fixture(autouse=True)
+def data_set(monkeypatch):
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+
+
+def call(name: str, workdir, *arguments: str) -> None:
+    with script(name) as tool, flagsaver.flagsaver():
+        flags.FLAGS([tool.__name__, f"--workdir={workdir}", *SHORT, *arguments])
+        tool.main()
+
+
+@pytest.mark.parametrize(
+    ("system", "variant", "options", "title"),
+    [
+        ("asenet", "csn", ("--embedding_dim=6", "--negatives_of=values"), "CSN"),
+        ("agman", "agman", ("--image_fit=crop", "--loss_weighting=uncertainty"), "AG-MAN"),
+    ],
+)
+def test_vectors_and_then_the_ranking_of_edits(tmp_path, system, variant, options, title):
+    first, second = tmp_path / "first", tmp_path / "second"
+    call(f"{system}/train_embedding", first, *HEAD, f"--variant={variant}", *options, "--flip")
+    model = systems.load_complete_system(first)
+    assert model.title == title and (np.abs(model.memory.memory.numpy()) > 0).any()
+    lines = (first / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 3
+    call(f"{system}/train_editing", second, f"--init_from={first}", "--block_dim=4")
+    edits = systems.load_complete_system(second)
+    images = np.concatenate(list(FakeDataset().images("query", model.image_input)))
+    features = edits.image_features(images)
+    np.testing.assert_allclose(
+        features["embedding"], model.image_features(images)["embedding"], rtol=1e-4, atol=1e-5
+    )
+    assert edits.gallery_embedding(features).shape == (len(images), 12)
+    with pytest.raises(ValueError, match=f"must be a run of tools/{system}/train_embedding.py"):
+        call(f"{system}/train_editing", tmp_path / "third", f"--init_from={second}")
+
+
+def test_a_frozen_trunk_sees_each_image_once(tmp_path):
+    call("asenet/train_embedding", tmp_path / "runs/run", *HEAD, "--trunk_training=frozen")
+    (stored,) = (tmp_path / "runs/trunk_outputs").glob("*.npy")
+    assert np.load(stored).shape[0] == FakeDataset().num_examples("train")
