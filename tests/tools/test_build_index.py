@@ -11,6 +11,7 @@ from evaluation_fakes import SPACE, FakeDataset, script
 
 from fashionsearchnet.attributes import AttributeSpace, predicted_values
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 
@@ -18,7 +19,9 @@ class FakeModel:
     """An export that gives the mean colours of the four quarters of an image."""
 
     space, fingerprint, dim = SPACE, "feedfeedfeedfeed", 12
-    description = SimpleNamespace(label_blend=(0.5,) * SPACE.num_attributes)
+    description = SimpleNamespace(
+        label_blend=(0.5,) * SPACE.num_attributes, image_input=ImageInput(64)
+    )
     encoded = 0
 
     def check_uses_labels(self):
@@ -235,7 +238,7 @@ def test_which_labelled_indexes_are_refused(run, tmp_path):
     run.dataset.labels("gallery")[:] = -1
     with pytest.raises(ValueError, match="needs labels, but no image of fakes/tiny has one"):
         run("--dataset=fakes/tiny", "--use_labels")
-    run.model.description = SimpleNamespace(label_blend=None)
+    run.model.description = SimpleNamespace(label_blend=None, image_input=ImageInput(64))
     run.dataset.labels("gallery")[:] = 0
     with pytest.raises(ValueError, match="Export a run of fashionsearchnet_v2"):
         run("--dataset=fakes/tiny", "--use_labels")

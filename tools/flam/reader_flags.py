@@ -62,14 +62,29 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str
         model = FLAM(
             dataset.space,
             **reader,
-            pooling=FLAGS.pooling,
+            **feature_arguments(dataset),
             projection="pca",
-            projection_dim=FLAGS.pca_dim,
             **training_flags.network_arguments(dataset),
         )
     training_flags.load_pretrained_weights(model)
     model.fit_feature(training_flags.outputs_now(model, dataset, flip=False).upright)
     return model
+
+
+def feature_arguments(dataset: Dataset) -> dict[str, Any]:
+    """Returns how the feature is made; vectors that another model computed are taken as they are.
+
+    So an edited vector can be searched for in the database that they come from.
+    """
+    if dataset.vector_input is None:
+        return {"pooling": FLAGS.pooling, "projection_dim": FLAGS.pca_dim}
+    for name in ("pooling", "pca_dim"):
+        if FLAGS[name].present:
+            raise ValueError(
+                f"--{name} is for images: the vectors of {dataset.name} are taken as they are. "
+                "Leave it out."
+            )
+    return {"pooling": "spoc", "projection_dim": 0}
 
 
 def features(model: FLAM, dataset: Dataset) -> Vectors:
