@@ -44,8 +44,10 @@ def test_refusals_of_the_service_are_shown(visit):
     expect(page.get_by_role("alert")).to_contain_text("v-neck")
     page.get_by_role("button", name="Without changes and filters").click()
     expect(page.locator(CARD)).to_have_count(20)
-    visit(f"?item={ITEM}&k=1000")
-    expect(page.get_by_role("alert")).to_contain_text("k may be at most 100; got 1000")
+    visit(f"?item={ITEM}&offset=9990")
+    expect(page.get_by_role("alert")).to_contain_text("offset + k may be at most 10,000")
+    page.get_by_role("button", name="Without changes and filters").click()
+    expect(page.locator(CARD)).to_have_count(20)
     busy = {"error": {"code": "too_many_requests", "message": "64 images wait."}}
     page.route("**/v1/search?*", lambda route: route.fulfill(status=503, json=busy))
     visit(f"?item={ITEM}")

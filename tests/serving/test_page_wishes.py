@@ -59,8 +59,9 @@ def test_results_offer_to_make_a_wish_a_must(visit_both):
 
 
 def test_musts_that_nothing_has_can_be_taken_back(visit_both):
-    page = visit_both(f"?item={ITEM}&must=colour%3Dred&must=brand%3Dbrand+B")
+    page = visit_both(f"?item={ITEM}&set=colour%3Dred&must=colour%3Dred&must=brand%3Dbrand+B")
     expect(page.get_by_text("Nothing has all that it must have")).to_be_visible()
+    expect(page.get_by_role("status")).to_have_text("No items")
     expect(page.get_by_text("colour is red and brand is brand B")).to_be_visible()
     page.get_by_role("button", name="Take back the musts").click()
     expect(page.locator(CARD)).to_have_count(20)

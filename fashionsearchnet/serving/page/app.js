@@ -190,6 +190,7 @@ async function showGallery() {
   const request = { ...state, limit: defaults.page };
   const answer = await load(`gallery ${state.offset}`, () => api.getItems(request, latest.start()));
   if (!answer) return;
+  shortlist.learn(answer.items);
   part.status.textContent = words.range(answer, answer.items.length, noun(state));
   if (answer.items.length) {
     const pages = pager(answer, defaults.page, handlers);
@@ -212,6 +213,7 @@ async function showResults() {
   const answer = await load(query.key, () => api.search(currentRequest(), latest.start()));
   if (!answer) return;
   panel.fill(answer.query.attributes);
+  shortlist.learn(answer.results);
   part.status.replaceChildren(...summary(answer, state, handlers));
   if (answer.results.length) {
     part.content.replaceChildren(...resultNodes(answer, service, handlers));
@@ -245,7 +247,7 @@ function fail(error, retry) {
   if (!(error instanceof api.ApiError || error instanceof api.Unreachable)) throw error;
   const actions = [];
   if (!(error.status < 500)) actions.push(["Try again", retry]);
-  else if (error.status !== 404 && state && address({}) !== address(plainQuery())) {
+  else if (error.status !== 404 && state && writeAddress(state, defaults.k) !== address(plainQuery())) {
     actions.push(["Without changes and filters", () => go(plainQuery())]);
   }
   if (state && hasQuery(state)) actions.push(["Browse the gallery", goHome]);

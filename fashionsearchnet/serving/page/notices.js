@@ -16,7 +16,7 @@ const WORDS = {
     "This file cannot be read as a picture",
     "Choose a photo in JPEG, PNG, WebP or BMP. Most programs save as JPEG.",
   ],
-  422: ["The service cannot do this", ""],
+  422: ["This cannot be searched", "Leave the changes out, or choose another picture."],
   500: ["The service failed", "Try again. If it fails again, tell the person who runs it."],
   503: ["The service is busy", "Try again in a moment."],
 };

@@ -8,6 +8,7 @@ const THUMBNAILS = 4;
 export class Shortlist {
   #ids = [];
   #items = [];
+  #known = new Map(); // of this visit, by id
 
   /**
    * `handlers` has load(ids) -> promise of items, set(ids), search(item), copy(items, button) and
@@ -24,14 +25,17 @@ export class Shortlist {
   async show(ids) {
     if (ids.join("\n") === this.#ids.join("\n")) return;
     this.#ids = ids;
-    const known = new Map(this.#items.map((item) => [item.id, item]));
-    if (ids.some((id) => !known.has(id))) {
-      const loaded = await this.handlers.load(ids);
+    if (ids.some((id) => !this.#known.has(id))) {
+      this.learn(await this.handlers.load(ids));
       if (ids !== this.#ids) return;
-      for (const item of loaded) known.set(item.id, item);
     }
-    this.#items = ids.map((id) => known.get(id)).filter(Boolean);
+    this.#items = ids.map((id) => this.#known.get(id)).filter(Boolean);
     this.#render();
+  }
+
+  /** Remembers items of an answer, so that `show` need not ask for them. */
+  learn(items) {
+    for (const item of items) this.#known.set(item.id, item);
   }
 
   #render() {

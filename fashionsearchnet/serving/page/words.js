@@ -26,6 +26,7 @@ export function aboutService({ num_items: items }) {
  * {name, value, number, all}, one for each edit.
  */
 export function findings({ results, edits }) {
+  if (!results.length) return [];
   return Object.entries(edits).map(([name, value]) => ({
     name,
     value,
