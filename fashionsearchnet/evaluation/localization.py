@@ -8,6 +8,7 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import metrics
+from fashionsearchnet.networks.image_input import MapGeometry
 from fashionsearchnet.systems.features import FeatureArrays
 from fashionsearchnet.systems.system import System
 
@@ -64,3 +65,82 @@ def score_boxes(space: AttributeSpace, boxes: np.ndarray, truth: np.ndarray) -> 
             key: float(np.mean([entry[key] for entry in result.values()])) for key in keys
         }
     return result
+
+
+def attention_scores(
+    system: System, dataset: Dataset, split: str, batch_size: int = 64
+) -> dict[str, dict[str, float]]:
+    """Scores where a system looks against the true boxes of a split.
+
+    A cell belongs to a box if its centre does. Negative attention counts as none.
+
+    Args:
+      system: with attention whose cells have a known place.
+      dataset: with true boxes.
+      split: of it.
+      batch_size: images per forward pass.
+
+    Returns:
+      For each attribute that has true boxes, and for "mean" (plain mean over those): `images`,
+      `mass_in_box` (the share of the attention that lies in the box), `peak_in_box` (the share of
+      images whose highest cell does), `center_in_box` (of the system's own box), and
+      `cells_in_box`, the share of the cells: what attention that is the same everywhere has.
+
+    Raises:
+      ValueError: if the system has no attention, or the data set no boxes.
+    """
+    geometry, truth = system.map_geometry, dataset.boxes(split, system.image_input)
+    if not system.has_attention or geometry is None:
+        raise ValueError(f"{system.title} has no attention maps, or nobody knows where they lie.")
+    if truth is None:
+        raise ValueError(f"{dataset.name} has no true boxes; use rendered garments.")
+    found: list[np.ndarray] = []
+    done = 0
+    for images in dataset.images(split, system.image_input, batch_size=batch_size):
+        attention = system.attention(images)
+        assert attention is not None
+        maps = np.maximum(np.asarray(attention["maps"], np.float64), 0.0)
+        true = truth[done : done + len(maps)]
+        inside = cells_in_boxes(true, maps.shape[2:], geometry)
+        found.append(_attention_figures(maps, inside, np.asarray(attention["boxes"]), true))
+        done += len(maps)
+    figures = np.concatenate(found)  # [N, A, 4]
+    names = ("mass_in_box", "peak_in_box", "center_in_box", "cells_in_box")
+    result: dict[str, dict[str, float]] = {}
+    for attribute, name in enumerate(dataset.space.names):
+        present = (truth[:, attribute] >= 0).all(axis=-1)
+        if present.any():
+            means = figures[present, attribute].mean(axis=0).tolist()
+            result[name] = {"images": int(present.sum()), **dict(zip(names, means, strict=True))}
+    keys = ("images", *names)
+    result["mean"] = {key: float(np.mean([r[key] for r in result.values()])) for key in keys}
+    return result
+
+
+def cells_in_boxes(boxes: np.ndarray, size: tuple[int, ...], geometry: MapGeometry) -> np.ndarray:
+    """Returns which cells of a map have their centre in a box, bool `[N, A, h, w]`.
+
+    Args:
+      boxes: float `[N, A, 4]`: ymin, xmin, ymax, xmax in 0..1 of the network's input.
+      size: height and width of the map.
+      geometry: where the cells lie.
+    """
+    rows, columns = (
+        (geometry.first_centre + np.arange(cells) * geometry.cell_stride) / geometry.image_size
+        for cells in size
+    )
+    top, left, bottom, right = (boxes[..., i, None] for i in range(4))
+    in_rows = (rows >= top) & (rows <= bottom)  # [N, A, h]
+    in_columns = (columns >= left) & (columns <= right)  # [N, A, w]
+    return in_rows[..., :, None] & in_columns[..., None, :]
+
+
+def _attention_figures(
+    maps: np.ndarray, inside: np.ndarray, boxes: np.ndarray, true: np.ndarray
+) -> np.ndarray:
+    """Returns the four figures of `attention_scores` of each image, float64 `[N, A, 4]`."""
+    flat, cells = (array.reshape(*array.shape[:2], -1) for array in (maps, inside))
+    mass = (flat * cells).sum(axis=-1) / np.maximum(flat.sum(axis=-1), 1e-12)
+    highest = flat.argmax(axis=-1)[..., None]
+    peak = np.take_along_axis(cells, highest, axis=-1)[..., 0]
+    return np.stack([mass, peak, metrics.center_in_box(boxes, true), cells.mean(axis=-1)], axis=-1)

@@ -19,8 +19,8 @@ def check_attention(system: System, what: str) -> None:
     if not system.has_attention:
         raise ValueError(
             f"{what} holds a system ({system.name}) that has no attention maps, so there is "
-            "nothing to draw. Take a run of fashionsearchnet_v2, or draw what it retrieves: "
-            "--sheet."
+            "nothing to draw. Take a run of fashionsearchnet_v2, asenet or agman, or draw what it "
+            "retrieves: --sheet."
         )
 
 
