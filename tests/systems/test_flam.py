@@ -97,6 +97,22 @@ def test_a_baseline_replaces_the_block(variant):
     assert 3 * 341 == 1023  # as the paper prints it
 
 
+def test_blocks_of_classifiers_start_from_the_mean_of_the_training_images():
+    stage = flam_stages.classifiers()
+    stage.fill_memory()
+    reader, vectors = stage.editor.reader, stage.vectors
+    read = stage.editor.read(tf.constant(vectors.upright)).numpy()
+    np.testing.assert_allclose(reader.origin, read.mean(axis=0), rtol=1e-4, atol=1e-5)
+    centred = read - read.mean(axis=0)
+    blocks = centred / np.linalg.norm(centred, axis=-1, keepdims=True)
+    found = stage.editor.gallery(tf.constant(vectors.upright))
+    np.testing.assert_allclose(found, blocks.reshape(len(blocks), -1), rtol=1e-3, atol=1e-4)
+    first = blocks[vectors.labels[:, 0] == 0, 0].mean(axis=0)
+    np.testing.assert_allclose(
+        reader.dictionary()[0], first / np.linalg.norm(first), rtol=1e-3, atol=1e-4
+    )
+
+
 def test_a_reading_is_the_nearest_dictionary_vector():
     editor = small_editor()
     vectors = tf.constant(flam_stages.vectors().upright[:6])

@@ -100,7 +100,7 @@ class VectorEditor(keras.layers.Layer):
 
     def blocks(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns what vectors show of each attribute, float32 `[B, A, width]`, of length one."""
-        return unit(self.read(vectors))
+        return self.reader.blocks(self.read(vectors))
 
     def logits(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns logits of the values, float32 `[B, C]`, a block per attribute."""

@@ -42,6 +42,10 @@ class AttributeReader(keras.layers.Layer, abc.ABC):
         """Returns logits of what it reads, float32 `[B, C]`, a block per attribute."""
 
     @abc.abstractmethod
+    def blocks(self, read: tf.Tensor) -> tf.Tensor:
+        """Returns what it reads as a search compares it, float32 `[B, A, width]`, of length one."""
+
+    @abc.abstractmethod
     def dictionary(self) -> tf.Tensor:
         """Returns the vector of each value, float32 `[C, width]`, of length one."""
 
@@ -102,6 +106,9 @@ class AttributeEmbedders(AttributeReader):
         cosines = [tf.matmul(read[:, a], block, transpose_b=True) for a, block in enumerate(blocks)]
         return SHARPNESS * tf.concat(cosines, axis=-1)
 
+    def blocks(self, read: tf.Tensor) -> tf.Tensor:
+        return read
+
     def dictionary(self) -> tf.Tensor:
         return unit(self.vectors.value)
 
@@ -129,9 +136,12 @@ class FeatureClassifiers(AttributeReader):
         self.classifiers = AttributeClassifiers(
             space.num_values, dtype="float32", name="classifiers"
         )
-        # Class means, set after training.
+        # Class means and the mean of all, set after training.
         self.means = self.add_weight(
             shape=(space.total_values, width), initializer="zeros", trainable=False, name="means"
+        )
+        self.origin = self.add_weight(
+            shape=(space.num_attributes, width), initializer="zeros", trainable=False, name="origin"
         )
 
     def build(self, input_shape) -> None:
@@ -145,6 +155,13 @@ class FeatureClassifiers(AttributeReader):
 
     def logits(self, read: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         return self.classifiers(dropout(read, self.dropout_rate, _fold(seed, 1)))
+
+    def blocks(self, read: tf.Tensor) -> tf.Tensor:
+        """Returns directions from the mean of all training images; see the base class.
+
+        Behind a ReLU all numbers are positive, so directions from zero differ little.
+        """
+        return unit(read - self.origin)
 
     def dictionary(self) -> tf.Tensor:
         """Returns the mean direction of the images of each value; see the base class."""

@@ -1,7 +1,7 @@
 """The stages on vectors: readers, then the manipulator. None of them sees an image."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -168,11 +168,18 @@ class ClassifierStage(VectorStage):
         The paper does not say how an edit changes Cls-Concat's vector; this is what an edit puts
         into a block.
         """
-        compute = tf.function(self.editor.blocks, reduce_retracing=True)
-        parts = np.array_split(self.vectors.upright, -(-len(self.vectors.upright) // 1024))
-        blocks = (compute(tf.constant(part)).numpy() for part in parts)
-        means, _ = class_means(self.editor.space, blocks, self._labels())
-        self.editor.reader.means.assign(means)
+        editor, labels = self.editor, self._labels()
+        reader = editor.reader
+        read = np.concatenate(list(self._in_parts(editor.read)))
+        reader.origin.assign(read.mean(axis=0, dtype=np.float64))
+        means, _ = class_means(editor.space, self._in_parts(editor.blocks), labels)
+        reader.means.assign(means)
+
+    def _in_parts(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[np.ndarray]:
+        """Yields a function of all vectors, part by part."""
+        compute, upright = tf.function(function, reduce_retracing=True), self.vectors.upright
+        for part in np.array_split(upright, -(-len(upright) // 1024)):
+            yield compute(tf.constant(part)).numpy()
 
 
 @dataclasses.dataclass
