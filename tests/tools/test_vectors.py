@@ -33,9 +33,9 @@ def call(name: str, *arguments: str) -> None:
 class Shop:
     """The folders of one shop, and how its vectors are prepared."""
 
-    def __init__(self, folder, metric: str):
+    def __init__(self, folder):
         small_vectors.write(folder, NUMBER, LABELLED)
-        self.folder, self.metric = folder, metric
+        self.folder = folder
         self.export, self.index = folder / "export", folder / "index"
         self.flam = folder / "flam"
         self.data = (f"--data_dir={folder / 'data'}", "--dataset=vectors/shop")
@@ -47,7 +47,6 @@ class Shop:
             f"--features={self.folder / 'vectors.npy'}",
             f"--csv={self.folder / 'labels.csv'}",
             "--attributes=colour,sleeve",
-            f"--metric={self.metric}",
             *("--min_count=5", "--num_queries=20", "--num_gallery=40", "--num_validation=20"),
             *others,
         )
@@ -60,6 +59,7 @@ class Shop:
             "flam/train_manipulator",
             *self.data,
             *SHORT,
+            *("--num_epochs=80", "--adversarial_weight=0.1", "--matching_weight=3"),
             "--train_split=train+unlabelled",
             f"--workdir={self.flam}",
             f"--init_from={embedders}",
@@ -77,10 +77,10 @@ class Shop:
         )
 
 
-@pytest.fixture(scope="module", params=["cosine", "euclidean"])
-def shop(request, tmp_path_factory):
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
     """Trained, exported and indexed vectors."""
-    found = Shop(tmp_path_factory.mktemp("shop"), request.param)
+    found = Shop(tmp_path_factory.mktemp("shop"))
     found.prepare()
     found.train()
     found.publish()
@@ -104,12 +104,9 @@ def test_an_export_edits_vectors_and_reads_them(shop):
     again = signatures["read_vectors"](vectors=tf.constant(edited))["values"].numpy()
     assert (again[:, 0] == wanted[:, 0]).mean() > 0.7
     kept = signatures["edit_vectors"](vectors=vectors, manipulation=np.full_like(wanted, -1))
-    if shop.metric == "euclidean":
-        np.testing.assert_allclose(kept["embedding"], vectors, rtol=1e-5)
-    else:
-        length = np.linalg.norm(vectors, axis=1, keepdims=True)
-        np.testing.assert_allclose(kept["embedding"], vectors / length, rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(np.linalg.norm(edited, axis=1), 1, rtol=1e-4)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(kept["embedding"], vectors / length, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(edited, axis=1), 1, rtol=1e-4)
 
 
 def test_the_service_searches_by_id_and_by_posted_vector(shop, tmp_path):
@@ -164,7 +161,6 @@ def test_an_index_takes_more_vectors_of_the_same_model_only(shop, tmp_path, caps
         f"--export={shop.export}",
         f"--index={shop.index}",
         f"--features={tmp_path / 'new.npy'}",
-        f"--metric={shop.metric}",
     )
     features = ExportedModel(shop.export).description.image_input.features
     with pytest.raises(ValueError, match=f"two models cannot be.*--features_model={features}"):
@@ -178,7 +174,7 @@ def test_an_index_takes_more_vectors_of_the_same_model_only(shop, tmp_path, caps
 
 
 def test_a_model_refuses_other_vectors(shop, tmp_path):
-    other = Shop(tmp_path, shop.metric)
+    other = Shop(tmp_path)
     np.save(tmp_path / "vectors.npy", small_vectors.vectors(NUMBER, seed=5)[0])
     other.prepare()
     with pytest.raises(ValueError, match=r"learned on vectors of features .*--features_model="):
