@@ -62,6 +62,7 @@ class Dataset(abc.ABC):
     space: AttributeSpace
     has_boxes: bool = False
     queries_in_gallery: bool = False
+    counts_products: bool = False
     vector_input: VectorInput | None = None
 
     @abc.abstractmethod

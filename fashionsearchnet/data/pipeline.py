@@ -37,6 +37,9 @@ class PreparedDataset(Dataset):
         # Data sets stored before the metadata said it: only those that list edits.
         lists_edits = (Path(builder.data_dir) / MANIPULATIONS_FILE).is_file()
         self.queries_in_gallery = bool(builder.info.metadata.get("queries_in_gallery", lists_edits))
+        # Products by a shop's own column. Elsewhere instances are what a task searches for.
+        options = builder.info.metadata.get("options", {})
+        self.counts_products = self.has_instances and bool(options.get("group_column"))
         self._tables: dict[str, dict[str, np.ndarray]] = {}
 
     def num_examples(self, split: str) -> int:

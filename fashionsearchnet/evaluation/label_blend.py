@@ -93,6 +93,7 @@ def choose_blend(
     ]
     plans = [condition.make_plan(dataset, splits) for condition in conditions]
     features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
+    features[1] = {key: splits.of_gallery(rows) for key, rows in features[1].items()}
     found = Representations(system, *features)
     none = (0.0,) * system.space.num_attributes
     alone = _figure(plans[0], found, none)

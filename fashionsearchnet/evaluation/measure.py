@@ -107,6 +107,9 @@ def evaluate_each(
     fit = localization(
         system, dataset, dict(zip(splits.names[counted], features[counted], strict=True))
     )
+    features[1] = {key: splits.of_gallery(rows) for key, rows in features[1].items()}
+    if generic is not None:
+        generic = generic[0], splits.of_gallery(generic[1])
     description = {"name": name, "class": type(system).__name__, "arguments": system.arguments}
     representations = Representations(system, *features, generic=generic)
     for plan, rows in zip(plans, others, strict=True):

@@ -19,6 +19,9 @@ class Splits:
       gallery_labels: int32 `[gallery, A]`.
       own: int `[queries]`, the position of each query in the gallery; None if none is in it.
       digest: text that is equal only for the same images with the same labels.
+      gallery_rows: int `[gallery]`, which images of the gallery split are in the gallery; None for
+        all. Where a data set knows the products of a shop, the first image of each is, so that a
+        hit counts once per product.
     """
 
     names: tuple[str, str]
@@ -26,6 +29,11 @@ class Splits:
     gallery_labels: np.ndarray
     own: np.ndarray | None
     digest: str
+    gallery_rows: np.ndarray | None = None
+
+    def of_gallery(self, rows: np.ndarray) -> np.ndarray:
+        """Returns those of `rows` `[images of the gallery split, ...]` that are in the gallery."""
+        return rows if self.gallery_rows is None else rows[self.gallery_rows]
 
 
 def read_splits(dataset: Dataset, splits: tuple[str, str]) -> Splits:
@@ -40,13 +48,25 @@ def read_splits(dataset: Dataset, splits: tuple[str, str]) -> Splits:
         if not ids:
             raise ValueError(f"split {split!r} of {dataset.name} has no images. Take another.")
     query_labels, gallery_labels = (np.asarray(dataset.labels(split)) for split in splits)
+    kept = _first_of_each_product(dataset, splits[1])
+    if kept is not None:
+        gallery_ids, gallery_labels = [gallery_ids[row] for row in kept], gallery_labels[kept]
     return Splits(
         names=splits,
         query_labels=query_labels,
         gallery_labels=gallery_labels,
         own=_own_positions(query_ids, gallery_ids, splits, dataset),
         digest=images_digest(query_ids, query_labels) + images_digest(gallery_ids, gallery_labels),
+        gallery_rows=kept,
     )
+
+
+def _first_of_each_product(dataset: Dataset, split: str) -> np.ndarray | None:
+    """Returns `Splits.gallery_rows`."""
+    products = dataset.instance_ids(split) if dataset.counts_products else None
+    if products is None or dataset.queries_in_gallery:
+        return None
+    return np.sort(np.unique(products, return_index=True)[1])
 
 
 def _own_positions(

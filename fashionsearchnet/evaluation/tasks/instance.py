@@ -55,7 +55,8 @@ class InstanceProtocol(TaskProtocol):
             )
         for found, split in zip(ids, splits.names, strict=True):
             check_instance_ids(found or [], f"split {split!r} of {dataset.name}")
-        _, numbers = np.unique(np.array([*ids[0], *ids[1]]), return_inverse=True)
+        gallery_ids = splits.of_gallery(np.array(ids[1]))
+        _, numbers = np.unique(np.array([*ids[0], *gallery_ids]), return_inverse=True)
         queries, gallery = np.split(numbers.reshape(-1).astype(np.int32), [len(ids[0])])
         num_relevant = np.bincount(gallery, minlength=numbers.max() + 1)[queries]
         if splits.own is not None:

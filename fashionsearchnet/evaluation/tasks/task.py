@@ -209,4 +209,6 @@ class Plan(abc.ABC):
         if self.splits.own is not None:
             left_out = "ranked too" if self.own is None else "left out of its own ranking"
             relation = f"the queries among them, each {left_out}"
+        if self.splits.gallery_rows is not None:
+            relation += "; the first image of each product, so a product counts once"
         return f"Queries: split `{queries}`; gallery: the images of split `{gallery}`, {relation}."
