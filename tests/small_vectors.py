@@ -1,6 +1,5 @@
 """Small files of vectors, with a table of labels."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +23,14 @@ def vectors(number: int = 120, seed: int = 0) -> tuple[np.ndarray, list[str], np
     return found, [f"item{row:04}" for row in range(number)], labels
 
 
-def write(folder: Path, number: int = 120, labelled: int = 100, **changed: object) -> VectorOptions:
+def write(folder: Path, number: int = 120, labelled: int = 100) -> VectorOptions:
     """Writes vectors, ids and labels, and returns the options to prepare them."""
     found, ids, labels = vectors(number)
     np.save(folder / "vectors.npy", found)
     (folder / "vectors.ids.txt").write_text("\n".join(ids) + "\n")
     rows = [f"{n},{COLOURS[c]},{SLEEVES[s]}" for n, (c, s) in zip(ids, labels, strict=True)]
     (folder / "labels.csv").write_text("\n".join(["id,colour,sleeve", *rows[:labelled]]) + "\n")
-    options = VectorOptions(
+    return VectorOptions(
         name="shop",
         file=VectorFile(str(folder / "vectors.npy")),
         csv=str(folder / "labels.csv"),
@@ -41,4 +40,3 @@ def write(folder: Path, number: int = 120, labelled: int = 100, **changed: objec
         num_gallery=20,
         num_validation=10,
     )
-    return dataclasses.replace(options, **changed)

@@ -95,8 +95,8 @@ def load_query(dataset: Dataset) -> Query:
     """Returns the query that the flags name."""
     if bool(FLAGS.query_id) + bool(FLAGS.image) + bool(FLAGS.vector) != 1:
         raise ValueError(
-            "give one query: --image=PATH, --vector=PATH, or --query_id=ID of the data set "
-            "(--query_id=? lists some)."
+            "give one query: --image=PATH, or --query_id=ID of the data set (--query_id=? lists "
+            "some), or --vector=PATH where it holds vectors."
         )
     vectors = dataset.vector_input
     if FLAGS.vector and vectors is not None:

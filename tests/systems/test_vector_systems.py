@@ -1,5 +1,7 @@
 """Systems on vectors that another model computed: a vector counts as an image."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ SIZE = 10
 VECTORS = np.random.default_rng(0).normal(3, 2, (4, SIZE)).astype(np.float32)
 
 
-def network(metric: str = "cosine"):
+def network(metric: str = "cosine") -> dict[str, Any]:
     """Returns the arguments `image_input` and `trunk`."""
     seen = VectorInput(SIZE, metric=metric, features="clip")
     return {"image_input": seen, "trunk": backbones.VECTOR_TRUNK}
@@ -26,8 +28,15 @@ def network(metric: str = "cosine"):
 def flam(metric: str = "cosine", variant: str = "m_os_adv") -> FLAM:
     """Returns a small FLAM that takes vectors as they are."""
     keras.utils.set_random_seed(0)
-    sizes = {"projection_dim": 0, "reader_dim": 6, "generator_dim": 8}
-    return FLAM(SPACE, variant=variant, projection="pca", **sizes, **network(metric))
+    return FLAM(
+        SPACE,
+        variant=variant,
+        projection="pca",
+        projection_dim=0,
+        reader_dim=6,
+        generator_dim=8,
+        **network(metric),
+    )
 
 
 def edits(wanted: int) -> tf.Tensor:

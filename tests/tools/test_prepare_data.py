@@ -8,9 +8,13 @@ from evaluation_fakes import script
 @pytest.mark.parametrize(
     ("dataset", "flag", "message"),
     [
-        ("garments/tiny", "--num_queries=9", "--num_queries goes with --dataset=catalogue or shop"),
+        (
+            "garments/tiny",
+            "--num_queries=9",
+            "--num_queries goes with --dataset=catalogue or vectors or shop",
+        ),
         ("garments/tiny", "--overwrite", "not with --dataset=garments/tiny; leave it out"),
-        ("celeba", "--name=faces", "--name goes with --dataset=catalogue, not"),
+        ("celeba", "--name=faces", "--name goes with --dataset=catalogue or vectors, not"),
         ("darn/small", "--num_images=9", "--num_images goes with --dataset=imaterialist, not"),
         ("catalogue", "--source_dir=here", "--source_dir goes with --dataset=shopping100k or"),
         ("celeba", "--shopping100k_splits=here", "goes with --dataset=shopping100k, not"),

@@ -89,7 +89,9 @@ def shop(tmp_path_factory):
 
 def test_an_export_edits_vectors_and_reads_them(shop):
     dataset = pipeline.open_dataset(shop.folder / "data", "vectors/shop")
-    vectors, labels = dataset.vectors("query"), dataset.labels("query")
+    assert dataset.vector_input is not None
+    (vectors,) = dataset.images("query", dataset.vector_input).as_numpy_iterator()
+    labels = dataset.labels("query")
     model = ExportedModel(shop.export)
     signatures = tf.saved_model.load(str(model.directory)).signatures
     read = signatures["read_vectors"](vectors=tf.constant(vectors))
@@ -112,9 +114,9 @@ def test_an_export_edits_vectors_and_reads_them(shop):
 def test_the_service_searches_by_id_and_by_posted_vector(shop, tmp_path):
     index = GalleryIndex.open(shop.index)
     name = index.ids[3]
-    vector = np.frombuffer(index.image(name), np.float32)
+    vector = np.frombuffer(index.image(name) or b"", np.float32)
     with TestClient(create_app(ExportedModel(shop.export), index)) as client:
-        query = {"set": "colour=blue", "k": 5}
+        query = {"set": "colour=blue", "k": "5"}
         by_id = client.get("/v1/search", params={"item": name, **query}).json()
         assert len(by_id["results"]) == 5
         posted = {"image": json.dumps(vector.tolist())}
@@ -162,7 +164,7 @@ def test_an_index_takes_more_vectors_of_the_same_model_only(shop, tmp_path, caps
         f"--index={shop.index}",
         f"--features={tmp_path / 'new.npy'}",
     )
-    features = ExportedModel(shop.export).description.image_input.features
+    features = ExportedModel(shop.export).description.image_input.to_dict()["features"]
     with pytest.raises(ValueError, match=f"two models cannot be.*--features_model={features}"):
         call("build_index", *shared)
     call("build_index", *shared, f"--features_model={features}", f"--csv={tmp_path / 'new.csv'}")

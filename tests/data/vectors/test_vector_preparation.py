@@ -67,7 +67,8 @@ def test_slices(tmp_path):
 
 def test_the_pipeline_opens_it_and_names_it(tmp_path):
     prepare(write(tmp_path), tmp_path / "data")
-    assert pipeline.open_dataset(tmp_path / "data", "vectors/shop").vector_input.size == SIZE
+    found = pipeline.open_dataset(tmp_path / "data", "vectors/shop")
+    assert found.vector_input is not None and found.vector_input.size == SIZE
     with pytest.raises(FileNotFoundError, match=r"These exist: vectors/shop.*--features=\.\.\."):
         pipeline.open_dataset(tmp_path / "data", "vectors/other")
 
