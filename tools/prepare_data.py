@@ -93,7 +93,17 @@ _NAME = flags.DEFINE_string(
     "name", "", "Name of the catalogue, stored as <data_dir>/catalogue/<name>."
 )
 _ATTRIBUTES = flags.DEFINE_list(
-    "attributes", [], "Columns to take as attributes, such as gender,category,colour."
+    "attributes",
+    [],
+    "Columns to take as attributes, such as gender,category,colour; of a published data set, the "
+    "attributes to keep, by default all.",
+)
+_TOP_VALUES = flags.DEFINE_integer(
+    "top_values",
+    0,
+    "Values of each attribute to keep, the most frequent ones, at least 2; others are missing. 0 "
+    "for all.",
+    0,
 )
 _MIN_COUNT = flags.DEFINE_integer(
     "min_count", 20, "Values with fewer images are dropped with their rows; 1 keeps all."
@@ -157,7 +167,9 @@ _APPLIES_TO = (
     (("shopping100k",), ("shopping100k_splits",)),
     (("darn",), ("asen_splits",)),
     (("imaterialist",), ("num_images",)),
-    (("catalogue", "vectors"), ("name", "attributes", "min_count", "fold_case", *_OF_TABLES)),
+    (("catalogue", "vectors"), ("name", "min_count", "fold_case", *_OF_TABLES)),
+    (("catalogue", "vectors", *_PUBLISHED), ("attributes",)),
+    (("catalogue", *_PUBLISHED), ("top_values",)),
     (("catalogue",), ("max_dropped", "split_by", "update", *_OF_IMAGES)),
     (("vectors",), vector_flags.NAMES),
     (("catalogue", "vectors", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation")),
@@ -272,7 +284,8 @@ def _prepare_published(name: str, config: str) -> None:
     }
     by_default = "adde" if _SHOPPING100K_SPLITS.value else "asen" if _ASEN_SPLITS.value else "paper"
     config = config or by_default
-    _prepare_source(name, name=config, source_dir=_SOURCE_DIR.value, **only_here.get(name, {}))
+    options = {"source_dir": _SOURCE_DIR.value, "attributes": tuple(_ATTRIBUTES.value)}
+    _prepare_source(name, name=config, **options, **only_here.get(name, {}))
 
 
 def _prepare_source(kind: str, **options: Any) -> None:
@@ -294,6 +307,7 @@ def _prepare_source(kind: str, **options: Any) -> None:
         num_validation=_NUM_VALIDATION.value,
         split_seed=_SPLIT_SEED.value,
         limits=ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
+        top_values=_TOP_VALUES.value,
         **options,
     )
     is_new = _OVERWRITE.value or _UPDATE.value

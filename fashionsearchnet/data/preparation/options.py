@@ -26,6 +26,7 @@ class PreparationOptions:
       split_by: 'seed' draws the splits at random; 'id' makes them depend on the ids of images, or
         of their products, so that they stay the same when images are added.
       limits: sizes of the images.
+      top_values: values of each attribute to keep, the most frequent ones; 0 for all.
 
     Raises:
       ValueError: for a name that is not a plain word, an empty split, or a seed out of range.
@@ -38,6 +39,7 @@ class PreparationOptions:
     split_seed: int = 0
     split_by: str = "seed"
     limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
+    top_values: int = 0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
@@ -59,9 +61,16 @@ class PreparationOptions:
             "validation": self.num_validation,
         }
 
+    @property
+    def kept_attributes(self) -> tuple[str, ...]:
+        """The attributes of the source to keep; () for all that it has."""
+        return ()
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the options for JSON; a data set opens with the same ones only."""
         content = dataclasses.asdict(self)
+        if not self.top_values:  # as data sets say that were prepared before there was a choice
+            del content["top_values"]
         return content | content.pop("limits")
 
 
@@ -71,14 +80,23 @@ class SourceOptions(PreparationOptions):
 
     Attributes:
       source_dir: the folder with the files as their authors publish them (docs/datasets.md).
+      attributes: names of the attributes to keep; () for all.
     """
 
     source_dir: str
     name: str = "paper"
+    attributes: tuple[str, ...] = ()
+
+    @property
+    def kept_attributes(self) -> tuple[str, ...]:
+        return self.attributes
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the options for JSON, folders as full paths."""
         content = super().to_dict()
+        content["attributes"] = list(self.attributes)
+        if not self.attributes:
+            del content["attributes"]
         return content | {
             key: os.fspath(Path(value).expanduser().resolve())
             for key, value in content.items()

@@ -16,6 +16,7 @@ from fashionsearchnet import files
 from fashionsearchnet.data.preparation import records, splits, storing, summary
 from fashionsearchnet.data.preparation.former import Former, read_former, write_images
 from fashionsearchnet.data.preparation.images import CheckedImage
+from fashionsearchnet.data.preparation.narrowing import narrow
 from fashionsearchnet.data.preparation.options import PreparationOptions
 from fashionsearchnet.data.preparation.selection import Selection, select
 from fashionsearchnet.data.preparation.source import Source
@@ -91,7 +92,7 @@ def prepare(
         return existing
     with storing.hold_name(reader.builder_class, options.name, data_dir) as folder:
         former = read_former(folder)
-        source = reader.read(options)
+        source = narrow(reader.read(options), options.kept_attributes, options.top_values)
         images: Mapping[Path, CheckedImage] = {}
         if former is not None:
             images = former.images_for(options.to_dict())
