@@ -96,7 +96,7 @@ def test_a_trunk_of_an_old_model_json():
     ("arguments", "message"),
     [
         ({"pretrained": ""}, "pretrained must be none, imagenet or the path of a file"),
-        ({"tap": "layer3"}, "tap of alexnet must be one of conv4; got 'layer3'"),
+        ({"tap": "layer3"}, "tap of alexnet must be one of conv2, conv4; got 'layer3'"),
         ({"backbone": "resnet50", "pooled_taps": ["layer9"]}, "tap of resnet50 .*layer9"),
         ({"training": "freeze"}, "training of the trunk must be .*did you mean frozen"),
     ],

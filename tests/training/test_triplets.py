@@ -168,3 +168,23 @@ def test_batches_depend_on_seed_and_step_and_replicas_share_them(name):
     # Two replicas of each worker take two rows each, one after the other.
     shares = [*batches(0, first)[:2], *batches(0, second)[:2]]
     np.testing.assert_array_equal(np.concatenate(shares), straight[0])
+
+
+def test_negatives_of_values_are_uniform_over_the_other_values():
+    """Of sixty images in red, thirty in green and ten in blue; two more have no label."""
+    values = np.full((102, 3), -1, np.int32)
+    values[:100, 0] = [0] * 60 + [1] * 30 + [2] * 10
+    values[:10, 1], values[:10, 2] = [0, 1] * 5, [0] * 2 + [1] * 8
+    sampler = TripletSampler(SPACE, values, negatives_of="values")
+    batch = sampler.sample(np.random.default_rng(0), 30_000)
+    chosen = batch.attribute == 0
+    anchor, negative = values[batch.anchor[chosen], 0], values[batch.negative[chosen], 0]
+    assert (anchor != negative).all()
+    for value in range(3):
+        shares = np.bincount(negative[anchor == value], minlength=3) / (anchor == value).sum()
+        expected = np.where(np.arange(3) == value, 0.0, 0.5)
+        np.testing.assert_allclose(shares, expected, atol=0.03)
+    images = np.bincount(batch.negative[chosen][negative == 2], minlength=102)[90:100]
+    np.testing.assert_allclose(images / images.sum(), 0.1, atol=0.02)
+    with pytest.raises(ValueError, match="negatives_of must be one of images, values"):
+        TripletSampler(SPACE, values, negatives_of="hardest")
