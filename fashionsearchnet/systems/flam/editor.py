@@ -75,8 +75,22 @@ class VectorEditor(keras.layers.Layer):
 
     def start_discriminator(self) -> None:
         """Makes the discriminator a copy of the embedders, with a new head for real or made."""
-        assert self.discriminator is not None and isinstance(self.reader, AttributeEmbedders)
-        self.discriminator.start_from(self.reader)
+        _, discriminator = self.manipulator()
+        assert isinstance(self.reader, AttributeEmbedders)
+        discriminator.start_from(self.reader)
+
+    def manipulator(self) -> tuple[Generator, Discriminator]:
+        """Returns both networks that a variant of FLAM edits and trains with.
+
+        Raises:
+          ValueError: for a baseline, which has none.
+        """
+        if self.generator is None or self.discriminator is None:
+            raise ValueError(
+                f"variant {self.variant.title!r} edits no features, so it has no manipulator to "
+                "train; it is evaluated as its only stage left it."
+            )
+        return self.generator, self.discriminator
 
     def _build_reader(
         self, reader_dim: int, dropout_rate: float, input_dropout_rate: float
@@ -112,8 +126,8 @@ class VectorEditor(keras.layers.Layer):
         An edited vector is brought onto the surface that all vectors lie on: of length one for
         the metric 'cosine'.
         """
-        assert self.generator is not None
-        changed = self.generator(standardized, wanted, edited)
+        generator, _ = self.manipulator()
+        changed = generator(standardized, wanted, edited)
         if self.metric == "euclidean":
             return changed
         return self.standardization(unit(self.restore(changed)))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -175,20 +176,25 @@ class InstanceStage(Stage):
         logged = {"triplets": triplets, "in_order": tf.reduce_mean(in_order) / replicas}
         loss = self.triplet_weight * triplets
         if self.model.instance_classifier is not None:
-            logged |= self._classify(pairs, gather(batch["classes"]))
+            logged |= self._classify(
+                self.model.instance_classifier, pairs, gather(batch["classes"])
+            )
             loss += logged["cross_entropy"]
         return loss, logged
 
-    def _classify(self, pairs: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _classify(
+        self, classifier: keras.layers.Dense, pairs: tf.Tensor, classes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Returns this replica's shares of the cross-entropy and of the accuracy.
 
         Args:
+          classifier: of the frequent items.
           pairs: float32 `[B, 2, dim]`, features.
           classes: int32 `[B, 2]`, -1 for items that are not classified.
         """
-        dim = self.model.projection.units
+        dim = classifier.kernel.shape[0]
         # Of length one: logits of a Glorot kernel would differ by a few hundredths only.
-        logits = self.model.instance_classifier(tf.reshape(pairs, [-1, dim]) * dim**0.5)
+        logits = classifier(tf.reshape(pairs, [-1, dim]) * dim**0.5)
         flat = tf.reshape(classes, [-1])
         known = tf.cast(flat >= 0, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(flat, 0), logits)

@@ -85,7 +85,7 @@ class FLAM(ConvolutionalSystem):
         if pooling == "spoc":
             tap = trunk.tap or trunk.architecture.default_tap
             trunk = dataclasses.replace(trunk, pooled_taps=(tap,))
-        editing = {
+        editing: dict[str, Any] = {
             "variant": variant,
             "reader_dim": reader_dim,
             "generator_dim": generator_dim,

@@ -205,15 +205,11 @@ class ManipulatorStage(VectorStage):
     def __post_init__(self) -> None:
         for name in ("adversarial_weight", "matching_weight", "cycle_weight"):
             check_range(name, getattr(self, name), 0.0)
-        if not self.editor.variant.manipulates:
-            raise ValueError(
-                f"variant {self.editor.variant.title!r} edits no features, so it has no "
-                "manipulator to train; it is evaluated as its only stage left it."
-            )
+        self._generator, self._discriminator = self.editor.manipulator()
 
     def updates(self) -> Sequence[Update]:
         """Returns both updates, the discriminator's first."""
-        discriminator = self.editor.discriminator
+        discriminator = self._discriminator
         variables = list(discriminator.trainable_variables)
         if not self.editor.variant.adversarial:
             heads = (discriminator.realness_hidden, discriminator.realness)
@@ -221,17 +217,15 @@ class ManipulatorStage(VectorStage):
             variables = [v for v in variables if v.path not in unused]
         return [
             Update(self.discriminator_loss, variables, name="discriminator"),
-            Update(
-                self.generator_loss, self.editor.generator.trainable_variables, name="generator"
-            ),
+            Update(self.generator_loss, self._generator.trainable_variables, name="generator"),
         ]
 
     def discriminator_loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's shares of Eq. 3 and of both terms of Eq. 4; see `Update`."""
         edit = self._edit(batch, seed)
         variant, everything = self.editor.variant, tf.ones_like(edit.edited)
-        real_score, real_found = self.editor.discriminator(edit.inputs)
-        made_score, made_found = self.editor.discriminator(tf.stop_gradient(edit.made))
+        real_score, real_found = self._discriminator(edit.inputs)
+        made_score, made_found = self._discriminator(tf.stop_gradient(edit.made))
         counted = everything if variant.matches_remaining else edit.edited
         matching = edit.mean(matching_loss(real_found, edit.embeddings, counted))
         logged = {"matching_real": matching}
@@ -253,7 +247,7 @@ class ManipulatorStage(VectorStage):
         """
         edit = self._edit(batch, seed)
         variant = self.editor.variant
-        score, found = self.editor.discriminator(edit.made)
+        score, found = self._discriminator(edit.made)
         counted = tf.ones_like(edit.edited) if variant.matches_remaining else edit.edited
         logged = {"matching": edit.mean(matching_loss(found, edit.wanted, counted))}
         loss = self.matching_weight * logged["matching"]
