@@ -146,14 +146,15 @@ class VectorDataset(Dataset):
         """Returns the positions of a split in stored order; raises a ValueError for an unknown one.
 
         Args:
-          split: names with + between them, each with a slice if wanted, such as train[:20%].
+          split: names with + between them, each with a slice if wanted (train[:20%]), or all.
         """
-        parts = [_SPLIT.fullmatch(part.strip()) for part in split.split("+")]
+        text = "+".join(self._sizes) if split == "all" else split
+        parts = [_SPLIT.fullmatch(part.strip()) for part in text.split("+")]
         rows = [self._part(*part.groups()) for part in parts if part and part[1] in self._sizes]
         if len(rows) < len(parts):
             raise ValueError(
                 f"{self.name} has no split {split!r}; splits: {', '.join(self._sizes)}, or slices "
-                "such as validation[:20%], or several with + between them."
+                "such as validation[:20%], several with + between them, or all."
             )
         return np.concatenate(rows)
 
