@@ -1,0 +1,76 @@
+"""The training scripts of FLAM, from images to what `load_complete_system` opens."""
+
+import keras
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from evaluation_fakes import script
+from fakes import FakeDataset
+
+from fashionsearchnet import systems
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.networks.backbones import Trunk, build_backbone
+
+SMALL = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
+SHORT = ("--num_epochs=1", "--batch_size=16")
+READER = ("--generator_dim=12",)
+
+
+class ItemDataset(FakeDataset):
+    """Images with the same labels show the same item."""
+
+    def instance_ids(self, split):
+        return ["".join(map(str, row)) for row in self.labels(split)]
+
+
+@pytest.fixture(autouse=True)
+def data_set(monkeypatch):
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: ItemDataset())
+
+
+@pytest.fixture
+def frozen(tmp_path):
+    """The flags of a pretrained trunk that stays as it is."""
+    keras.utils.set_random_seed(5)
+    trunk = Trunk(width=0.05, first_stride=2, normalization="batch")
+    path = tmp_path / "alexnet.weights.h5"
+    build_backbone(trunk, 40).network.save_weights(path)
+    return (*SMALL, f"--pretrained_weights={path}", "--trunk_training=frozen")
+
+
+def call(name, workdir, *arguments):
+    with script(f"flam/{name}") as tool, flagsaver.flagsaver():
+        flags.FLAGS([tool.__name__, f"--workdir={workdir}", *SHORT, *arguments])
+        tool.main()
+
+
+def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen):
+    embedders, flam = tmp_path / "embedders", tmp_path / "flam"
+    call("train_embedders", embedders, *frozen, *READER, "--reader_dim=8", "--pca_dim=6")
+    call("train_manipulator", flam, f"--init_from={embedders}", "--unlabelled_dataset=another")
+    before, model = systems.load_system(embedders), systems.load_complete_system(flam)
+    assert model.title == "FLAM(M/OS/Adv)" and model.stages == ("embedders", "manipulator")
+    images = next(iter(ItemDataset().images("query", model.image_input)))
+    feature = model.image_features(images)["embedding"]
+    assert feature.shape[1] == 6
+    np.testing.assert_array_equal(before.image_features(images)["embedding"], feature)
+    np.testing.assert_array_equal(before.editor.blocks(feature), model.editor.blocks(feature))
+    with pytest.raises(ValueError, match=r"'embedders' only, but FLAM.* needs stage 'manipulator'"):
+        systems.load_complete_system(embedders)
+
+
+def test_baselines_on_a_learned_feature(tmp_path, frozen):
+    items = tmp_path / "items"
+    call("train_instances", items, *frozen, "--projection_dim=7", "--pooling=levels", "--flip")
+    start = (f"--init_from={items}", *READER)
+    call("train_classifiers", tmp_path / "cls", *start)
+    call("train_embedders", tmp_path / "emb", *start, "--variant=emb_concat", "--reader_dim=8")
+    for name in ("cls", "emb"):
+        model = systems.load_complete_system(tmp_path / name)
+        assert model.instance_classifier is None and model.projection.units == 7
+        assert model.arguments["trunk"]["training"] == "frozen"
+    with pytest.raises(ValueError, match=r"needs embedders of width 32, but .*run of Emb-Concat"):
+        call("train_manipulator", tmp_path / "flam", f"--init_from={tmp_path / 'emb'}")
+    with pytest.raises(ValueError, match="--backbone=resnet50 cannot be changed by a stage that"):
+        call("train_classifiers", tmp_path / "other", *start, "--backbone=resnet50")
