@@ -1,5 +1,7 @@
 """The heads of ASENet, CSN, the triplet net and AG-MAN against slow NumPy versions."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from fashionsearchnet.systems.asenet.heads import MaskedHead, OneHotAttention, P
 
 ATTRIBUTES, CHANNELS, HIDDEN, DIM, SIDE = 5, 6, 4, 7, 3
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[], keras.layers.Layer]] = {
     "pooled": lambda: PooledHead(CHANNELS, DIM),
     "masked": lambda: MaskedHead(ATTRIBUTES, CHANNELS, DIM),
     "one_hot": lambda: OneHotAttention(ATTRIBUTES, CHANNELS, HIDDEN, DIM),

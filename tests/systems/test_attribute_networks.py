@@ -195,8 +195,8 @@ def test_without_the_weight_of_the_branch_nothing_of_it_learns():
 
 
 def test_both_tasks_are_measured():
-    options = {"top_k": (1, 20), "num_resamples": 10}
     kinds = (evaluation.AttributeProtocol, evaluation.ManipulationProtocol)
     for kind in kinds:
-        measured = evaluation.evaluate(asenet("asenet_v1"), FakeDataset(), kind(**options))
+        protocol = kind(top_k=(1, 20), num_resamples=10)
+        measured = evaluation.evaluate(asenet("asenet_v1"), FakeDataset(), protocol)
         assert measured.rows[-1].name == "ASENet V1"
