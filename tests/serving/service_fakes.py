@@ -123,6 +123,7 @@ class FakeIndex:
     """Items of plain colours, searched one by one."""
 
     label_blend = None
+    dim = 3
     state = "000001"
 
     def __init__(self) -> None:
