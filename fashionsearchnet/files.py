@@ -134,8 +134,9 @@ def hold_lock(path: str | os.PathLike[str], what: str) -> Iterator[None]:
                 f"another process {what} at this moment. Wait until it is done, then run the same "
                 "command again."
             ) from error
-        if path.exists() and os.path.samestat(os.fstat(handle), path.stat()):
-            break
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                break
         os.close(handle)  # the holder has removed the file since it was opened
     try:
         yield

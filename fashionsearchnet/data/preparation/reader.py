@@ -95,11 +95,11 @@ def prepare(
         source = narrow(reader.read(options), options.kept_attributes, options.top_values)
         images: Mapping[Path, CheckedImage] = {}
         if former is not None:
-            images = former.images_for(options.to_dict())
             source = dataclasses.replace(source, bounds=former.bounds_for(options.to_dict()))
             if update:
                 storing.check_same_options(folder, former.options, options, _MAY_CHANGE)
                 source = _keep_space(source, former, folder)
+                images = former.images_for(options.to_dict())
         selection = select(source, options, show_progress, images)
         indices, bounds = _split(source, selection, options)
         config = storing.PreparedConfig(options, selection, indices, bounds, show_progress)
