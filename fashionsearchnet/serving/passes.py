@@ -5,7 +5,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -110,24 +110,33 @@ class Passes:
         if not self._model.gives_features:
             with timing.stage("pass"):
                 return await _submit(self._queries, EditedImage(image, manipulation))
-        found: Features = await self._known("image_features", image, self._images)
-        edited = EditedFeatures(found.features, manipulation)
-        with timing.stage("edit"):
-            return Encoded(await _submit(self._edits, edited), found.probabilities)
+        found = self._known("image_features", image)
+        if found is not None:
+            with timing.stage("edit"):
+                edited = EditedFeatures(found.features, manipulation)
+                return Encoded(await _submit(self._edits, edited), found.probabilities)
+        with timing.stage("pass"):
+            found, embedding = await _submit(self._images, EditedImage(image, manipulation))
+        self._keep("image_features", image, found)
+        return Encoded(embedding, found.probabilities)
 
     async def predict(self, image: bytes) -> Prediction:
         """Returns the prediction for one image, without the batch axis."""
-        return await self._known("predict", image, self._predictions)
-
-    async def _known(self, signature: str, image: bytes, batcher: Batcher[bytes, Result]) -> Result:
-        """Returns what a signature gives for an image, from a shared pass unless it is known."""
-        found = self.recent.get(signature, image)
-        self._metrics.count_lookup(signature, found is not None)
+        found = self._known("predict", image)
         if found is None:
             with timing.stage("pass"):
-                found = await _submit(batcher, image)
-            self.recent.put(signature, image, found, _num_bytes(found))
+                found = await _submit(self._predictions, image)
+            self._keep("predict", image, found)
         return found
+
+    def _known(self, signature: str, image: bytes) -> Any:
+        """Returns what a signature gives for an image, or None if that is not known."""
+        found = self.recent.get(signature, image)
+        self._metrics.count_lookup(signature, found is not None)
+        return found
+
+    def _keep(self, signature: str, image: bytes, found: Features | Prediction) -> None:
+        self.recent.put(signature, image, found, _num_bytes(found))
 
     def _batcher(
         self,
@@ -153,11 +162,19 @@ class Passes:
         self._metrics.watch_queue(name, batcher.__len__)
         return batcher
 
-    def _run_features(self, images: Sequence[bytes]) -> list[Features]:
-        features, probabilities = self._model.image_features(images)
+    def _run_features(self, queries: Sequence[EditedImage]) -> list[tuple[Features, np.ndarray]]:
+        """Returns for each image its features and the vector of the edited one."""
+        features, probabilities = self._model.image_features([query.image for query in queries])
+        manipulations = np.stack([query.manipulation for query in queries])
+        embeddings = self._model.embed_query(features, manipulations)
         return [
-            Features({name: array[row] for name, array in features.items()}, probabilities[row])
-            for row in range(len(images))
+            (
+                Features(
+                    {name: array[row] for name, array in features.items()}, probabilities[row]
+                ),
+                embeddings[row],
+            )
+            for row in range(len(queries))
         ]
 
     def _run_edits(self, edits: Sequence[EditedFeatures]) -> list[np.ndarray]:
@@ -187,13 +204,13 @@ class Passes:
         sample = _sample(self._model.description.image_input)
         keep = np.full(self._model.space.num_attributes, KEEP, np.int32)
         for batch_size in {1, self._limits.max_batch_size}:
-            images = [sample] * batch_size
-            self._run_predictions(images)
+            queries = [EditedImage(sample, keep)] * batch_size
+            self._run_predictions([sample] * batch_size)
             if self._model.gives_features:
-                found = self._run_features(images)
-                self._run_edits([EditedFeatures(one.features, keep) for one in found])
+                found = self._run_features(queries)
+                self._run_edits([EditedFeatures(one.features, keep) for one, _ in found])
             else:
-                self._run_queries([EditedImage(image, keep) for image in images])
+                self._run_queries(queries)
 
 
 def _sample(image_input: ImageInput) -> bytes:

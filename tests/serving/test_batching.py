@@ -51,6 +51,16 @@ async def settle():
         await asyncio.sleep(0)
 
 
+def test_a_lone_item_waits_for_nobody():
+    async def scenario(batcher, run):
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        assert await batcher.submit(1) == 2
+        assert loop.time() - start < 5
+
+    assert with_batcher(scenario, max_wait_ms=8000.0, company=lambda: 1) == [[1]]
+
+
 def test_items_that_arrive_together_share_batches_in_order():
     async def scenario(batcher, run):
         results = await asyncio.gather(*(batcher.submit(i) for i in range(10)))

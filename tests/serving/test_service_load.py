@@ -1,7 +1,9 @@
 """Many requests at a time: shared passes, bounded queues, clients that are slow or go away."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 
 import httpx
 from service_fakes import GREEN, RED, FakeIndex, FakeModel, picture, running
@@ -23,6 +25,18 @@ async def until(condition) -> None:
             await asyncio.sleep(0.005)
 
 
+@contextlib.asynccontextmanager
+async def held_up(client, model: FakeModel, waiting: int) -> AsyncIterator[None]:
+    """Holds up the model with another search until as many requests of the block wait for it."""
+    model.gate.clear()
+    first = asyncio.create_task(client.get("/v1/search", params={"item": "item-5"}))
+    await until(lambda: model.calls)
+    yield
+    await until(lambda: queue_length(client) == waiting)
+    model.gate.set()
+    assert (await first).status_code == 200
+
+
 def queue_length(client) -> int:
     return len(client.app.state.service.passes._images)
 
@@ -30,19 +44,23 @@ def queue_length(client) -> int:
 def test_concurrent_requests_share_passes_and_get_their_own_answers():
     async def main():
         model = FakeModel()
-        async with running(model, max_batch_size=8, max_wait_ms=500, cache_mb=0) as client:
-            answers = await asyncio.gather(
-                *(
-                    client.post("/v1/search", files=files((RED, GREEN)[i % 2]), data={"k": i + 1})
+        async with running(model, max_batch_size=8, cache_mb=0) as client:
+            async with held_up(client, model, waiting=16):
+                asking = [
+                    asyncio.ensure_future(
+                        client.post(
+                            "/v1/search", files=files((RED, GREEN)[i % 2]), data={"k": i + 1}
+                        )
+                    )
                     for i in range(16)
-                )
-            )
+                ]
+            answers = await asyncio.gather(*asking)
         for i, answer in enumerate(answers):
             assert answer.status_code == 200
             assert answer.json()["target"]["colour"] == ("red", "green")[i % 2]
             assert len(answer.json()["results"]) == min(i + 1, 17)
-        assert model.calls == [("image_features", 8)] * 2
-        assert sum(model.edits) == 16
+        assert model.calls[1:] == [("image_features", 8)] * 2
+        assert sum(model.edits) == 17
 
     asyncio.run(main())
 
@@ -62,14 +80,17 @@ def test_a_bad_image_fails_only_its_own_request():
 def test_a_stored_image_that_fails_its_batch_fails_alone():
     async def main():
         model = FakeModel()
-        async with running(model, max_wait_ms=200) as client:
+        async with running(model, cache_mb=0) as client:
             index = client.app.state.service.follower.index
             index._images["item-1"] = b"poison"
-            answers = await asyncio.gather(
-                *(client.get("/v1/search", params={"item": f"item-{i}"}) for i in range(3))
-            )
+            async with held_up(client, model, waiting=3):
+                asking = [
+                    asyncio.ensure_future(client.get("/v1/search", params={"item": f"item-{i}"}))
+                    for i in range(3)
+                ]
+            answers = await asyncio.gather(*asking)
         assert [answer.status_code for answer in answers] == [200, 500, 200]
-        assert [size for _, size in model.calls] == [3, 1, 1, 1]
+        assert [size for _, size in model.calls[1:]] == [3, 1, 1, 1]
 
     asyncio.run(main())
 
