@@ -169,7 +169,7 @@ _APPLIES_TO = (
     (("imaterialist",), ("num_images",)),
     (("catalogue", "vectors"), ("name", "min_count", "fold_case", *_OF_TABLES)),
     (("catalogue", "vectors", *_PUBLISHED), ("attributes",)),
-    (("catalogue", *_PUBLISHED), ("top_values",)),
+    (("catalogue", "vectors", *_PUBLISHED), ("top_values",)),
     (("catalogue",), ("max_dropped", "split_by", "update", *_OF_IMAGES)),
     (("vectors",), vector_flags.NAMES),
     (("catalogue", "vectors", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation")),
@@ -251,6 +251,7 @@ def _prepare_vectors(config: str) -> None:
         num_gallery=_NUM_GALLERY.value,
         num_validation=_NUM_VALIDATION.value,
         split_seed=_SPLIT_SEED.value,
+        top_values=_TOP_VALUES.value,
     )
     dataset, report = preparation.prepare(options, _DATA_DIR.value, _OVERWRITE.value)
     print(preparation.report_text(report))

@@ -127,7 +127,7 @@ def label_vectors(ids: list[str], options: VectorOptions) -> Labelled:
             f"{rows[0].image!r}) has a vector in {options.file.path} (ids such as {ids[0]!r}). "
             "Name the column of the same ids by --id_column."
         )
-    kept, rare = _without_rare_values(used, attributes, options.min_count)
+    kept, rare = _without_rare_values(used, attributes, options.min_count, options.top_values)
     records.check_values(used, kept, attributes, options.min_count)
     space = records.attribute_space(kept, attributes)
     labels = np.full((len(ids), space.num_attributes), MISSING, np.int32)
@@ -175,14 +175,17 @@ def report_text(report: dict[str, Any]) -> str:
 
 
 def _without_rare_values(
-    used: list[Record], attributes: tuple[str, ...], min_count: int
+    used: list[Record], attributes: tuple[str, ...], min_count: int, top_values: int
 ) -> tuple[list[Record], dict[str, dict[str, int]]]:
-    """Returns the records with rare values as missing ones, and these values with their counts."""
-    counts = records.count_values(used, attributes)
-    rare = {
-        name: {value: number for value, number in found.items() if number < min_count}
-        for name, found in counts.items()
-    }
+    """Returns the records with rare values as missing ones, and these values with their counts.
+
+    A value is rare that fewer than `min_count` records have, or that is not among the `top_values`
+    most frequent ones; 0 for all.
+    """
+    rare = {}
+    for name, found in records.count_values(used, attributes).items():
+        top = sorted(found, key=lambda value: -found[value])[: top_values or None]
+        rare[name] = {v: n for v, n in found.items() if n < min_count or v not in top}
     kept = [
         dataclasses.replace(
             record,

@@ -105,6 +105,12 @@ def test_a_rare_value_is_a_missing_label(tmp_path):
     assert dataset.num_examples("+".join(SPLITS)) == 120  # no vector is dropped
 
 
+def test_the_most_frequent_values_only(tmp_path):
+    dataset, report = prepare(dataclasses.replace(write(tmp_path), top_values=2), tmp_path / "data")
+    assert [len(values) for values in dataset.space.values] == [2, 2]
+    assert list(report["rare values, now missing"]) == ["colour"]
+
+
 def test_ids_that_are_all_unknown_are_refused(tmp_path):
     options = write(tmp_path)
     (tmp_path / "labels.csv").write_text("id,colour,sleeve\nx1,red,long\nx2,blue,short\n")
