@@ -92,5 +92,6 @@ def pin(page: Page, name: str) -> None:
 
 def upload(page: Page, buffer: bytes, name: str = "mine.png") -> None:
     """Searches with a photo of the user's own."""
+    expect(page.locator(CARD).first).to_be_visible()  # the page listens from then on
     photo = {"name": name, "mimeType": "image/png", "buffer": buffer}
     page.locator("#file").set_input_files(photo)  # type: ignore[arg-type]
