@@ -17,6 +17,11 @@ NAMES = (
 
 def define() -> None:
     """Defines the flags."""
+    _define_table()
+    _define_columns()
+
+
+def _define_table() -> None:
     flags.DEFINE_string("csv", "", "Table of the images: a CSV file with a header.")
     flags.DEFINE_string(
         "images_dir", "", "Folder of the images; names in --image_column are relative to it."
@@ -37,18 +42,21 @@ def define() -> None:
         list(MISSING_CELLS),
         "Texts of a missing value in the CSV, compared without case.",
     )
-    flags.DEFINE_string(
-        "value_separator",
-        "",
-        "Text between several values in a cell, such as | in Black|Red. The first value counts, in "
-        "training and for hits.",
-    )
     flags.DEFINE_enum(
         "ragged",
         "drop",
         ["drop", "trim"],
         "Rows with more cells than the header: drop reports them; trim reads the surplus as a part "
         "of the last column, where a text has commas without quotation marks.",
+    )
+
+
+def _define_columns() -> None:
+    flags.DEFINE_string(
+        "value_separator",
+        "",
+        "Text between several values in a cell, such as | in Black|Red. The first value counts, in "
+        "training and for hits.",
     )
     flags.DEFINE_string(
         "group_column",
