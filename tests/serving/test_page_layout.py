@@ -93,7 +93,7 @@ def test_rows_are_even(visit_both):
     page = visit_both(EDITED)
     expect(page.locator(CARD)).to_have_count(20)
     expect(page.locator(".facts").nth(19)).to_be_attached()
-    rows = {}
+    rows: dict[int, set[tuple[int, ...]]] = {}
     for tile, *others in page.evaluate(TOPS):
         rows.setdefault(tile, set()).add(tuple(others))
     assert len(rows) == -(-20 // (4 if page.viewport_size["width"] > 900 else 2))
