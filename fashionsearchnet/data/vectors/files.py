@@ -58,8 +58,7 @@ def read_vectors(file: VectorFile) -> FoundVectors:
 
     Raises:
       FileNotFoundError: if a file does not exist.
-      ModuleNotFoundError: for Parquet without the package pyarrow.
-      ValueError: naming file and row, for vectors of two lengths, numbers that are not finite, ids
+      ValueError: for Parquet without the package pyarrow; and, naming file and row, for vectors of two lengths, numbers that are not finite, ids
         that are blank, occur twice or are not as many as the vectors, and for zeros where
         directions are compared.
     """
@@ -165,7 +164,7 @@ def _read_parquet(path: Path, id_column: str, vector_column: str) -> tuple[list[
     try:
         from pyarrow import ArrowException, parquet
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise ValueError(
             f"reading {path} needs the package pyarrow: pip install 'fashionsearchnet[parquet]', "
             "or save the vectors by numpy.save."
         ) from error

@@ -86,7 +86,7 @@ def prepare(
       BlockingIOError: if another process prepares this name.
     """
     folder = Path(data_dir).expanduser() / "vectors" / options.name / VERSION
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.parent.mkdir(parents=True, exist_ok=True)
     with files.hold_lock(folder.parent.parent / f".{options.name}.lock", "prepares it"):
         former = _former(folder)
         made_from = _made_from(options)
@@ -277,7 +277,7 @@ def _store(
     built, old = (folder.with_name(f".{kind}") for kind in ("unfinished", "former"))
     for left in (built, old):
         shutil.rmtree(left, ignore_errors=True)
-    built.mkdir()
+    built.mkdir(parents=True)
     shape = (len(order), found.vector_input.size)
     stored = np.lib.format.open_memmap(built / "vectors.npy", "w+", np.float32, shape)
     for start in range(0, len(order), 4096):

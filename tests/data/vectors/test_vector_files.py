@@ -85,7 +85,7 @@ def test_parquet_without_its_package(tmp_path, monkeypatch):
         return known(name, *others)
 
     monkeypatch.setattr(builtins, "__import__", importing)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'fashionsearchnet\[parquet\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'fashionsearchnet\[parquet\]'"):
         read_vectors(file)
 
 
