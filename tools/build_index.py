@@ -54,8 +54,8 @@ from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.catalogue import additions
 from fashionsearchnet.data.catalogue.reader import CatalogueOptions
 from fashionsearchnet.data.catalogue.table import TableColumns
-from fashionsearchnet.data.vectors.files import read_vectors
 from fashionsearchnet.data.vectors.labels import Said, read_labels
+from fashionsearchnet.data.vectors.vector_files import read_vectors
 from fashionsearchnet.index import building
 from fashionsearchnet.index.engine_table import ENGINES, STORAGES
 from fashionsearchnet.index.gallery_index import GalleryIndex

@@ -39,7 +39,7 @@ from fashionsearchnet.attributes import (
 )
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.data.vectors.files import read_one_vector
+from fashionsearchnet.data.vectors.vector_files import read_one_vector
 from fashionsearchnet.explain.results import search_picture
 from fashionsearchnet.explain.search_sheet import draw_search_sheet
 from fashionsearchnet.networks.image_input import encode_vector

@@ -3,7 +3,7 @@
 from absl import flags
 
 from fashionsearchnet import command
-from fashionsearchnet.data.vectors.files import VectorFile
+from fashionsearchnet.data.vectors.vector_files import VectorFile
 from fashionsearchnet.networks.image_input import METRICS
 
 FLAGS = flags.FLAGS

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive
 from fashionsearchnet.checks import suggestion
 from fashionsearchnet.data.image_files import ImageLimits, normalize_image
 from fashionsearchnet.data.image_headers import ImageProblem
-from fashionsearchnet.data.vectors.files import vector_from_bytes
+from fashionsearchnet.data.vectors.vector_files import vector_from_bytes
 from fashionsearchnet.networks.image_input import VectorInput, encode_vector
 from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.errors import ApiError

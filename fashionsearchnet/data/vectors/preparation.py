@@ -20,7 +20,7 @@ from fashionsearchnet.data.preparation import records, splits
 from fashionsearchnet.data.preparation.options import PreparationOptions
 from fashionsearchnet.data.preparation.records import Record
 from fashionsearchnet.data.vectors.dataset import DESCRIPTION, UNLABELLED, VERSION, VectorDataset
-from fashionsearchnet.data.vectors.files import FoundVectors, VectorFile, read_vectors
+from fashionsearchnet.data.vectors.vector_files import FoundVectors, VectorFile, read_vectors
 
 _SHOWN = 5  # examples in a report
 REPORT = "preparation_report.json"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_vectors import SIZE, vectors
 
-from fashionsearchnet.data.vectors.files import VectorFile, read_vectors, vector_from_bytes
+from fashionsearchnet.data.vectors.vector_files import VectorFile, read_vectors, vector_from_bytes
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
 
 INPUT = VectorInput(3, features="clip")

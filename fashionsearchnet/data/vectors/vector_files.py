@@ -58,9 +58,9 @@ def read_vectors(file: VectorFile) -> FoundVectors:
 
     Raises:
       FileNotFoundError: if a file does not exist.
-      ValueError: for Parquet without the package pyarrow; and, naming file and row, for vectors of two lengths, numbers that are not finite, ids
-        that are blank, occur twice or are not as many as the vectors, and for zeros where
-        directions are compared.
+      ValueError: for Parquet without the package pyarrow. Naming file and row: for vectors of two
+        lengths, numbers that are not finite, ids that are blank, occur twice or are not as many as
+        the vectors, and for zeros where directions are compared.
     """
     path = Path(file.path).expanduser()
     _check_exists(path, "--features")
