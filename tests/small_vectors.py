@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from fashionsearchnet.data.catalogue.table import TableColumns
-from fashionsearchnet.data.vectors.files import VectorFile
+from fashionsearchnet.data.vectors.vector_files import VectorFile
 from fashionsearchnet.data.vectors.preparation import VectorOptions
 
 COLOURS = ("red", "green", "blue")
