@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from fashionsearchnet.data.catalogue.table import TableColumns
-from fashionsearchnet.data.vectors.vector_files import VectorFile
 from fashionsearchnet.data.vectors.preparation import VectorOptions
+from fashionsearchnet.data.vectors.vector_files import VectorFile
 
 COLOURS = ("red", "green", "blue")
 SLEEVES = ("short", "long")
