@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import io
+import warnings
 from collections.abc import Callable
 
 import cv2
@@ -13,6 +14,8 @@ from PIL import Image, ImageCms
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.image_headers import Header, ImageProblem, png_chunks, read_header
 
+# Damaged tags count as not said; nobody needs a warning for each image.
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning)
 _JPEG_OPTIONS = (  # colour is often an attribute: it keeps its full resolution
     *(cv2.IMWRITE_JPEG_QUALITY, 95),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
