@@ -110,7 +110,7 @@ def test_images_are_cut_to_their_box(original_inshop, tmp_path):
     dataset = stored(inshop, "deepfashion_inshop", original_inshop, tmp_path)
     for data in dataset.encoded_images("query").as_numpy_iterator():
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        assert pixels.shape == (16, 16, 3)
+        assert pixels is not None and pixels.shape == (16, 16, 3)
         assert (pixels[2:-2, 2:-2, 2] > 200).all() and (pixels[2:-2, 2:-2, :2] < 60).all()
 
 

@@ -33,4 +33,4 @@ def test_the_picture_is_written(rng, tmp_path):
     panel = embedding_map.Panel("colour", vectors, vectors[:5], values, ("red", "blue"))
     embedding_map.draw(tmp_path / "map.png", [panel, panel], "A title")
     picture = cv2.imread(str(tmp_path / "map.png"))
-    assert picture.shape[1] > picture.shape[0] > 100 and picture.std() > 1
+    assert picture is not None and picture.shape[1] > picture.shape[0] > 100 and picture.std() > 1

@@ -48,7 +48,9 @@ def png_with(exif: bytes, at_end: bool = False) -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_jpeg_is_turned_as_opencv_turns_it(decode, orientation, order):
     data = jpeg_with(tiff(orientation, order))
-    upright = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    upright = decoded[..., ::-1]
     found = decode(data)
     assert found.shape == upright.shape
     assert np.abs(found.astype(int) - upright).max() < 12  # two decoders

@@ -112,7 +112,7 @@ def test_the_query_is_not_its_own_neighbour():
     first = found.first(2, without="a")
     assert first.ids == ["b", "c"] and first.distances.tolist() == [1, 2]
     assert first.labels.tolist() == [[0, 1, 0], [0, 0, 1]]
-    assert first.predicted.tolist() == [[0, 2, 0], [0, 0, 2]]
+    assert first.predicted is not None and first.predicted.tolist() == [[0, 2, 0], [0, 0, 2]]
     assert found.first(2).ids == found.first(2, without="x").ids == ["a", "b"]
 
 

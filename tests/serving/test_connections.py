@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import resource
 
@@ -43,7 +44,7 @@ def test_fewer_connections_where_the_system_allows_no_more_files(set_to, caplog)
 
 
 def test_an_error_of_the_network_is_one_line_and_any_other_has_its_trace(caplog):
-    class Loop:
+    class Loop(asyncio.BaseEventLoop):
         def default_exception_handler(self, context):
             logging.getLogger("asyncio").error("with a trace")
 

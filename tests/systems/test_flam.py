@@ -65,6 +65,7 @@ def test_a_generator_equals_a_slow_one():
     editor = shake(small_editor(metric="euclidean"))
     vectors = flam_stages.vectors().upright[:4]
     generator, statistics = editor.generator, editor.standardization
+    assert generator is not None
     mean, deviation = statistics.mean.numpy(), statistics.deviation.numpy()
 
     def dense(layer, inputs):

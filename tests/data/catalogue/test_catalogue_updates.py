@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ class Shop:
             csv.writer(file).writerows(
                 [["image", "colour", "kind", "product", "title"], *self.rows]
             )
-        chosen = dict(
+        chosen: dict[str, Any] = dict(
             name="shop",
             csv=str(self.folder / "t.csv"),
             images_dir=str(self.folder / "images"),
@@ -95,7 +96,12 @@ def test_an_update_reads_new_images_only_and_keeps_splits_and_values(shop, monke
     (shop.folder / "images" / "7.jpg").write_bytes(photo(1007))
     del shop.rows[12]
     read, check = [], images.check_image
-    monkeypatch.setattr(images, "check_image", lambda *a: read.append(a[0].name) or check(*a))
+
+    def check_and_note(path, *arguments):
+        read.append(path.name)
+        return check(path, *arguments)
+
+    monkeypatch.setattr(images, "check_image", check_and_note)
     with pytest.raises(ValueError, match=r"content of the csv .*up to date with --update"):
         shop.prepare(show_columns=("title",))
     with pytest.raises(ValueError, match=r"min_count was 2, now 3.*replace it with --overwrite\.$"):

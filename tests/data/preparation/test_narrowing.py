@@ -31,6 +31,7 @@ SPACE = AttributeSpace.from_dict(
 def test_frequent_values_in_the_order_of_the_source():
     found = narrow(source(space=SPACE), ("kind", "colour"), 2)
     # Kinds a and c are equally frequent; c comes first. So do green and blue.
+    assert found.space is not None
     assert found.space.to_dict() == {"kind": ["c", "b"], "colour": ["green", "red"]}
     values = [record.values for record in found.records]
     assert values == [("", "red"), ("b", "red"), ("b", ""), ("c", "green"), ("b", "")]
