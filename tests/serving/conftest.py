@@ -14,7 +14,7 @@ def page_service(tmp_path_factory):
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop must not run while other files are tested
 def browser():
     """A Chromium without a window."""
     from page_fixtures import FLAGS, browser_path
@@ -26,7 +26,7 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def contexts(browser):
     """A window of each size, whose cache the tests share."""
     from page_visits import new_context

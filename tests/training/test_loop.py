@@ -234,7 +234,7 @@ def test_weights_that_the_last_update_broke_are_not_saved(tmp_path):
 
 def test_every_checkpoint_of_a_run_that_explodes_is_sane(tmp_path):
     explosive = training.OptimizerSettings(learning_rate=1e8)
-    with pytest.raises(FloatingPointError, match="train again in another workdir"):
+    with pytest.raises(FloatingPointError, match="else in another one, since a run"):
         run(tmp_path, 30, settings=explosive, checkpoint_every=1)
     saved = tf.train.latest_checkpoint(str(tmp_path / "checkpoints"))
     for name, _ in tf.train.list_variables(saved):
