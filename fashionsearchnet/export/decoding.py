@@ -114,6 +114,11 @@ def _turn(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     def is_one_of(*values: int) -> tf.Tensor:
         return tf.reduce_any(tf.equal(orientation, tf.constant(values, tf.int64)))
 
-    transposed = tf.transpose(image, tf.where(orientation >= 5, [1, 0, 2], [0, 1, 2]))
+    # It turns the pixels' numbers, and gathers. On CPUs without AVX-512, oneDNN logs an error where
+    # a graph transposes uint8.
+    height, width = tf.unstack(tf.shape(image)[:2])
+    places = tf.reshape(tf.range(height * width), [height, width])
+    transposed = tf.transpose(places, tf.where(orientation >= 5, [1, 0], [0, 1]))
     mirrored = tf.stack([is_one_of(3, 4, 7, 8), is_one_of(2, 3, 6, 7)])  # up-down, left-right
-    return tf.reverse(transposed, tf.boolean_mask(tf.constant([0, 1]), mirrored))
+    turned = tf.reverse(transposed, tf.boolean_mask(tf.constant([0, 1]), mirrored))
+    return tf.gather(tf.reshape(image, [-1, 3]), turned)  # [h, w, 3]
