@@ -135,8 +135,8 @@ _MAX_PIXELS = flags.DEFINE_integer(
 _MAX_DROPPED = flags.DEFINE_float(
     "max_dropped",
     1 / 3,
-    "Share of the rows that may be unusable, for any reason, 0 to 1; more is refused before "
-    "anything is replaced.",
+    "Share of the rows that may be unusable, for any reason, and of the images an --update may "
+    "lose, 0 to 1; more is refused before anything is replaced.",
 )
 _SPLIT_BY = flags.DEFINE_enum(
     "split_by",

@@ -1,6 +1,7 @@
 """Anybody's catalogue: a CSV of attributes and a folder of images."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from fashionsearchnet.data.catalogue.table import TableColumns, TableFormat, rea
 from fashionsearchnet.data.catalogue.values import MISSING_CELLS
 from fashionsearchnet.data.preparation.options import PreparationOptions
 from fashionsearchnet.data.preparation.reader import Reader
-from fashionsearchnet.data.preparation.records import unite_records
+from fashionsearchnet.data.preparation.records import Record, unite_records
 from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 
@@ -125,12 +126,22 @@ def read(options: CatalogueOptions) -> Source:
         max_lost=1,
         cure="Choose image_column and images_dir so that the column's names are paths in it.",
         drops=[*table.drops, *repeated],
-        notes=table.notes,
+        notes=(*table.notes, *_notes_on_products(records, options.group_column)),
         contradictions=contradictions,
         min_count=options.min_count,
         max_dropped=options.max_dropped,
         num_rows=table.num_rows,
     )
+
+
+def _notes_on_products(records: Sequence[Record], group_column: str) -> list[str]:
+    """Returns how many records have no product, if a column names it."""
+    number = sum(not record.group for record in records) if group_column else 0
+    if not number:
+        return []
+    return [
+        f"{group_column}: {number:,} images name no product; each counts as a product of its own"
+    ]
 
 
 READER = Reader(Catalogue, CatalogueOptions, read)

@@ -8,8 +8,9 @@ from fashionsearchnet.attributes import plain_text
 
 # Compared without case and outer spaces.
 MISSING_CELLS = (
-    *("", "na", "n/a", "#n/a", "nan", "null", "none", "nil"),
-    *("-", "--", "?", "unknown", "undefined", "not available", "not applicable"),
+    *("", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "null", "none", "nil", "missing"),
+    *("-", "--", "\N{EN DASH}", "\N{EM DASH}", "?", "unknown", "undefined", "unspecified"),
+    *("not available", "not applicable", "#name?", "#ref!", "#value!"),
 )
 _SEPARATORS = "|;/,"  # that a cell with several values may have
 _LEAST_SEVERAL = 0.01  # the share of cells with several values from which a note proposes the flag

@@ -77,12 +77,13 @@ def prepare(
       show_progress: whether to show bars while images are checked and stored.
       update: whether to bring a data set of the same name up to date: images that have not changed
         are not decoded again, the attributes and values stay those of the models trained on it, and
-        every image stays in its split. A data set that does not exist is prepared as ever.
+        every image stays in its split.
 
     Raises:
       ValueError: for a source that cannot be used, too few images for the splits (before any
         image is decoded, if the labels tell), or a data set of the same name with other options,
-        unless `overwrite` is set.
+        unless `overwrite` is set. For an update: if there is no data set of this name, or more of
+        its images are gone than `source.max_dropped` allows.
       BlockingIOError: if another process prepares a data set of this name.
       OSError: for a folder of something else, too many missing or damaged images, a file that
         cannot be read or written, or a full disk.
@@ -92,6 +93,11 @@ def prepare(
         return existing
     with storing.hold_name(reader.builder_class, options.name, data_dir) as folder:
         former = read_former(folder)
+        if update and former is None:
+            raise ValueError(
+                f"there is no data set {folder} to update. Check --name and --data_dir, or prepare "
+                "it without --update."
+            )
         source = narrow(reader.read(options), options.kept_attributes, options.top_values)
         images: Mapping[Path, CheckedImage] = {}
         if former is not None:
@@ -101,12 +107,15 @@ def prepare(
                 source = _keep_space(source, former, folder)
                 images = former.images_for(options.to_dict())
         selection = select(source, options, show_progress, images)
+        changes = _count_changes(selection, former) if update and former is not None else {}
+        if changes:
+            _check_gone(changes, source.max_dropped, folder)
         indices, bounds = _split(source, selection, options)
         config = storing.PreparedConfig(options, selection, indices, bounds, show_progress)
         content = summary.summarize(selection, indices, source, reader.paper)
         content["options"] = options.to_dict()
-        if update and former is not None:
-            content["updated"] = _count_changes(selection, former)
+        if changes:
+            content["updated"] = changes
 
         def write_extras(built: Path) -> None:
             summary.write(built, content, selection, indices)
@@ -151,6 +160,17 @@ def _count_changes(selection: Selection, former: Former) -> dict[str, int]:
         "unchanged": same,
         "gone": len(before.keys() - now.keys()),
     }
+
+
+def _check_gone(changes: Mapping[str, int], max_dropped: float, folder: Path) -> None:
+    """Raises ValueError if an update loses too many images of a data set."""
+    gone, before = changes["gone"], changes["changed"] + changes["unchanged"] + changes["gone"]
+    if gone > max_dropped * before:
+        raise ValueError(
+            f"{gone:,} of the {before:,} images of {folder} are gone from the table, more than "
+            f"--max_dropped={max_dropped:.2g} allows. Is the table complete? Nothing was changed. "
+            "--max_dropped=1 allows any loss."
+        )
 
 
 def _split(

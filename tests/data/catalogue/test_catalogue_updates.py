@@ -124,6 +124,30 @@ def test_an_update_reads_new_images_only_and_keeps_splits_and_values(shop, monke
     assert columns is not None and columns[at] == {"title": "Item 41"}
 
 
+def test_an_update_by_a_table_that_lost_its_end_is_refused(shop):
+    before = shop.prepare()
+    del shop.rows[20:]
+    with pytest.raises(ValueError, match=r"20 of the 40 images of .* are gone .*max_dropped=0\.33"):
+        shop.prepare({"update": True})
+    assert split_of(PreparedDataset(before.builder)) == split_of(before)
+    assert report_of(shop.prepare({"update": True}, max_dropped=0.5))["updated"]["gone"] == 20
+
+
+def test_an_update_of_a_data_set_that_does_not_exist_is_refused(shop):
+    with pytest.raises(
+        ValueError, match=r"no data set .*other/1\.0\.0 to update\. Check"
+    ):
+        shop.prepare({"update": True}, name="other")
+
+
+def test_images_without_a_product_are_counted(shop):
+    shop.rows[3][3] = ""
+    report = report_of(shop.prepare(group_column="product"))
+    assert (
+        "product: 1 images name no product; each counts as a product of its own" in report["notes"]
+    )
+
+
 def test_an_update_of_splits_by_seed_is_refused(shop):
     shop.prepare(split_by="seed")
     shop.add(range(40, 42))
