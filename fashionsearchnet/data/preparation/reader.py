@@ -143,8 +143,18 @@ def _keep_space(source: Source, former: Former, folder: Path) -> Source:
         + ", ".join(f"{value} {count:,}" for value, count in counts.items())
         for name, counts in unknown.items()
     ]
+    unlabelled = {
+        after.image
+        for before, after in zip(source.records, found, strict=True)
+        if any(before.values) and not any(after.values)
+    }
     return dataclasses.replace(
-        source, records=found, space=former.space, min_count=1, notes=(*source.notes, *notes)
+        source,
+        records=found,
+        space=former.space,
+        min_count=1,
+        notes=(*source.notes, *notes),
+        unlabelled=frozenset(unlabelled),
     )
 
 

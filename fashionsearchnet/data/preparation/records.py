@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -92,11 +92,19 @@ def unite_records(
     return kept, drops, contradictions
 
 
-def drop_unlabelled(records: Sequence[Record]) -> tuple[list[Record], list[Drop]]:
-    """Returns the records that have a value for some attribute, and the others."""
+def drop_unlabelled(
+    records: Sequence[Record], keep: Collection[str] = ()
+) -> tuple[list[Record], list[Drop]]:
+    """Returns the records that have a value for some attribute or stand in `keep`, and the others.
+
+    Args:
+      records: of any images.
+      keep: names of images to keep without a label.
+    """
     why = ("no label", "all attributes are missing")
-    drops = [Drop(record, *why) for record in records if not any(record.values)]
-    return [record for record in records if any(record.values)], drops
+    kept = [record for record in records if any(record.values) or record.image in keep]
+    left = [record for record in records if not any(record.values) and record.image not in keep]
+    return kept, [Drop(record, *why) for record in left]
 
 
 def drop_rare_values(

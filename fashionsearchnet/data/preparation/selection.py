@@ -81,7 +81,7 @@ def select(
             cut = {"validation": options.num_validation}
             splits.check_sizes(len(source.fixed_splits["train"]), cut)
     elif not source.is_catalogue:  # there, a label may still come from an identical file
-        kept, unlabelled = records.drop_unlabelled(kept)
+        kept, unlabelled = records.drop_unlabelled(kept, source.unlabelled)
         drops += unlabelled
         splits.check_sizes(len(kept), options.split_sizes)
     order = {record.image: position for position, record in enumerate(kept)}
@@ -94,7 +94,7 @@ def select(
         kept, twins, disagreeing = records.unite_records(
             kept, digests, source.names, "identical file"
         )
-        kept, unlabelled = records.drop_unlabelled(kept)
+        kept, unlabelled = records.drop_unlabelled(kept, source.unlabelled)
         drops += [*twins, *unlabelled]
         contradictions += disagreeing
     if source.is_catalogue:
@@ -130,7 +130,7 @@ def _candidates(source: Source, options: PreparationOptions, drops: list[Drop]) 
         return source.records
     if source.is_catalogue:  # a label may still come from an identical file
         return source.records
-    kept, unlabelled = records.drop_unlabelled(source.records)
+    kept, unlabelled = records.drop_unlabelled(source.records, source.unlabelled)
     drops += unlabelled
     splits.check_sizes(len(kept), options.split_sizes)
     return kept

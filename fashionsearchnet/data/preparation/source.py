@@ -35,6 +35,8 @@ class Source:
       bounds: of the splits by id of the data set that is replaced; None for new ones.
       extras: files to store beside the data set, as content for JSON.
       notes: what a user should know about this preparation.
+      unlabelled: names of images that are kept without a label: an update knows none of their
+        values, and a shop still sells them.
     """
 
     space: AttributeSpace | None = None
@@ -53,6 +55,7 @@ class Source:
     bounds: Mapping[str, int] | None = None
     extras: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unlabelled: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:

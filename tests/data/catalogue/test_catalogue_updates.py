@@ -134,10 +134,20 @@ def test_an_update_by_a_table_that_lost_its_end_is_refused(shop):
 
 
 def test_an_update_of_a_data_set_that_does_not_exist_is_refused(shop):
-    with pytest.raises(
-        ValueError, match=r"no data set .*other/1\.0\.0 to update\. Check"
-    ):
+    with pytest.raises(ValueError, match=r"no data set .*other/1\.0\.0 to update\. Check"):
         shop.prepare({"update": True}, name="other")
+
+
+def test_an_item_whose_values_are_all_new_stays_without_a_label(shop):
+    space = shop.prepare().space
+    shop.add(range(40, 42))
+    shop.rows[40][1:3] = "violet", "coat"
+    shop.rows[41][1:3] = "", ""  # nobody labelled it: dropped, as ever
+    now = shop.prepare({"update": True})
+    split = split_of(now)
+    assert now.space == space and "40.jpg" in split and "41.jpg" not in split
+    (at,) = [i for i, name in enumerate(now.image_ids(split["40.jpg"])) if name == "40.jpg"]
+    assert now.labels(split["40.jpg"])[at].tolist() == [-1, -1]
 
 
 def test_images_without_a_product_are_counted(shop):
