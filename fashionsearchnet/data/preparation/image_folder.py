@@ -144,6 +144,8 @@ def _as_number(name: str, stems: dict[str, str], places: dict[str, str]) -> str:
 
 def _without_zeros(name: str, stems: dict[str, str], places: dict[str, str]) -> str:
     """Returns the file of an id that lacks the zeros at its start, or ''."""
+    if re.search(r"[/\\]", name):  # a path, so it is no id
+        return ""
     stem = PurePath(name).stem if PurePath(name).suffix else name
     return stems.get(stem.lstrip("0").casefold(), "") if stem.isdecimal() else ""
 
