@@ -7,6 +7,7 @@ from fashionsearchnet.checks import check_range
 _LOWEST = {  # 1 for the others
     "max_wait_ms": 0.0,
     "upload_seconds": 0.1,
+    "pause_seconds": 0.1,
     "header_seconds": 0.1,
     "index_poll_seconds": 0.05,
     "cache_mb": 0.0,
@@ -29,6 +30,8 @@ class Limits:
       max_connections: open at a time; see `connections.py`.
       header_seconds: time for the head of a request to arrive.
       upload_seconds: time for a body to arrive.
+      pause_seconds: between two pieces of a body: clients that stall must not hold the places of
+        `max_requests` for long.
       index_poll_seconds: how often the service looks for another state of the index.
       cache_mb: megabytes for what the network found in recent images.
       shutdown_seconds: time for the last answers when the service stops.
@@ -44,6 +47,7 @@ class Limits:
     max_connections: int = 512
     header_seconds: float = 10.0
     upload_seconds: float = 30.0
+    pause_seconds: float = 3.0
     index_poll_seconds: float = 2.0
     cache_mb: float = 256.0
     shutdown_seconds: float = 10.0

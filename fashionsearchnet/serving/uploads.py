@@ -64,7 +64,7 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
             f"the body must be multipart/form-data; got {content_type[:100]!r}. Send the file as "
             "the form field 'image'.",
         )
-    limited = Request(request.scope, _limited(request, limits.max_upload_bytes))
+    limited = Request(request.scope, _limited(request, limits))
     try:
         async with asyncio.timeout(limits.upload_seconds):
             with timing.stage("upload"):
@@ -75,7 +75,8 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
         raise ApiError(
             408,
             "upload_too_slow",
-            f"the body must arrive within {limits.upload_seconds:g} seconds. Send a smaller image.",
+            f"the body must arrive within {limits.upload_seconds:g} seconds, and no pause may be "
+            f"longer than {limits.pause_seconds:g}. Send a smaller image.",
         ) from error
     except ClientDisconnect as error:
         raise _gone() from error
@@ -151,8 +152,9 @@ def _gone() -> ApiError:
     return ApiError(499, "client_gone", "the client closed the connection before the answer.")
 
 
-def _limited(request: Request, max_bytes: int) -> Receive:
-    """Returns a `receive` that refuses a body whose length, or announced length, is too large."""
+def _limited(request: Request, limits: Limits) -> Receive:
+    """Returns a `receive` that refuses a body that is (or says it is) too large, or pauses."""
+    max_bytes = limits.max_upload_bytes
     announced = request.headers.get("content-length", "")
     received = 0
 
@@ -160,7 +162,8 @@ def _limited(request: Request, max_bytes: int) -> Receive:
         nonlocal received
         if announced.isdecimal() and int(announced) > max_bytes + _FORM_OVERHEAD:
             raise _too_large(max_bytes)
-        message = await request.receive()
+        async with asyncio.timeout(limits.pause_seconds):
+            message = await request.receive()
         received += len(message.get("body", b""))
         if received > max_bytes + _FORM_OVERHEAD:
             raise _too_large(max_bytes)

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 from service_fakes import GREEN, RED, FakeIndex, FakeModel, picture, running
 
 from fashionsearchnet.serving.app import create_app
@@ -212,9 +213,10 @@ def test_a_client_that_goes_away_within_its_upload():
     asyncio.run(main())
 
 
-def test_a_slow_upload_ends():
+@pytest.mark.parametrize("limit", ["upload_seconds", "pause_seconds"])
+def test_a_slow_upload_ends(limit):
     async def main():
-        async with running(upload_seconds=0.2) as client:
+        async with running(**{limit: 0.2}) as client:
             messages: asyncio.Queue = asyncio.Queue()
             await messages.put({"type": "http.request", "body": PART, "more_body": True})
             start = time.monotonic()
