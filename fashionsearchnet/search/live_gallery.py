@@ -105,16 +105,14 @@ class LiveGallery:
         """
         check_range("k", k, 1)
         features, readings = read_images(self.system, queries)
-        hides_query = self.dataset.queries_in_gallery
-        nearest = self._nearest(features, manipulations, k + hides_query, facets)
+        nearest = self._nearest(
+            features, manipulations, k + self.dataset.queries_in_gallery, facets
+        )
         results = []
         for query, manipulation, reading, (distances, positions) in zip(
             queries, manipulations, readings, nearest, strict=True
         ):
-            ids = [self.ids[position] for position in positions]
-            labels, predicted = self.labels[positions], self._predicted[positions]
-            neighbours = Neighbours(ids, distances, labels, predicted)
-            neighbours = neighbours.first(k, query.name if hides_query else None)
+            neighbours = self._neighbours(query, distances, positions, k)
             results.append(judge(query, manipulation, reading, neighbours, hit_rule))
         return results
 
@@ -142,19 +140,24 @@ class LiveGallery:
         if not (weights > 0.0).any():
             raise ValueError("the search by attribute must name an attribute; got none.")
         features, readings = read_images(self.system, queries)
-        hides_query = self.dataset.queries_in_gallery
         asked: list[int] = np.argsort(-weights, kind="stable")[: np.count_nonzero(weights)].tolist()
         vectors = alike_embeddings(self.system, self._features, np.ones_like(weights))
         embeddings = alike_embeddings(self.system, features, weights)
-        nearest = ExactIndex(vectors).search(embeddings, k + hides_query)
+        nearest = ExactIndex(vectors).search(embeddings, k + self.dataset.queries_in_gallery)
         results = []
         for query, reading, distances, positions in zip(queries, readings, *nearest, strict=True):
-            ids = [self.ids[position] for position in positions]
-            labels, predicted = self.labels[positions], self._predicted[positions]
-            found = Neighbours(ids, distances, labels, predicted)
-            found = found.first(k, query.name if hides_query else None)
+            found = self._neighbours(query, distances, positions, k)
             results.append(judge_attributes(query, asked, reading, found, hit_rule))
         return results
+
+    def _neighbours(
+        self, query: Query, distances: np.ndarray, positions: np.ndarray, k: int
+    ) -> Neighbours:
+        """Returns the first k of the images found, without the query itself."""
+        ids = [self.ids[position] for position in positions]
+        labels, predicted = self.labels[positions], self._predicted[positions]
+        found = Neighbours(ids, distances, labels, predicted)
+        return found.first(k, query.name if self.dataset.queries_in_gallery else None)
 
     def images(self, ids: Collection[str]) -> dict[str, bytes]:
         """Returns the encoded images of these ids."""

@@ -178,6 +178,20 @@ TABLE_1 = Recipe(
     sheets_title="Figure 6",
 )
 
+# Recipes of retrieval by attribute replace its name, title, rows and order.
+BY_ATTRIBUTE = Recipe(
+    name="",
+    paper="asenet",
+    title="Retrieval by attribute",
+    task="attribute",
+    metric="average_precision",
+    k=None,
+    mean="queries",
+    mean_note="the mean over pairs of a query and an attribute",
+    rows=(),
+    orientation="fashionai",
+)
+
 
 def _row_of(reference: RowOf, recipes: Mapping[str, Recipe]) -> Row:
     """Returns the row that another recipe describes."""

@@ -11,7 +11,7 @@ import tensorflow as tf
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.attribute_network import AttributeNetwork
-from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
 from fashionsearchnet.training import AttributeTriplets, Stage, TripletSampler, Update
 
 _ORDER = ("anchor", "positive", "negative")
@@ -55,11 +55,8 @@ class TripletStage(Stage):
     def __post_init__(self) -> None:
         check_range("margin", self.margin, 0.0)
         check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
-        if self.outputs is not None and self.model.trunk.trainable_variables:
-            raise ValueError(
-                "stored outputs are for a frozen trunk, but this stage trains the trunk; build the "
-                "system with a trunk whose training is 'frozen', or train on images."
-            )
+        if self.outputs is not None:
+            check_frozen(self.model)
         self.sampler = TripletSampler(
             self.model.space,
             self.dataset.labels(self.split),

@@ -92,6 +92,15 @@ class TrunkOutputs:
         }
 
 
+def check_frozen(system: ConvolutionalSystem) -> None:
+    """Raises a ValueError if a system trains its trunk: stored outputs would then be stale."""
+    if system.trunk.trainable_variables:
+        raise ValueError(
+            "stored outputs are for a frozen trunk, but this stage trains the trunk; build the "
+            "system with a trunk whose training is 'frozen', or train on images."
+        )
+
+
 def trunk_outputs(
     system: ConvolutionalSystem,
     dataset: Dataset,

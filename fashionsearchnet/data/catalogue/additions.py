@@ -17,7 +17,7 @@ from fashionsearchnet.data.preparation.images import read_bytes
 
 @dataclasses.dataclass(frozen=True)
 class Addition:
-    """An image with what is known of it.
+    """An image, its labels, and what a shop says about it.
 
     Attributes:
       id: its name: the path below the folder, or as the table says.
@@ -93,14 +93,12 @@ def from_table(
       FileNotFoundError, NotADirectoryError: if the table or the folder does not exist.
       ValueError: if the table cannot be read.
     """
-    _files_exist(folder)
+    _check_folder(folder)
     table = read_table(csv, columns, how)
-    for drop in table.drops:
-        report(f"left out line {drop.record.line}, {drop.record.image}: {drop.kind}: {drop.reason}")
     rows, repeated, _ = records.unite_records(
         table.records, [record.image for record in table.records], space.names, "repeated row"
     )
-    for drop in repeated:
+    for drop in [*table.drops, *repeated]:
         report(f"left out line {drop.record.line}, {drop.record.image}: {drop.kind}: {drop.reason}")
     found, unknown = records.known_values(rows, space)
     for name, counts in unknown.items():
@@ -121,11 +119,11 @@ def from_table(
 
 
 def _files(folder: Path) -> list[Path]:
-    _files_exist(folder)
+    _check_folder(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _files_exist(folder: Path) -> None:
+def _check_folder(folder: Path) -> None:
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; --images_dir should hold the images.")
 

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from fashionsearchnet.attributes import plain_text
+
 _MAX_LINES_COMPARED = 50  # of a cell over several lines; bounds the time for a damaged file
 _LONGEST_LINE = 100_000  # characters that Python's own reader takes
 _COMMON_SHARE = 0.1  # of the most frequent form of names: forms as frequent as this are common
@@ -55,7 +57,7 @@ def split_rows(text: str, delimiter: str, image_column: str) -> Iterator[Row]:
     if header is None:
         return
     yield header
-    names = [cell.strip() for cell in header.cells]
+    names = [plain_text(cell) for cell in header.cells]
     if image_column in names:
         splitter.learn_names(names.index(image_column), header.line + header.num_lines - 1)
     line = header.line + header.num_lines

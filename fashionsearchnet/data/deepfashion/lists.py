@@ -1,10 +1,12 @@
 """The text files that DeepFashion publishes, and what its image paths say."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fashionsearchnet.data.preparation import source_files
+from fashionsearchnet.data.preparation.records import Record
+from fashionsearchnet.data.preparation.source import Source
 
 Box = tuple[int, int, int, int]
 
@@ -123,6 +125,46 @@ def box_of(boxes: dict[str, Box], path: Path, image: str) -> Box:
     if image not in boxes:
         raise ValueError(f"{path} has no box for {image}; get the file again.")
     return boxes[image]
+
+
+def boxed_source(
+    folder: Path,
+    partition: Path,
+    boxes_path: Path,
+    box_header: Sequence[str],
+    places: Mapping[str, tuple[int, str, str]],
+    attributes: tuple[str, str],
+) -> Source:
+    """Returns a benchmark whose images are cut to their box, with the authors' splits.
+
+    Args:
+      folder: of the benchmark.
+      partition: the list that `places` comes from, for messages.
+      boxes_path: the list of boxes.
+      box_header: the names of its columns.
+      places: the line, the item and the split (train, query or gallery) of each image.
+      attributes: what the two folders of an image say.
+
+    Raises:
+      ValueError: naming file and line, for another format or an image without a box.
+    """
+    boxes = read_boxes(boxes_path, box_header)
+    splits: dict[str, list[str]] = {"train": [], "query": [], "gallery": []}
+    records = []
+    for image, (number, item, split) in places.items():
+        splits[split].append(image)
+        kind, box = kind_of(partition, number, image), box_of(boxes, boxes_path, image)
+        records.append(Record(number, image, kind, group=item, box=box))
+    return Source(
+        attributes=attributes,
+        records=records,
+        images_dir=images_dir(folder),
+        max_lost=0.0,
+        fixed_splits=splits,
+        notes=(
+            "the attributes are the folders of the images; the authors' attributes are not read",
+        ),
+    )
 
 
 def images_dir(folder: Path) -> Path:

@@ -15,8 +15,7 @@ from fashionsearchnet.data.deepfashion import lists
 from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader
-from fashionsearchnet.data.preparation.records import Record
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 
 _PARTITION, _BOXES = "Eval/list_eval_partition.txt", "Anno/list_bbox_consumer2shop.txt"
@@ -42,26 +41,8 @@ def read(options: SourceOptions) -> Source:
     folder = Path(options.source_dir).expanduser()
     source_files.check_folder(folder, [_PARTITION, _BOXES], "DeepFashion Consumer-to-shop")
     path, boxes_path = folder / _PARTITION, folder / _BOXES
-    boxes = lists.read_boxes(boxes_path, _BOX_HEADER)
-    rows = lists.read_list(path, _PARTITION_HEADER)
-    places = _places(path, rows)
-    splits: dict[str, list[str]] = {"train": [], "query": [], "gallery": []}
-    records = []
-    for image, (number, item, split) in places.items():
-        splits[split].append(image)
-        kind = lists.kind_of(path, number, image)
-        box = lists.box_of(boxes, boxes_path, image)
-        records.append(Record(number, image, kind, group=item, box=box))
-    return Source(
-        attributes=("group", "category"),
-        records=records,
-        images_dir=lists.images_dir(folder),
-        max_lost=0.0,
-        fixed_splits=splits,
-        notes=(
-            "the attributes are the folders of the images; the authors' attributes are not read",
-        ),
-    )
+    places = _places(path, lists.read_list(path, _PARTITION_HEADER))
+    return lists.boxed_source(folder, path, boxes_path, _BOX_HEADER, places, ("group", "category"))
 
 
 def _places(path: Path, rows: Sequence[lists.Line]) -> Mapping[str, tuple[int, str, str]]:

@@ -13,8 +13,7 @@ from fashionsearchnet.data.deepfashion import lists
 from fashionsearchnet.data.preparation import source_files
 from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.data.preparation.reader import Reader
-from fashionsearchnet.data.preparation.records import Record
-from fashionsearchnet.data.preparation.selection import Source
+from fashionsearchnet.data.preparation.source import Source
 from fashionsearchnet.data.preparation.storing import PreparedBuilder
 
 _PARTITION, _BOXES = "Eval/list_eval_partition.txt", "Anno/list_bbox_inshop.txt"
@@ -39,27 +38,13 @@ def read(options: SourceOptions) -> Source:
     folder = Path(options.source_dir).expanduser()
     source_files.check_folder(folder, [_PARTITION, _BOXES], "DeepFashion In-shop")
     boxes_path, path = folder / _BOXES, folder / _PARTITION
-    boxes = lists.read_boxes(boxes_path, _BOX_HEADER)
     rows = lists.read_list(path, _PARTITION_HEADER)
     source_files.check_unique(path, [r.cells[0] for r in rows], [r.number for r in rows])
-    splits: dict[str, list[str]] = {split: [] for split in _SPLITS}
-    records = []
-    for row in rows:
-        image, item, _ = row.cells
-        splits[lists.check_split(path, row, _SPLITS)].append(image)
-        kind = lists.kind_of(path, row.number, image)
-        box = lists.box_of(boxes, boxes_path, image)
-        records.append(Record(row.number, image, kind, group=item, box=box))
-    return Source(
-        attributes=("gender", "category"),
-        records=records,
-        images_dir=lists.images_dir(folder),
-        max_lost=0.0,
-        fixed_splits=splits,
-        notes=(
-            "the attributes are the folders of the images; the authors' attributes are not read",
-        ),
-    )
+    places = {
+        row.cells[0]: (row.number, row.cells[1], lists.check_split(path, row, _SPLITS))
+        for row in rows
+    }
+    return lists.boxed_source(folder, path, boxes_path, _BOX_HEADER, places, ("gender", "category"))
 
 
 _COUNTS = {"images": 52_712, "query": 14_218, "gallery": 12_612}  # of [Liu16]

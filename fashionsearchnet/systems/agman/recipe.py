@@ -1,7 +1,9 @@
 """Retrieval by attribute: AG-MAN, its baselines, and each of its ideas on its own."""
 
+import dataclasses
+
 from fashionsearchnet.systems.agman.variants import VARIANTS
-from fashionsearchnet.systems.recipe import Order, Recipe, Row, RowOf, StageRun
+from fashionsearchnet.systems.recipe import BY_ATTRIBUTE, Order, Row, RowOf, StageRun
 
 _SYSTEM = "agman"
 _COLORS = dict(zip(VARIANTS, ("black", "C4", "C5", "C6"), strict=True))
@@ -19,15 +21,10 @@ def _row(variant: str, adds: str, *, is_published: bool = False) -> Row:
     return Row(variant, title, color, _SYSTEM, run, "asenet_v2", adds, is_published)
 
 
-RECIPE = Recipe(
+RECIPE = dataclasses.replace(
+    BY_ATTRIBUTE,
     name=_SYSTEM,
-    paper="asenet",
     title="Retrieval by attribute, with AG-MAN",
-    task="attribute",
-    metric="average_precision",
-    k=None,
-    mean="queries",
-    mean_note="the mean over pairs of a query and an attribute",
     rows=(
         *(RowOf("asenet", key) for key in ("triplet_net", "csn", "asenet_v1", "asenet_v2")),
         _row("multi_level", "multi-level embedding"),
@@ -39,5 +36,4 @@ RECIPE = Recipe(
         ("triplet_net", "csn", "asenet_v1", "asenet_v2", "agman"),
         text="Triplet net < CSN < ASENet V1 < ASENet_V2 < AG-MAN",
     ),
-    orientation="fashionai",
 )

@@ -1,7 +1,9 @@
 """Retrieval by attribute: the triplet net, CSN and both networks of ASEN."""
 
+import dataclasses
+
 from fashionsearchnet.systems.asenet.variants import VARIANTS
-from fashionsearchnet.systems.recipe import Order, Recipe, Row, StageRun
+from fashionsearchnet.systems.recipe import BY_ATTRIBUTE, Order, Row, StageRun
 
 _SYSTEM = "asenet"
 _COLORS = dict(zip(VARIANTS, ("C0", "C1", "C2", "C3"), strict=True))
@@ -19,15 +21,9 @@ def _row(variant: str, compared_with: str = "", adds: str = "") -> Row:
     return Row(variant, title, color, _SYSTEM, run, compared_with, adds, is_published=True)
 
 
-RECIPE = Recipe(
+RECIPE = dataclasses.replace(
+    BY_ATTRIBUTE,
     name=_SYSTEM,
-    paper="asenet",
-    title="Retrieval by attribute",
-    task="attribute",
-    metric="average_precision",
-    k=None,
-    mean="queries",
-    mean_note="the mean over pairs of a query and an attribute",
     rows=(
         _row("triplet_net"),
         _row("csn", "triplet_net", "a mask of the vector for each attribute"),
@@ -38,5 +34,4 @@ RECIPE = Recipe(
         ("triplet_net", "csn", "asenet_v1", "asenet_v2"),
         text="Triplet net < CSN < ASENet V1 < ASENet_V2",
     ),
-    orientation="fashionai",
 )

@@ -15,7 +15,7 @@ from fashionsearchnet.systems.edit_ranking import equal_length
 from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.image_stage import ImageStage
-from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
 from fashionsearchnet.training import BalancedSampler, EpochSampler, Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
 
@@ -41,11 +41,8 @@ class TrunkStage(ImageStage):
 
     def __post_init__(self) -> None:
         check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
-        if self.outputs is not None and self.model.trunk.trainable_variables:
-            raise ValueError(
-                "stored outputs are for a frozen trunk, but this stage trains the trunk; build the "
-                "system with a trunk whose training is 'frozen', or train on images."
-            )
+        if self.outputs is not None:
+            check_frozen(self.model)
 
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None

@@ -11,7 +11,7 @@ from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset, check_instance_ids
 from fashionsearchnet.systems.flam.losses import hardest_triplet_losses
 from fashionsearchnet.systems.flam.model import FLAM
-from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
 from fashionsearchnet.training import PairSampler, Stage, Update
 from fashionsearchnet.training.distribution import gather, num_replicas
 from fashionsearchnet.training.sampler import Rows, Sampler
@@ -90,11 +90,8 @@ class InstanceStage(Stage):
                 "a feature without a learned projection is taken as it comes, so there is nothing "
                 "to train; give projection_dim, or start with the next stage."
             )
-        if self.outputs is not None and self.model.trunk.trainable_variables:
-            raise ValueError(
-                "stored outputs are for a frozen trunk, but this stage trains the trunk; build the "
-                "system with a trunk whose training is 'frozen', or train on images."
-            )
+        if self.outputs is not None:
+            check_frozen(self.model)
         ids = self.dataset.instance_ids(self.split)
         if ids is None:
             raise ValueError(
