@@ -115,10 +115,14 @@ def _turn(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
         return tf.reduce_any(tf.equal(orientation, tf.constant(values, tf.int64)))
 
     # It turns the pixels' numbers, and gathers. On CPUs without AVX-512, oneDNN logs an error where
-    # a graph transposes uint8.
+    # a graph transposes integers.
     height, width = tf.unstack(tf.shape(image)[:2])
-    places = tf.reshape(tf.range(height * width), [height, width])
-    transposed = tf.transpose(places, tf.where(orientation >= 5, [1, 0], [0, 1]))
+    starts, columns = width * tf.range(height), tf.range(width)
+    transposed = tf.cond(
+        orientation >= 5,
+        lambda: starts[None, :] + columns[:, None],
+        lambda: starts[:, None] + columns[None, :],
+    )
     mirrored = tf.stack([is_one_of(3, 4, 7, 8), is_one_of(2, 3, 6, 7)])  # up-down, left-right
     turned = tf.reverse(transposed, tf.boolean_mask(tf.constant([0, 1]), mirrored))
     return tf.gather(tf.reshape(image, [-1, 3]), turned)  # [h, w, 3]
