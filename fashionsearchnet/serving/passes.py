@@ -1,4 +1,4 @@
-"""What the model says of images: shared forward passes, and what is known of recent images."""
+"""What the model says of images: shared forward passes, and a memory for recent images."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,4 @@
-"""What was found in recent images, by their content, in a bounded amount of memory."""
+"""A bounded memory for the outputs of recent images, by the content of the image."""
 
 import hashlib
 import threading

@@ -1,6 +1,6 @@
 """Uploads with random damage: each is refused in words or becomes an image that the model decodes.
 
-FASHIONSEARCHNET_EXAMPLES=10000 in the environment tries as many.
+DAMAGES=10000 in the environment tries as many.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from fashionsearchnet.serving.uploads import prepare_image
 hypothesis = pytest.importorskip("hypothesis")
 st = hypothesis.strategies
 
-NUM_EXAMPLES = int(os.environ.get("FASHIONSEARCHNET_EXAMPLES", "150"))
+NUM_EXAMPLES = int(os.environ.get("DAMAGES", "150"))
 MAX_PIXELS = Limits().max_pixels
 
 

@@ -32,7 +32,7 @@ class CatalogueOptions(PreparationOptions):
       group_column: header of the column of product ids; '' for none. The images of a product stay
         in one split.
       show_columns: headers of what a shop shows of an image, such as title, price and link.
-      value_separator: between several values in a cell, the first of which counts; '' for none.
+      value_separator: stands between several values in a cell; the first one counts. '' for none.
       fold_case: whether values that differ in case only are one.
       ragged: what to do with rows that have more cells than the header; see TableFormat.
       max_dropped: the share of the rows that may be unusable, for any reason, in [0, 1].

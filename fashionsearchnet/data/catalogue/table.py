@@ -34,7 +34,7 @@ class TableColumns:
     Attributes:
       image: the names of the image files.
       attributes: the attributes.
-      group: the ids of products, several images of which may be there; '' for none.
+      group: the ids of products; a product may have several images. '' for none.
       shown: what a shop shows beside the image, such as title, price and link.
     """
 
@@ -57,10 +57,10 @@ class TableFormat:
       encoding: '' for UTF-8, with or without a byte order mark.
       delimiter: between cells, one character. A first line such as `sep=;` wins.
       missing_cells: texts of a missing value, compared without case.
-      value_separator: between several values in a cell, the first of which counts; '' for none.
+      value_separator: stands between several values in a cell; the first one counts. '' for none.
       fold_case: whether values that differ in case only are one.
-      ragged: 'drop' to report rows with more cells than the header; 'trim' to read what is too
-        much as a part of the last column, which must not be an attribute.
+      ragged: 'drop' to report rows with more cells than the header; 'trim' to read the surplus
+        cells as a part of the last column, which must not be an attribute.
       fill_short: whether rows with fewer cells than the header lack blank ones at their end; else
         they are reported.
 

@@ -28,7 +28,7 @@ def read(options: SourceOptions) -> Source:
     """Returns what ASEN's lists say.
 
     Raises:
-      OSError: if a folder or file is missing; the message says what was expected and found.
+      OSError: if a folder or file is missing; the message names it and lists what is there.
       ValueError: naming file and line, for another format.
     """
     folder = Path(options.source_dir).expanduser()

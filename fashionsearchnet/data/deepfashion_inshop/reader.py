@@ -32,7 +32,7 @@ def read(options: SourceOptions) -> Source:
     """Returns what the files say, each image cut to the box of its garment.
 
     Raises:
-      OSError: if a folder or file is missing; the message says what was expected and found.
+      OSError: if a folder or file is missing; the message names it and lists what is there.
       ValueError: naming file and line, for a format that is not the published one.
     """
     folder = Path(options.source_dir).expanduser()

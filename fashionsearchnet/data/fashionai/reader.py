@@ -49,7 +49,7 @@ def read(options: SourceOptions) -> Source:
     """Returns what the files say, in either layout.
 
     Raises:
-      OSError: if a folder or file is missing; the message says what was expected and found.
+      OSError: if a folder or file is missing; the message names it and lists what is there.
       ValueError: naming file and line, for a format that is neither layout.
     """
     folder = Path(options.source_dir).expanduser()

@@ -67,7 +67,7 @@ def read(options: IMaterialistOptions) -> Source:
     """Returns what the files of iMaterialist say, noisy labels left out.
 
     Raises:
-      OSError: if a folder or file is missing; the message says what was expected and found.
+      OSError: if a folder or file is missing; the message names it and lists what is there.
       ValueError: naming file and entry, for a format that is not the published one.
     """
     folder = Path(options.source_dir).expanduser()

@@ -51,7 +51,7 @@ def read(options: Shopping100kOptions) -> Source:
     """Returns what the files of Shopping100k say, with the splits of ADDE if `splits_dir` is set.
 
     Raises:
-      OSError: if a folder or file is missing; the message says what was expected and found.
+      OSError: if a folder or file is missing; the message names it and lists what is there.
       ValueError: naming file and line, for a row that is not as published, an id out of range, an
         image that occurs twice or not in every file.
     """
