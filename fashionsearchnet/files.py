@@ -111,15 +111,16 @@ def _seal(digests: dict[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def hold_lock(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+def hold_lock(path: str | os.PathLike[str], what: str, *, wait: bool = False) -> Iterator[None]:
     """Holds a lock file while the block runs; a killed process releases its lock.
 
     Args:
       path: of the lock file, which is removed at the end.
       what: what another process that holds it does, such as 'prepares data/shop', for the message.
+      wait: until no other process holds it.
 
     Raises:
-      BlockingIOError: if another process holds it.
+      BlockingIOError: if another process holds it, unless this one waits.
       OSError: if the file cannot be made.
     """
     path = Path(path)
@@ -127,7 +128,7 @@ def hold_lock(path: str | os.PathLike[str], what: str) -> Iterator[None]:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             os.close(handle)
             raise BlockingIOError(

@@ -2,6 +2,8 @@ import json
 import os
 import stat
 import subprocess
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -117,3 +119,19 @@ def test_a_lock_is_held_by_one(tmp_path):
     assert not path.exists()
     with files.hold_lock(path, "prepares shop"):
         pass
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_free(tmp_path):
+    path, order = tmp_path / ".lock", []
+
+    def second():
+        with files.hold_lock(path, "writes", wait=True):
+            order.append("second")
+
+    with files.hold_lock(path, "writes"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.05)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"] and not path.exists()

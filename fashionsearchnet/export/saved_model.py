@@ -7,7 +7,6 @@ Serving are in `assets.extra`.
 
 import base64
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from fashionsearchnet.systems.system import System
 TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
 CHECK_FILE = "assets.extra/largest_differences.json"  # what the check found; see `check_export`
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+_LOCK = ".lock"
 _UNFINISHED = ".unfinished-"  # TensorFlow Serving only looks at folders named by a whole number
 
 
@@ -338,39 +339,31 @@ def _write_warmup_requests(folder: Path, cases: list[dict[str, Any]]) -> None:
 def _unfinished_folder(directory: Path) -> Iterator[Path]:
     """Yields a hidden folder in `directory`, removed afterwards unless it has been moved.
 
-    The process holds a lock on its folder. Folders without a holder are left from killed exports;
-    they are removed first.
+    The process holds a lock beside its folder. Folders without a holder are left from killed
+    exports; they are removed first.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob(f"{_UNFINISHED}*"):
-            with contextlib.suppress(OSError), _locked(left):
-                shutil.rmtree(left, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=directory))
-    except OSError as error:
-        raise OSError(
-            f"cannot write into {directory} ({error.strerror or error}); choose another folder."
-        ) from error
-    try:
-        with _locked(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = directory / f"{_UNFINISHED}{uuid.uuid4().hex}"
+    with contextlib.ExitStack() as held:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            for left in {
+                path.name.removesuffix(_LOCK) for path in directory.glob(f"{_UNFINISHED}*")
+            }:
+                with contextlib.suppress(OSError), _hold(directory / left):
+                    shutil.rmtree(directory / left, ignore_errors=True)
+            held.enter_context(_hold(folder))
+            folder.mkdir(0o700)
+        except OSError as error:
+            raise OSError(
+                f"cannot write into {directory} ({error.strerror or error}); choose another folder."
+            ) from error
+        held.callback(shutil.rmtree, folder, ignore_errors=True)
+        yield folder
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder, which the system releases when the process ends in any way.
-
-    Raises:
-      OSError: if another process holds it, or the folder is gone.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(handle)
+def _hold(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Returns the lock of an unfinished export."""
+    return files.hold_lock(folder.with_name(folder.name + _LOCK), f"writes {folder}")
 
 
 def _move_into_place(folder: Path, target: Path) -> None:

@@ -8,13 +8,11 @@ A commit replaces CURRENT in one step, so a kill leaves a complete state. The st
 current one is kept.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +84,7 @@ class States:
           OSError: if another process has changed the states since `base`, or a file cannot be
             written. The current state stays the same.
         """
-        with self._locked():
+        with files.hold_lock(self.folder / ".lock", f"changes {self.folder}", wait=True):
             there = self.current() if self.exist() else None
             if there != base:
                 raise OSError(
@@ -151,14 +149,6 @@ class States:
         if not self._states.is_dir():
             return []
         return sorted((p.name for p in self._states.iterdir() if p.name.isdigit()), key=int)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lets one process at a time write; a killed process releases its lock."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
 
 
 def _seal(description: dict[str, Any]) -> str:

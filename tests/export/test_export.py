@@ -1,4 +1,3 @@
-import fcntl
 import json
 import os
 import signal
@@ -259,12 +258,11 @@ def test_what_a_killed_export_left_is_removed_and_what_another_writes_is_not(tmp
     for folder in (killed, busy):
         (folder / "variables").mkdir(parents=True)
         (folder / "saved_model.pb").write_bytes(b"half")
-    handle = os.open(busy, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)  # as an export holds it while it runs
     with mock.patch.object(export, "_write_saved_model"):
-        export.export_system(PlainSystem(), tmp_path)
-        assert sorted(path.name for path in tmp_path.iterdir()) == [".unfinished-busy", "1"]
-        os.close(handle)
+        with export._hold(busy):  # as an export does while it runs
+            export.export_system(PlainSystem(), tmp_path)
+            left = sorted(path.name for path in tmp_path.iterdir())
+            assert left == [".unfinished-busy", ".unfinished-busy.lock", "1"]
         export.export_system(PlainSystem(), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
 
@@ -276,7 +274,7 @@ def test_an_export_that_is_killed_while_it_writes_is_cleaned_up(tmp_path, unchec
             (folder / "saved_model.pb").write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert [path.name[:12] for path in tmp_path.iterdir()] == [".unfinished-"]
+    assert [path.name[:12] for path in tmp_path.iterdir()] == [".unfinished-"] * 2  # and its lock
     with mock.patch.object(export, "_write_saved_model"):
         export.export_system(PlainSystem(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
