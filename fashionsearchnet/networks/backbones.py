@@ -17,12 +17,12 @@ from fashionsearchnet.networks import hub
 from fashionsearchnet.networks.alexnet import AlexNet
 from fashionsearchnet.networks.applications import APPLICATIONS
 from fashionsearchnet.networks.architecture import IMAGENET, Architecture
-from fashionsearchnet.networks.efficientnet_lite import EfficientNetLite0
+from fashionsearchnet.networks.efficientnet_lite import EFFICIENTNET_LITES
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.networks.layers import NORMALIZATIONS
 from fashionsearchnet.networks.vector_trunk import VectorTrunk
 
-BACKBONES = (AlexNet.name, EfficientNetLite0.name, *APPLICATIONS)
+BACKBONES = (AlexNet.name, *EFFICIENTNET_LITES, *APPLICATIONS)
 NOT_PRETRAINED = "none"
 TRAINING = {
     "full": "its weights learn, and batch norm uses the statistics of each batch",
@@ -87,8 +87,8 @@ class Trunk:
             return VectorTrunk()
         if self.backbone == AlexNet.name:
             return AlexNet(self.width, self.first_stride, self.normalization)
-        if self.backbone == EfficientNetLite0.name:
-            return EfficientNetLite0()
+        if self.backbone in EFFICIENTNET_LITES:
+            return EFFICIENTNET_LITES[self.backbone]
         return APPLICATIONS[self.backbone]
 
     def to_dict(self) -> dict[str, Any]:
@@ -242,7 +242,7 @@ def load_pretrained(backbone: Backbone, source: str | os.PathLike[str]) -> list[
     Args:
       backbone: the trunk; the maps above its tap get their weights too.
       source: 'imagenet', or the path of a file: `*.weights.h5` of the whole network, the `*.npy`
-        of AlexNet, the `*.pth` of EfficientNet-Lite0.
+        of AlexNet, the `*.pth` of an EfficientNet-Lite.
 
     Raises:
       FileNotFoundError: if there is no such file.

