@@ -8,6 +8,7 @@ from small_networks import network
 from fashionsearchnet.attributes import one_hot_blocks
 from fashionsearchnet.systems.flam import FLAM
 from fashionsearchnet.systems.flam.instance_stage import InstanceStage
+from fashionsearchnet.systems.flam.ranking_stage import RankingStage
 from fashionsearchnet.systems.flam.vector_stages import (
     ClassifierStage,
     EmbedderStage,
@@ -82,3 +83,8 @@ def manipulator(variant="m_os_adv", **model_arguments):
 
 def manipulator_without_adversary(**model_arguments):
     return manipulator("m", **model_arguments)
+
+
+def ranking(labelled: bool = True, **model_arguments):
+    model = _adapted("ranked", **model_arguments)
+    return RankingStage(model, model.editor, vectors(labelled), BATCH, num_changes=2)

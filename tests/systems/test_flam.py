@@ -1,5 +1,7 @@
 """FLAM: the editor of vectors, the feature, and what its stages refuse."""
 
+import dataclasses
+
 import flam_stages
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from fashionsearchnet import training
 from fashionsearchnet.systems.flam import FLAM, VARIANTS, VectorEditor
 from fashionsearchnet.systems.flam.instance_stage import InstanceStage
 from fashionsearchnet.systems.flam.model import main_directions
+from fashionsearchnet.systems.flam.ranking_stage import known_or_read
 from fashionsearchnet.systems.flam.vector_stages import ClassifierStage, ManipulatorStage, Vectors
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
 from fashionsearchnet.training import distribution
@@ -59,6 +62,19 @@ def test_edits_of_several_attributes_are_edits_in_turn():
     once = editor.query(vectors, tf.constant([(2, -1, -1)] * 4))
     again = editor.query(once, tf.constant([(-1, -1, 3)] * 4))
     np.testing.assert_allclose(both, again, atol=1e-5)
+
+
+def test_edits_of_several_attributes_at_once_are_one_application():
+    editor = shake(small_editor("ranked", several_edits="at_once"))
+    vectors = tf.constant(flam_stages.vectors().upright[:4])
+    edits = tf.constant([(2, -1, 3)] * 4)
+    edited = tf.constant([(1.0, 0.0, 1.0)] * 4)
+    standard = editor.standardization(vectors)
+    made = editor.generate(standard, editor.reader.wanted(edits), edited)
+    query = editor.query(vectors, edits)
+    np.testing.assert_allclose(query, editor.restore(made), atol=1e-5)
+    in_turn = shake(small_editor("ranked")).query(vectors, edits)
+    assert np.abs(query - in_turn).max() > 1e-3
 
 
 def test_a_generator_equals_a_slow_one():
@@ -179,6 +195,9 @@ def test_what_stages_refuse():
     model = flam_stages.build_model("emb_concat")
     with pytest.raises(ValueError, match="'Emb-Concat' edits no features, so it has no manipul"):
         ManipulatorStage(model, model.editor, flam_stages.vectors())
+    model = flam_stages.build_model("ranked")
+    with pytest.raises(ValueError, match="'FLAM, ranked' trains its generator by a ranking"):
+        ManipulatorStage(model, model.editor, flam_stages.vectors())
     unlabelled = flam_stages.vectors(labelled=False)
     with pytest.raises(ValueError, match="stage 'classifiers' learns from labels, but these vect"):
         ClassifierStage(model, model.editor, unlabelled)
@@ -261,6 +280,61 @@ def test_weights_switch_losses_off():
     stage.cycle_weight, stage.adversarial_weight, stage.matching_weight = 2.0, 0.0, 3.0
     loss, _ = stage.generator_loss(batch, seed)
     np.testing.assert_allclose(loss, 3 * parts["matching"] + 2 * parts["cycle"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_a_ranking_equals_a_slow_one(metric):
+    """Minus the log share of the own positive among all images that do not show the target."""
+    stage = flam_stages.ranking(several_edits="at_once")
+    stage.editor.metric = metric
+    shake(stage.editor)
+    batch = next(iter(stage.examples(0, None)))
+    _, logged = stage.loss(batch, tf.constant([0, 0]))
+    editor, size = stage.editor, flam_stages.BATCH
+    query = editor.query(batch["anchor"], batch["manipulation"]).numpy()
+    candidates = np.concatenate([batch["positive"], batch["negative"]])
+    shown = np.concatenate([batch["positive_combination"], batch["negative_combination"]])
+    variance = np.sum(editor.standardization.deviation.numpy() ** 2)
+    losses = []
+    for row in range(size):
+        distances = np.sum((candidates - query[row]) ** 2, axis=1) / variance / 2
+        is_other = shown != shown[row]
+        is_other[row] = True
+        scores = -20.0 * distances
+        losses.append(np.log(np.exp(scores[is_other] - scores[row]).sum()))
+    np.testing.assert_allclose(logged["ranking"], np.mean(losses), rtol=1e-3)
+
+
+def test_a_ranking_learns_edits(tmp_path):
+    """After it, the nearest of all images shows the target more often."""
+    stage = flam_stages.ranking()
+    editor, vectors = stage.editor, stage.vectors
+    batch, seed = next(iter(stage.examples(9, None))), tf.constant([0, 0])
+    reader = [v.numpy() for v in editor.reader.variables]
+
+    def in_order():
+        query = editor.query(batch["anchor"], batch["manipulation"]).numpy()
+        nearest = (query @ vectors.upright.T).argmax(axis=1)
+        wanted = np.where(batch["manipulation"] == -1, batch["values"], batch["manipulation"])
+        return np.mean((vectors.labels[nearest] == wanted).all(axis=1))
+
+    before, loss = in_order(), stage.loss(batch, seed)[0]
+    train(stage, tmp_path, 200, 0.003)
+    assert in_order() > before + 0.3 and stage.loss(batch, seed)[0] < loss
+    for variable, value in zip(editor.reader.variables, reader, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_readings_stand_in_for_missing_labels():
+    stage = flam_stages.ranking()
+    editor, vectors = stage.editor, stage.vectors
+    labels = vectors.labels.copy()
+    labels[::2, 1] = -1
+    found = known_or_read(editor, dataclasses.replace(vectors, labels=labels))
+    read = known_or_read(editor, dataclasses.replace(vectors, labels=None))
+    np.testing.assert_array_equal(found[1::2], vectors.labels[1::2])
+    np.testing.assert_array_equal(found[::2, [0, 2]], vectors.labels[::2][:, [0, 2]])
+    np.testing.assert_array_equal(found[::2, 1], read[::2, 1])
 
 
 def test_mirrored_vectors_take_the_place_of_upright_ones():

@@ -265,6 +265,7 @@ STAGES: dict[str, list[Callable[..., training.Stage]]] = {
         flam_stages.classifiers,
         flam_stages.manipulator,
         flam_stages.manipulator_without_adversary,
+        flam_stages.ranking,
     ],
 }
 ALL = [*(stage for stages in STAGES.values() for stage in stages), gan]

@@ -50,6 +50,14 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen):
     call("train_embedders", embedders, *frozen, *READER, "--reader_dim=8", "--pca_dim=6")
     call("train_manipulator", flam, f"--init_from={embedders}", "--unlabelled_dataset=another")
     before, model = systems.load_system(embedders), systems.load_complete_system(flam)
+    ranked = tmp_path / "ranked"
+    start = (f"--init_from={embedders}", "--variant=ranked", "--several_edits=at_once")
+    call("train_manipulator", ranked, *start, "--num_changes=2")
+    assert systems.load_complete_system(ranked).editor.several_edits == "at_once"
+    with pytest.raises(ValueError, match="--matching_weight is not for --variant=ranked; it is"):
+        call("train_manipulator", tmp_path / "other", *start, "--matching_weight=2")
+    with pytest.raises(ValueError, match="--sharpness is not for --variant=m; it is for ranked"):
+        call("train_manipulator", tmp_path / "other", start[0], "--variant=m", "--sharpness=2")
     assert model.title == "FLAM(M/OS/Adv)" and model.stages == ("embedders", "manipulator")
     images = next(iter(ItemDataset().images("query", model.image_input)))
     feature = model.image_features(images)["embedding"]

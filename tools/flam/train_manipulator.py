@@ -1,9 +1,16 @@
-"""Trains the query feature manipulator of FLAM: a GAN on features, with embedders as teachers.
+"""Trains the query feature manipulator of FLAM, with embedders as teachers.
 
-  python tools/flam/train_manipulator.py --flagfile=flags/catalogue/flam/manipulator.flags
+  python tools/flam/train_manipulator.py \\
+      --flagfile=flags/catalogue/pretrained/flam/manipulator.flags
 
-It reads no labels, so its images may be unlabelled: --unlabelled_dataset names another data set,
-whose labels are ignored.
+The paper's manipulator is a GAN on features. It reads no labels, so its images may be unlabelled:
+--unlabelled_dataset names another data set, whose labels are ignored.
+
+Ours learns by a ranking: an edited feature must lie nearest to an image that shows the target. It
+reads labels where there are some, and what the embedders read where there are none:
+
+  python tools/flam/train_manipulator.py --variant=ranked \\
+      --flagfile=flags/catalogue/pretrained/flam/ranked.flags
 """
 
 from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
@@ -14,10 +21,13 @@ import training_flags
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.flam import FLAM, VARIANTS
+from fashionsearchnet.systems.flam.editor import SEVERAL_EDITS
+from fashionsearchnet.systems.flam.ranking_stage import RankingStage
 from fashionsearchnet.systems.flam.vector_stages import ManipulatorStage, Vectors
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
+training_flags.define_edits()
 training_flags.define_folder("init_from", "Workdir of a finished run of train_embedders.py.")
 training_flags.define_folder(
     "trunk_outputs",
@@ -30,7 +40,13 @@ flags.DEFINE_enum(
     "variant",
     "m_os_adv",
     [name for name, variant in VARIANTS.items() if variant.manipulates],
-    "Row of the paper's Table 3.",
+    "Row of the paper's Table 3, or 'ranked' for ours.",
+)
+flags.DEFINE_enum(
+    "several_edits",
+    "in_turn",
+    list(SEVERAL_EDITS),
+    f"How a query edits several attributes. {command.choices(SEVERAL_EDITS)}",
 )
 flags.DEFINE_string(
     "unlabelled_dataset",
@@ -42,12 +58,34 @@ flags.DEFINE_bool("flip", False, "Mirror half of the images; not in the paper.")
 flags.DEFINE_float("adversarial_weight", 1.0, "Of Eq. 3.", 0.0)
 flags.DEFINE_float("matching_weight", 1.0, "Of Eq. 4.", 0.0)
 flags.DEFINE_float("cycle_weight", 1.0, "Of Eq. 5.", 0.0)
+flags.DEFINE_float(
+    "sharpness",
+    20.0,
+    "Variant 'ranked': what multiplies distances, which are 1 between random vectors, before the "
+    "softmax.",
+    1e-3,
+)
 flags.DEFINE_bool(
     "matches_made",
     False,
     "Train the discriminator's matching head on edited features too, as Eq. 4 is printed. Then it "
     "learns to find the wanted value in whatever the generator makes of it.",
 )
+
+
+_OF_GAN = ("adversarial_weight", "matching_weight", "matches_made", "flip")
+_OF_RANKING = ("negatives", "num_changes", "epoch_of", "sharpness")
+
+
+def check_flags() -> None:
+    """Raises a ValueError for a flag that the variant does not read."""
+    is_ranked = VARIANTS[FLAGS.variant].ranked
+    for name in _OF_GAN if is_ranked else _OF_RANKING:
+        if FLAGS[name].value != FLAGS[name].default:
+            others = ", ".join(key for key, row in VARIANTS.items() if row.ranked != is_ranked)
+            raise ValueError(
+                f"--{name} is not for --variant={FLAGS.variant}; it is for {others}. Leave it out."
+            )
 
 
 def build_model(dataset: Dataset) -> FLAM:
@@ -64,13 +102,48 @@ def build_model(dataset: Dataset) -> FLAM:
             f"{FLAGS.init_from} is a run of {start.title}. Train train_embedders.py with --variant="
             f"{FLAGS.variant}."
         )
-    model = FLAM(dataset.space, **{**start.arguments, "variant": FLAGS.variant})
+    chosen = {"variant": FLAGS.variant, "several_edits": FLAGS.several_edits}
+    model = FLAM(dataset.space, **{**start.arguments, **chosen})
     model.copy_parts(start, *model.feature_parts, "vector_standardization", "reader")
-    model.editor.start_discriminator()
+    if not wanted.ranked:
+        model.editor.start_discriminator()
     return model
 
 
+def build_stage(model: FLAM, dataset: Dataset) -> ManipulatorStage | RankingStage:
+    """Returns the variant's stage on the images of a data set."""
+    outputs = training_flags.outputs_now(model, dataset, flip=FLAGS.flip)
+    mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
+    is_ranked = VARIANTS[FLAGS.variant].ranked
+    labels = outputs.labels if is_ranked and not FLAGS.unlabelled_dataset else None
+    vectors = Vectors(model.features_of(outputs.upright), mirrored, labels)
+    if is_ranked:
+        return RankingStage(
+            model,
+            model.editor,
+            vectors,
+            FLAGS.batch_size,
+            seed=FLAGS.seed,
+            negatives=FLAGS.negatives,
+            num_changes=FLAGS.num_changes,
+            sharpness=FLAGS.sharpness,
+            cycle_weight=FLAGS.cycle_weight,
+        )
+    return ManipulatorStage(
+        model,
+        model.editor,
+        vectors,
+        global_batch_size=FLAGS.batch_size,
+        seed=FLAGS.seed,
+        adversarial_weight=FLAGS.adversarial_weight,
+        matching_weight=FLAGS.matching_weight,
+        cycle_weight=FLAGS.cycle_weight,
+        matches_made=FLAGS.matches_made,
+    )
+
+
 def main() -> None:
+    check_flags()
     if training_flags.is_finished():
         return
     dataset, strategy = training_flags.start()
@@ -79,19 +152,7 @@ def main() -> None:
     seen = dataset
     if FLAGS.unlabelled_dataset:
         seen = pipeline.open_dataset(FLAGS.data_dir, FLAGS.unlabelled_dataset)
-    outputs = training_flags.outputs_now(model, seen, flip=FLAGS.flip)
-    mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
-    stage = ManipulatorStage(
-        model,
-        model.editor,
-        Vectors(model.features_of(outputs.upright), mirrored),
-        global_batch_size=FLAGS.batch_size,
-        seed=FLAGS.seed,
-        adversarial_weight=FLAGS.adversarial_weight,
-        matching_weight=FLAGS.matching_weight,
-        cycle_weight=FLAGS.cycle_weight,
-        matches_made=FLAGS.matches_made,
-    )
+    stage = build_stage(model, seen)
     training_flags.train(stage, seen, strategy)
     training_flags.save(model, stage.name, strategy)
 

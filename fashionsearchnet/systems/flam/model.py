@@ -58,6 +58,7 @@ class FLAM(ConvolutionalSystem):
         num_instances: int = 0,
         reader_dim: int = 256,
         generator_dim: int = 512,
+        several_edits: str = "in_turn",
         dropout_rate: float = 0.5,
         input_dropout_rate: float = 0.0,
     ):
@@ -74,6 +75,7 @@ class FLAM(ConvolutionalSystem):
           num_instances: items that the first stage classifies; 0 for none.
           reader_dim: of the hidden layer of an embedder, and of the discriminator.
           generator_dim: of both hidden layers of the generator.
+          several_edits: how several attributes are edited; a key of `editor.SEVERAL_EDITS`.
           dropout_rate: on the hidden layers of what reads attributes, while it trains.
           input_dropout_rate: on their input, while it trains.
         """
@@ -89,6 +91,7 @@ class FLAM(ConvolutionalSystem):
             "variant": variant,
             "reader_dim": reader_dim,
             "generator_dim": generator_dim,
+            "several_edits": several_edits,
             "dropout_rate": dropout_rate,
             "input_dropout_rate": input_dropout_rate,
         }

@@ -1,4 +1,4 @@
-"""The rows of Table 3 of [Shin19] as settings: what each variant switches on."""
+"""The rows of Table 3 of [Shin19] and ours as settings: what each variant switches on."""
 
 import dataclasses
 
@@ -23,6 +23,8 @@ class Variant:
       matches_remaining: match the attributes that an edit keeps too (M, else S).
       online_sampling: condition on images that resemble the query in what the edit keeps (OS).
       adversarial: train with the adversarial loss (Adv).
+      ranked: train by ranking edited features against those of images that show the target
+        (`ranking_stage`), in place of matching and the adversarial loss. Not in the paper.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Variant:
     matches_remaining: bool = True
     online_sampling: bool = True
     adversarial: bool = True
+    ranked: bool = False
 
     def shares_reader(self, other: "Variant") -> bool:
         """Returns whether both variants read the attributes in the same way."""
@@ -45,6 +48,14 @@ VARIANTS = {
     "m": Variant("FLAM(M/-)", online_sampling=False, adversarial=False),
     "m_adv": Variant("FLAM(M/-Adv)", online_sampling=False),
     "m_os_adv": Variant("FLAM(M/OS/Adv)"),
+    # Beyond the paper.
+    "ranked": Variant(
+        "FLAM, ranked",
+        matches_remaining=False,
+        online_sampling=False,
+        adversarial=False,
+        ranked=True,
+    ),
 }
 
 

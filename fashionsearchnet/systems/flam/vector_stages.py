@@ -252,7 +252,7 @@ class ManipulatorStage(VectorStage):
         logged = {"matching": edit.mean(matching_loss(found, edit.wanted, counted))}
         loss = self.matching_weight * logged["matching"]
         recovered = self.editor.generate(edit.made, edit.embeddings, edit.edited)
-        logged["cycle"] = edit.mean(self._distance(edit.inputs, recovered))
+        logged["cycle"] = edit.mean(self.editor.distance(edit.inputs, recovered))
         loss += self.cycle_weight * logged["cycle"]
         if variant.adversarial:
             logged["adversarial"] = edit.mean(passes_as_real_loss(score))
@@ -264,7 +264,7 @@ class ManipulatorStage(VectorStage):
         editor = self.editor
         inputs = editor.standardization(gather(batch["vectors"]))
         embeddings = editor.reader(inputs)
-        values = self._values(embeddings)
+        values = editor.nearest_values(embeddings)
         seeds = tf.random.experimental.stateless_split(seed, 2)
         attribute = tf.random.stateless_uniform(
             [tf.shape(inputs)[0]], seeds[0], 0, editor.space.num_attributes, tf.int32
@@ -281,35 +281,15 @@ class ManipulatorStage(VectorStage):
         made = editor.generate(inputs, wanted, edited)
         return _Edit(inputs, embeddings, values, edited, wanted, made, exists)
 
-    def _values(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """Returns the value of the nearest dictionary vectors, int32 `[B, A]`."""
-        logits = self.editor.reader.logits(embeddings)
-        blocks = tf.split(logits, list(self.editor.space.num_values), axis=-1)
-        return tf.stack([tf.argmax(block, -1, tf.int32) for block in blocks], axis=1)
-
-    def _distance(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        """Returns squared Euclidean distances over the variance of all vectors, `[B]`.
-
-        Two random vectors are 2 apart, whatever the unit of the vectors.
-        """
-        variance = tf.square(self.editor.standardization.deviation)
-        apart = tf.reduce_sum(tf.square(first - second) * variance, axis=-1)
-        return apart / tf.reduce_sum(variance)
-
     def _measures(self, edit: "_Edit", recovered: tf.Tensor) -> dict[str, tf.Tensor]:
         restore = self.editor.restore
         cosine = tf.reduce_sum(unit(restore(edit.inputs)) * unit(restore(recovered)), axis=-1)
-        found = self._values(self.editor.reader(edit.made))
-        wanted = self._values(edit.wanted)
-        right = tf.cast(found == wanted, tf.float32)  # [B, A]
-        others = 1.0 - edit.edited
-        kept = tf.reduce_sum(right * others, axis=1) / tf.maximum(
-            tf.reduce_sum(others, axis=1), 1.0
-        )
+        wanted = self.editor.nearest_values(edit.wanted)
+        was_edited, was_kept = self.editor.edited_and_kept(edit.made, wanted, edit.edited)
         return {
             "recovered_cosine": edit.mean(cosine),
-            "edited": edit.mean(tf.reduce_sum(right * edit.edited, axis=1)),
-            "kept": edit.mean(kept),
+            "edited": edit.mean(was_edited),
+            "kept": edit.mean(was_kept),
         }
 
 
