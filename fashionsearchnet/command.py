@@ -1,8 +1,11 @@
 """Starts every script in tools/, and answers a user's mistakes.
 
-A script imports this module first. TensorFlow then starts quietly: its C++ code writes several
-lines to standard error when it is imported and when it lists its devices, and a newcomer takes
-them for errors. They are shown only if it does not start. `--tensorflow_log` shows them always.
+A script has four parts: its flags, `parse_flags()`, the imports of what does the work, and
+`run(main)`. TensorFlow takes seconds to import, and `--help` and wrong flags are answered before.
+
+TensorFlow starts quietly: its C++ code writes several lines to standard error when it is imported
+and when it lists its devices, and a newcomer takes them for errors. They are shown only if it does
+not start. `--tensorflow_log` shows them always.
 """
 
 import functools
@@ -15,33 +18,46 @@ import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from absl import app, flags, logging
+
 from fashionsearchnet.flagfiles import expand_flagfiles
 
 _FLAG = "tensorflow_log"
 _GPU_FILES = ("/dev/nvidia0", "/proc/driver/nvidia/version")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Parses the flags and calls `main()`.
+def parse_flags() -> None:
+    """Parses the flags, or answers `--help` or a wrong flag and ends the process.
 
-    A flagfile may include others by a path relative to itself; see `flagfiles.expand_flagfiles`.
+    A script calls it after it has defined its flags, and before it imports anything that needs
+    TensorFlow. A flagfile may include others by a path relative to itself; see
+    `flagfiles.expand_flagfiles`.
+    """
+    flags.DEFINE_bool(_FLAG, False, "Show what TensorFlow logs when it starts.")
+    app.define_help_flags()
+    try:
+        arguments = app.parse_flags_with_usage(expand_flagfiles(sys.argv))
+        if len(arguments) > 1:
+            raise ValueError(
+                f"unexpected argument {arguments[1]!r}: everything is a flag, --name=value."
+            )
+    except (ValueError, OSError) as error:
+        _fail(error)
+    prepare_tensorflow(show_log=bool(flags.FLAGS[_FLAG].value))
+
+
+def run(main: Callable[[], None]) -> None:
+    """Calls `main()`, after `parse_flags()`.
 
     The library answers bad input with a ValueError or OSError, and a loss that is not finite with a
     FloatingPointError. Its message goes to standard error as one line, and the process exits with
     1. Any other exception is a bug and keeps its trace.
     """
-    from absl import app, flags, logging
 
-    flags.DEFINE_bool(_FLAG, False, "Show what TensorFlow logs when it starts; not in a flagfile.")
-
-    def guarded(arguments: list[str]) -> None:
+    def guarded(_: list[str]) -> None:
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.ERROR)  # TFDS logs every file that it opens
         try:
-            if len(arguments) > 1:
-                raise ValueError(
-                    f"unexpected argument {arguments[1]!r}: everything is a flag, --name=value."
-                )
             main()
         except (ValueError, OSError, FloatingPointError) as error:
             _fail(error)
@@ -49,11 +65,7 @@ def run(main: Callable[[], None]) -> None:
             print("\ninterrupted; run the same command again to go on.", file=sys.stderr)
             sys.exit(130)
 
-    try:
-        arguments = expand_flagfiles(sys.argv)
-    except (ValueError, OSError) as error:
-        _fail(error)
-    app.run(guarded, argv=arguments)
+    app.run(guarded, argv=sys.argv[:1], flags_parser=list)  # the flags are parsed
 
 
 def choices(words: Mapping[str, str]) -> str:
@@ -148,21 +160,28 @@ def _import_quietly(execute: Callable[[types.ModuleType], None], module: types.M
         )
 
 
-def _prepare() -> None:
-    """Prepares the process for the imports of a script."""
-    folder = Path(sys.argv[0]).resolve().parent
-    if folder.parent.name == "tools":  # a system's own scripts import what all share
-        sys.path.append(str(folder.parent))
-    # TensorFlow reads its environment when it is imported. oneDNN is off by default on CPUs without
-    # AVX-512, where it still makes training faster: compare tools/benchmark.py with
-    # TF_ENABLE_ONEDNN_OPTS=0 and 1.
+def prepare_tensorflow(*, show_log: bool = False) -> None:
+    """Sets the environment that TensorFlow reads when it is imported, and makes it start quietly.
+
+    Args:
+      show_log: whether it shows its log instead, in child processes too.
+    """
+    # oneDNN is off by default on CPUs without AVX-512, where it still makes training faster:
+    # compare tools/benchmark.py with TF_ENABLE_ONEDNN_OPTS=0 and 1.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    if {f"--{_FLAG}", f"--{_FLAG}=true"} & set(sys.argv):
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # child processes see it too
+    if show_log:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
     is_quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") >= "2"
     can_hold_back = hasattr(os, "memfd_create") and sys.stderr is not None  # Linux has the former
     if is_quiet and can_hold_back and "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _TensorFlowFinder())
 
 
-_prepare()
+def _find_shared_modules() -> None:
+    """Lets the scripts in a system's folder of tools/ import what all scripts share."""
+    folder = Path(sys.argv[0]).resolve().parent
+    if folder.parent.name == "tools":
+        sys.path.append(str(folder.parent))
+
+
+_find_shared_modules()

@@ -2,10 +2,11 @@
 
 import os
 
+from fashionsearchnet import command
+
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
-
-from fashionsearchnet import command  # noqa: F401  isort: skip  (TensorFlow starts quietly)
+command.prepare_tensorflow()
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ from small_networks import network
 
 from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.networks.image_input import ImageInput
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.system import System
 
 

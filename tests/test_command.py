@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 SCRIPT = """
 from fashionsearchnet import command
 import os, sys
+command.parse_flags()
 {imports}
 def main():
     {body}
@@ -82,7 +83,7 @@ def test_its_log_comes_back(how):
 
 
 def test_child_processes_show_it_too():
-    code = "'from fashionsearchnet import command; import tensorflow; command.run(print)'"
+    code = "'from fashionsearchnet import command; command.parse_flags(); import tensorflow'"
     body = f"import subprocess; subprocess.run([sys.executable, '-c', {code}])"
     assert run_script(body).stderr == ""
     assert LOG in run_script(body, "--tensorflow_log").stderr

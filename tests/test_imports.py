@@ -11,7 +11,7 @@ ROOT = Path(fashionsearchnet.__file__).parent
 
 # From the bottom up. A module may import those of its own line and of the lines below it.
 LAYERS = [
-    ("checks", "files", "flagfiles"),
+    ("checks", "choices", "files", "flagfiles"),
     ("attributes",),
     ("networks",),
     ("data",),
@@ -30,6 +30,7 @@ LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 NUMPY_ONLY = (
     "attributes",
     "checks",
+    "choices",
     "files",
     "flagfiles",
     "evaluation/metrics",

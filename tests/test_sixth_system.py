@@ -10,12 +10,14 @@ from sixth_system.recipe import RECIPE
 from sixth_system.stages import ClassificationStage
 from small_networks import network
 
-from fashionsearchnet import evaluation, systems, training
+from fashionsearchnet import evaluation, training
 from fashionsearchnet.evaluation.reporting import screen_text, summarize, write_report
 from fashionsearchnet.flagfiles import read_flagfile
 from fashionsearchnet.reproduction import execution
 from fashionsearchnet.reproduction.plan import Experiment, make_plan
 from fashionsearchnet.reproduction.progress import Progress
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.recipes import RECIPES
 from fashionsearchnet.training import distribution
 
 FLAGS_DIR = Path(__file__).parent / "sixth_system" / "flags"
@@ -24,8 +26,8 @@ FLAGS_DIR = Path(__file__).parent / "sixth_system" / "flags"
 @pytest.fixture
 def registered(monkeypatch):
     """The two entries: all that the library learns of the system."""
-    monkeypatch.setitem(systems.SYSTEMS, "classifier", Classifier)
-    monkeypatch.setitem(systems.RECIPES, "classifier", RECIPE)
+    monkeypatch.setitem(registry.SYSTEMS, "classifier", Classifier)
+    monkeypatch.setitem(RECIPES, "classifier", RECIPE)
 
 
 @pytest.fixture
@@ -46,12 +48,12 @@ def workdir(registered, tmp_path):
         length=training.RunLength(steps),
         strategy=distribution.get_strategy("one_device"),
     )
-    systems.save_system(tmp_path, model, stage.name, dataset=dataset.name)
+    registry.save_system(tmp_path, model, stage.name, dataset=dataset.name)
     return tmp_path
 
 
 def test_it_is_trained_loaded_and_measured(workdir):
-    system = systems.load_complete_system(workdir)
+    system = registry.load_complete_system(workdir)
     measured = evaluation.evaluate(system, FakeDataset(), evaluation.AttributeProtocol())
     report = summarize(measured)
     assert "Classifier" in screen_text(report)
@@ -71,7 +73,7 @@ def plan(registered, tmp_path):
         runs_dir=tmp_path / "runs",
         flags_dir=FLAGS_DIR,
     )
-    return make_plan(experiment, list(RECIPE.table(systems.RECIPES).values()))
+    return make_plan(experiment, list(RECIPE.table(RECIPES).values()))
 
 
 def test_its_recipe_is_a_plan(plan):

@@ -8,27 +8,13 @@ its response normalisation, 227 px) with 12 attributes of as many values as Shop
 --width and --image_size make it smaller.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import statistics
 import time
 from collections.abc import Callable
 
-import cv2
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet import files, training
-from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.networks.backbones import Trunk
-from fashionsearchnet.networks.image_input import ImageInput
-from fashionsearchnet.systems import regions
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
-from fashionsearchnet.training import runs
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
@@ -40,6 +26,24 @@ flags.DEFINE_integer("batch_size", 64, "Images per step.", 2)
 flags.DEFINE_integer("rounds", 5, "Rounds of timing; medians are reported.", 1)
 flags.DEFINE_integer("num_images", 10_000, "Images of the extraction; 0 leaves it out.", 0)
 flags.DEFINE_string("output", None, "JSON file to write the figures to.")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet import files, training
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks.backbones import Trunk
+from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.systems import regions
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
+from fashionsearchnet.training import runs
 
 # Values per attribute of Shopping100k, in its own order.
 _NUM_VALUES = (16, 17, 19, 14, 10, 15, 2, 11, 16, 7, 9, 15)

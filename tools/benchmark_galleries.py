@@ -9,28 +9,14 @@ search, or every attribute has an index of its own. A system whose one index ser
 (--beside) is timed in the same rounds.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import dataclasses
 import statistics
 import time
 from collections.abc import Callable
 
-import numpy as np
 from absl import flags
 
-from fashionsearchnet import systems
-from fashionsearchnet.attributes import KEEP
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.systems.features import (
-    FeatureArrays,
-    edited_embedding,
-    extract_features,
-    gallery_embeddings,
-)
-from fashionsearchnet.systems.system import System
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -43,6 +29,24 @@ flags.DEFINE_string("gallery_split", "gallery", "Split of the gallery; slices wo
 flags.DEFINE_integer("k", 20, "Results per query.", 1)
 flags.DEFINE_integer("rounds", 5, "Rounds of timing; medians are reported.", 1)
 flags.DEFINE_integer("seed", 0, "Of the edits.", 0)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.features import (
+    FeatureArrays,
+    edited_embedding,
+    extract_features,
+    gallery_embeddings,
+)
+from fashionsearchnet.systems.system import System
 
 Search = Callable[[int, np.ndarray], np.ndarray]
 
@@ -148,18 +152,18 @@ def measure(ways: list[Way], edits: np.ndarray) -> tuple[list[float], list[np.nd
 
 
 def main() -> None:
-    system = systems.load_complete_system(FLAGS.workdir)
+    system = registry.load_complete_system(FLAGS.workdir)
     if not system.gallery_depends_on_edit:
         raise ValueError(
             f"--workdir={FLAGS.workdir}: the gallery of this system does not depend on the edit, "
             "so there is nothing to choose; take a run of --variant=full_edit_weights."
         )
-    trained = systems.describe_system(FLAGS.workdir)
+    trained = registry.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, trained["dataset"])
     galleries = Galleries(system, dataset)
     ways = [galleries.stored(), galleries.indexed()]
     if FLAGS.beside:
-        other = systems.load_complete_system(FLAGS.beside)
+        other = registry.load_complete_system(FLAGS.beside)
         if other.gallery_depends_on_edit:
             raise ValueError(f"--beside={FLAGS.beside}: this gallery depends on the edit, too.")
         ways.append(Galleries(other, dataset).single("one index for all edits (--beside)"))

@@ -20,8 +20,6 @@ is the point of its value and a deviation, in 16 dimensions whose spreads fall f
 random matrix puts them into the block, and noise of .01 is added. All lengths have the same points.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import dataclasses
 import functools
 import multiprocessing
@@ -33,16 +31,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import faiss
-import numpy as np
 from absl import flags
 
-from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.index import ivf
-from fashionsearchnet.index.engine_table import ENGINES
-from fashionsearchnet.index.flat import FlatEngine
-from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.index.items import Item
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("num_vectors", 1_000_000, "Items of the gallery.", 1_000)
@@ -59,6 +50,19 @@ flags.DEFINE_integer("k", 20, "Results per query.", 1, 1_000)
 flags.DEFINE_integer("rounds", 3, "Rounds of timing; the fastest counts.", 1)
 flags.DEFINE_integer("threads", 2, "Threads of FAISS.", 1)
 flags.DEFINE_string("directory", "", "Folder for the indexes; a temporary folder by default.")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import faiss
+import numpy as np
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.index import ivf
+from fashionsearchnet.index.engine_table import ENGINES
+from fashionsearchnet.index.flat import FlatEngine
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item
 
 _FILTERS: dict[str, dict[str, list[str]] | None] = {
     "all": None,

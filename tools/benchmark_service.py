@@ -8,8 +8,6 @@ this process too. Each round measures everything in turn, so the ratios hold on 
 Prints two tables in Markdown.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import contextlib
 import dataclasses
 import http.client
@@ -22,14 +20,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import numpy as np
 from absl import flags
 
-from fashionsearchnet.attributes import KEEP
-from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.serving.exported import ExportedModel
-from fashionsearchnet.serving.limits import Limits
-from fashionsearchnet.serving.uploads import prepare_image
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
@@ -38,6 +31,17 @@ flags.DEFINE_string("image", "", "Image to send; by default that of the first it
 flags.DEFINE_integer("clients", 16, "Clients that ask at the same time.", 2, 1000)
 flags.DEFINE_integer("requests", 200, "Requests per measurement and round.", 1)
 flags.DEFINE_integer("rounds", 3, "Rounds; each measures everything in turn.", 1)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.limits import Limits
+from fashionsearchnet.serving.uploads import prepare_image
 
 _SERVE = Path(__file__).with_name("serve.py")
 _BOUNDARY = "fashionsearchnet-benchmark"

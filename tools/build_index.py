@@ -38,34 +38,17 @@ is one step: after a kill the index is as the last commit left it. An index take
 export only.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import table_flags
-import vector_flags
 from absl import flags
 
-from fashionsearchnet.attributes import MISSING, AttributeSpace
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.catalogue import additions
-from fashionsearchnet.data.catalogue.reader import CatalogueOptions
-from fashionsearchnet.data.catalogue.table import TableColumns
-from fashionsearchnet.data.vectors.labels import Said, read_labels
-from fashionsearchnet.data.vectors.vector_files import read_vectors
-from fashionsearchnet.index import building
+from fashionsearchnet import command
 from fashionsearchnet.index.engine_table import ENGINES, STORAGES
-from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.index.items import Item
-from fashionsearchnet.index.ivf import check_trainable
-from fashionsearchnet.index.states import States
-from fashionsearchnet.networks.image_input import check_input, encode_vector
-from fashionsearchnet.serving.exported import ExportedModel
-from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
-from fashionsearchnet.systems.gallery_labels import check_blend
+
+import table_flags
+import vector_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("index", None, "Folder of the index; created if there is none.", required=True)
@@ -116,6 +99,28 @@ for module in (table_flags, vector_flags):
     flags.adopt_module_key_flags(module)  # --help shows them too
 
 _OF_TABLES = tuple(name for name in table_flags.NAMES if name != "images_dir")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet.attributes import MISSING, AttributeSpace
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.catalogue import additions
+from fashionsearchnet.data.catalogue.reader import CatalogueOptions
+from fashionsearchnet.data.catalogue.table import TableColumns
+from fashionsearchnet.data.vectors.labels import Said, read_labels
+from fashionsearchnet.data.vectors.vector_files import read_vectors
+from fashionsearchnet.index import building
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.index.items import Item
+from fashionsearchnet.index.ivf import check_trainable
+from fashionsearchnet.index.states import States
+from fashionsearchnet.networks.image_input import check_input, encode_vector
+from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
+from fashionsearchnet.systems.gallery_labels import check_blend
 
 
 def open_index() -> GalleryIndex:

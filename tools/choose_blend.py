@@ -10,17 +10,10 @@ tools/export.py, tools/build_index.py --use_labels, tools/search.py --use_labels
 tools/evaluate.py --gallery_labels then take it.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from absl import flags
 
-from fashionsearchnet import systems
+from fashionsearchnet import command
 from fashionsearchnet.attributes import HIT_RULES
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.evaluation import LabelledGalleryProtocol
-from fashionsearchnet.evaluation.label_blend import CONDITIONS, BlendChoice, choose_blend
-from fashionsearchnet.evaluation.reporting.tables import text_table
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -44,6 +37,16 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("seed", 0, "Of the draws of manipulations and labels.", 0)
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation import LabelledGalleryProtocol
+from fashionsearchnet.evaluation.label_blend import CONDITIONS, BlendChoice, choose_blend
+from fashionsearchnet.evaluation.reporting.tables import text_table
+from fashionsearchnet.systems import registry
 
 
 def k_of_flags(dataset: Dataset) -> int:
@@ -77,9 +80,9 @@ def main() -> None:
             "a choice is never made on the queries that a table is measured on; give a "
             f"--query_split such as 'validation[:30%]', not {FLAGS.query_split!r}."
         )
-    trained = systems.describe_system(FLAGS.workdir)
+    trained = registry.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
-    system = systems.load_complete_system(FLAGS.workdir)
+    system = registry.load_complete_system(FLAGS.workdir)
     k = k_of_flags(dataset)
     protocol = LabelledGalleryProtocol(
         query_split=FLAGS.query_split,
@@ -92,7 +95,7 @@ def main() -> None:
     )
     choice = choose_blend(system, dataset, protocol, batch_size=FLAGS.batch_size)
     print_choice(choice, k)
-    path = choice.chosen(systems.weights_digest(FLAGS.workdir), protocol).save(FLAGS.workdir)
+    path = choice.chosen(registry.weights_digest(FLAGS.workdir), protocol).save(FLAGS.workdir)
     print(f"written: {path}, blend {_words(choice.blend)} ({', '.join(system.space.names)})")
 
 

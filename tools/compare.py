@@ -9,17 +9,13 @@ data set knows the true ones. All must come from tools/evaluate.py with the same
 rules, also the same --num_changes.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import itertools
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from fashionsearchnet import files
-from fashionsearchnet.evaluation import scores
-from fashionsearchnet.evaluation.reporting import summary, tables
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string(
@@ -35,6 +31,13 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("num_resamples", 1000, "Resamples of the bootstrap over query images.", 1)
 flags.DEFINE_integer("seed", 0, "Of the bootstrap of the differences.", 0)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet import files
+from fashionsearchnet.evaluation import scores
+from fashionsearchnet.evaluation.reporting import summary, tables
 
 
 def read_report(path: str) -> dict[str, Any]:

@@ -5,8 +5,6 @@ chance, and runs one search. Each step is a command of tools/ that you can run y
 demo prints it first. You can stop it; run it again to resume.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import shlex
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from fashionsearchnet.flagfiles import read_flagfile
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
@@ -25,6 +23,11 @@ flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small 
 
 flags.DEFINE_string("query_id", "garments-008001", "Image of the query split to search for.")
 flags.DEFINE_multi_string("set", ["neckline=v-neck"], "Edit of the search; repeatable.")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.flagfiles import read_flagfile
 
 ROOT = Path(__file__).parents[1]
 SYSTEM = "fashionsearchnet_v2"

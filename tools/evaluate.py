@@ -28,25 +28,15 @@ Writes <name>.json, .md, .png (curve over K) and .npz (the outcome of every ques
 both must have been asked the same questions, and that one with these --top_k or more.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
-from fashionsearchnet import evaluation, systems
+from fashionsearchnet import command
 from fashionsearchnet.attributes import HIT_RULES
-from fashionsearchnet.checks import whole_numbers
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.evaluation import reporting, scores
-from fashionsearchnet.evaluation.generic import generic_vectors
-from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
-from fashionsearchnet.systems.system import TASKS, System
-from fashionsearchnet.training import training_images
+from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS, TASKS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -80,8 +70,8 @@ flags.DEFINE_integer("seed", 0, "Of the draw of manipulations and of the bootstr
 flags.DEFINE_enum(
     "plan",
     "auto",
-    list(evaluation.PLANS),
-    f"Manipulations: {command.choices(evaluation.PLANS)}",
+    list(PLANS),
+    f"Manipulations: {command.choices(PLANS)}",
 )
 flags.DEFINE_bool(
     "keep_query_image",
@@ -108,7 +98,7 @@ flags.DEFINE_integer(
     "max_manipulations_per_attribute",
     None,
     "Manipulations: draw so many of each attribute, or of each set of attributes changed together. "
-    f"By default all for one change, and {evaluation.default_draw(2):,} of each set for more, "
+    f"By default all for one change, and {DRAW_OF_SEVERAL:,} of each set for more, "
     "since there may be millions.",
     1,
 )
@@ -148,6 +138,22 @@ flags.DEFINE_string("row_name", "", "Name of the system's row; by default its ti
 flags.DEFINE_multi_string(
     "beside", [], "Report (.json, .md or .npz) of another run to show beside; repeatable."
 )
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet import evaluation
+from fashionsearchnet.checks import whole_numbers
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation import reporting, scores
+from fashionsearchnet.evaluation.generic import generic_vectors
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.gallery_labels import ChosenBlend, check_blend
+from fashionsearchnet.systems.system import System
+from fashionsearchnet.training import training_images
 
 _SEVERAL_REPORTS = ("num_changes", "gallery_labels", "wrong_labels")  # a report for each number
 _LABEL_FLAGS = ("wrong_labels", "label_blend", "generic_vectors")
@@ -263,10 +269,10 @@ def main() -> None:
             f"--name and --beside are for one report; give {flags_of_several} one number each."
         )
     beside = [(path, scores.Outcomes.load(path)) for path in FLAGS.beside]
-    trained = systems.describe_system(FLAGS.workdir)
+    trained = registry.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
-    system = systems.load_complete_system(FLAGS.workdir)
-    weights = systems.weights_digest(FLAGS.workdir)
+    system = registry.load_complete_system(FLAGS.workdir)
+    weights = registry.weights_digest(FLAGS.workdir)
     how = [with_blend(protocol, system, weights) for protocol in protocols(system)]
     plans = evaluation.make_plans(dataset, how)
     if not FLAGS.allow_trained_queries:

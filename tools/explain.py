@@ -19,27 +19,14 @@ With one --query_id, all --set are one edit. With one --set, every --query_id ge
 give as many --set as --query_id: the first --set is for the first --query_id, and so on.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
-from fashionsearchnet import systems
-from fashionsearchnet.attributes import HIT_RULES, AttributeSpace, parse_manipulation
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.explain.attention import attention_rows, check_attention
-from fashionsearchnet.explain.attention_sheet import draw_attention_sheet
-from fashionsearchnet.explain.results import legend, retrieval_rows, sample_edits
-from fashionsearchnet.explain.retrieval_sheet import draw_retrieval_sheet
-from fashionsearchnet.search.judgement import Query
-from fashionsearchnet.search.live_gallery import LiveGallery, read_images
-from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
-from fashionsearchnet.systems.system import System
+from fashionsearchnet import command
+from fashionsearchnet.attributes import HIT_RULES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -70,6 +57,24 @@ flags.DEFINE_enum(
     "hit_rule", "identical", list(HIT_RULES), "Sheet: what matches; see tools/evaluate.py."
 )
 flags.DEFINE_integer("batch_size", 64, "Sheet: gallery images per forward pass.", 1)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet.attributes import AttributeSpace, parse_manipulation
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.explain.attention import attention_rows, check_attention
+from fashionsearchnet.explain.attention_sheet import draw_attention_sheet
+from fashionsearchnet.explain.results import legend, retrieval_rows, sample_edits
+from fashionsearchnet.explain.retrieval_sheet import draw_retrieval_sheet
+from fashionsearchnet.search.judgement import Query
+from fashionsearchnet.search.live_gallery import LiveGallery, read_images
+from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.system import System
 
 _MAP_FLAGS = ("image", "attributes")
 _SHEET_FLAGS = ("set", "num_queries", "seed", "k", "gallery_split", "hit_rule", "batch_size")
@@ -185,8 +190,8 @@ def draw_sheet(system: System, trained: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     check_flags()
-    trained = systems.describe_system(FLAGS.workdir)
-    load = systems.load_complete_system if FLAGS.sheet else systems.load_system
+    trained = registry.describe_system(FLAGS.workdir)
+    load = registry.load_complete_system if FLAGS.sheet else registry.load_system
     system = load(FLAGS.workdir)
     name = "sheet.png" if FLAGS.sheet else "maps.png"
     path = Path(FLAGS.output or Path(FLAGS.workdir) / "explain" / name).expanduser()

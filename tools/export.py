@@ -13,19 +13,13 @@ Half the size, and the change in Top-20 that it costs, with validation images as
       --data_dir=data
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import dataclasses
 from typing import Any
 
 from absl import flags
 
-from fashionsearchnet import evaluation, files, systems
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.export import precision
-from fashionsearchnet.export import saved_model as export
-from fashionsearchnet.systems.gallery_labels import ChosenBlend
-from fashionsearchnet.systems.system import System
+from fashionsearchnet import command
+from fashionsearchnet.choices import EXPORT_PRECISIONS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -34,7 +28,7 @@ flags.DEFINE_integer("version", None, "Number of the version; by default the nex
 flags.DEFINE_enum(
     "precision",
     "float32",
-    precision.PRECISIONS,
+    EXPORT_PRECISIONS,
     "Of the stored weights; what is computed stays float32. float16 keeps 11 significant bits of "
     "magnitudes up to 65504, bfloat16 8 bits of any magnitude; both halve the size.",
 )
@@ -53,10 +47,21 @@ flags.DEFINE_integer(
     "max_manipulations_per_attribute", 500, "Manipulations of that evaluation, drawn.", 1
 )
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet import evaluation, files
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.export import precision
+from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
+from fashionsearchnet.systems.system import System
+
 
 def measure_change(system: System) -> dict[str, Any]:
     """Returns the entry of export.json about the reduced precision, and says it."""
-    trained = systems.describe_system(FLAGS.workdir)
+    trained = registry.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
     protocol: evaluation.TaskProtocol = evaluation.PROTOCOLS[system.tasks[0]](
         query_split=FLAGS.query_split, gallery_split=FLAGS.gallery_split
@@ -77,8 +82,8 @@ def measure_change(system: System) -> dict[str, Any]:
 
 
 def main() -> None:
-    system = systems.load_complete_system(FLAGS.workdir)
-    weights = systems.weights_digest(FLAGS.workdir)
+    system = registry.load_complete_system(FLAGS.workdir)
+    weights = registry.weights_digest(FLAGS.workdir)
     blend = ChosenBlend.load(FLAGS.workdir, system.space, weights).blend
     details = {}
     if FLAGS.data_dir and FLAGS.precision != "float32":

@@ -10,8 +10,6 @@ command of tools/, printed first. To resume, give the same command again. Calls 
 or sizes add to the same curve, <runs_dir>/learning_curve.{md,json,svg}.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import shlex
 import subprocess
 import sys
@@ -19,14 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
-from fashionsearchnet.checks import whole_numbers
-from fashionsearchnet.reproduction.learning_curve import (
-    Point,
-    make_point,
-    write_learning_curve,
-)
-from fashionsearchnet.reproduction.plan import Experiment
-from fashionsearchnet.systems import RECIPES
+from fashionsearchnet import command
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,6 +42,14 @@ flags.DEFINE_list(
     None,
     "Share of the label in each block; see tools/evaluate.py, whose default holds.",
 )
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.checks import whole_numbers
+from fashionsearchnet.reproduction.learning_curve import Point, make_point, write_learning_curve
+from fashionsearchnet.reproduction.plan import Experiment
+from fashionsearchnet.systems.recipes import RECIPES
 
 
 def points_of_flags() -> list[Point]:

@@ -11,25 +11,15 @@ attributes stand its predicted attributes, and --trunk adds the vectors of a pre
 they are. Write the table with --output (.md and .json).
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet import evaluation, files, systems
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.evaluation import reporting
-from fashionsearchnet.evaluation.reporting import summary, tables
-from fashionsearchnet.evaluation.trunk_alone import TrunkAlone
-from fashionsearchnet.systems.system import System
+from fashionsearchnet import command
 
 _TIMED_IMAGES, _TIMED_BATCH = 256, 64
 _PREDICTED = "predicted attributes"
@@ -47,6 +37,21 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("trunk_size", 128, "Side of that network's input in pixels.", 1)
 flags.DEFINE_string("output", "", "Path of the table without suffix.")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet import evaluation, files
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation import reporting
+from fashionsearchnet.evaluation.reporting import summary, tables
+from fashionsearchnet.evaluation.trunk_alone import TrunkAlone
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.system import System
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,11 +183,11 @@ def table(rows: list[Row]) -> str:
 
 
 def main() -> None:
-    described = systems.describe_system(FLAGS.run[0])
+    described = registry.describe_system(FLAGS.run[0])
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or described["dataset"])
     rows: list[Row] = []
     for run in FLAGS.run:
-        system = systems.load_complete_system(run)
+        system = registry.load_complete_system(run)
         system.space.check_same(dataset.space, f"--run={run}", f"data set {dataset.name}")
         rows += rows_of(system, dataset, Path(run).expanduser() / "evaluation")
         print(table(rows), flush=True)

@@ -8,14 +8,9 @@ box, and the share of images in which the centre of the system's own box does. T
 attention that is the same everywhere.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from absl import flags
 
-from fashionsearchnet import systems
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.evaluation.localization import attention_scores
-from fashionsearchnet.evaluation.reporting import tables
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("run", None, "Folder of a finished run; repeatable.", required=True)
@@ -25,13 +20,21 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string("split", "query", "Split of the images; slices work.")
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.evaluation.localization import attention_scores
+from fashionsearchnet.evaluation.reporting import tables
+from fashionsearchnet.systems import registry
+
 
 def main() -> None:
-    described = systems.describe_system(FLAGS.run[0])
+    described = registry.describe_system(FLAGS.run[0])
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or described["dataset"])
     found = {}
     for run in FLAGS.run:
-        system = systems.load_system(run)
+        system = registry.load_system(run)
         system.space.check_same(dataset.space, f"--run={run}", f"data set {dataset.name}")
         found[f"{system.title} ({run})"] = attention_scores(system, dataset, FLAGS.split)
     first = next(iter(found.values()))

@@ -33,17 +33,16 @@ The summary is printed and stored with the data set (preparation_report.json); d
 each unused row with its reason.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import importlib
 import os
 from typing import Any
 
-import table_flags
-import vector_flags
 from absl import flags
 
-from fashionsearchnet.checks import check_choice
+from fashionsearchnet import command
+
+import table_flags
+import vector_flags
 
 _ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are published
 _FINE_GRAINED = ("fashionai", "deepfashion_attributes")  # retrieval by attribute
@@ -176,6 +175,11 @@ _APPLIES_TO = (
     (("catalogue", "vectors", *_PUBLISHED), ("split_seed", "overwrite")),
     (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels")),
 )
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.checks import check_choice
 
 
 def main() -> None:

@@ -14,19 +14,12 @@ writes float32 [images, dim] and the names of the files, one per line, to vector
 the server: docs/tensorflow_serving.md.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import time
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
-from fashionsearchnet import files
-from fashionsearchnet.attributes import KEEP, parse_manipulation
-from fashionsearchnet.data.image_headers import ImageProblem
-from fashionsearchnet.data.preparation.image_folder import KNOWN_SUFFIXES
-from fashionsearchnet.search.queries import image_from_file
+from fashionsearchnet import command
 from fashionsearchnet.serving.tensorflow_serving import client
 
 FLAGS = flags.FLAGS
@@ -57,6 +50,17 @@ flags.DEFINE_integer(
     "batch_size", 32, "Images per request; at most max_batch_size in batching.config.", 1
 )
 flags.DEFINE_float("timeout", 30.0, "Seconds that one request may take.", 0.001)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet import files
+from fashionsearchnet.attributes import KEEP, parse_manipulation
+from fashionsearchnet.data.image_headers import ImageProblem
+from fashionsearchnet.data.preparation.image_folder import KNOWN_SUFFIXES
+from fashionsearchnet.search.queries import image_from_file
 
 IMAGES_AT_ONCE = 256  # held in memory
 

@@ -15,25 +15,16 @@ its own there, such as ours.flags. Runs with other settings in the same folder a
 overwritten; so are runs whose start was trained again since.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import tensorflow as tf
 from absl import flags
 
-from fashionsearchnet.checks import check_choice, whole_numbers
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.reproduction.estimate import plan_table, step_states
-from fashionsearchnet.reproduction.execution import run_plan, write_report
-from fashionsearchnet.reproduction.plan import Experiment, Plan, Step, choose_rows, make_plan
-from fashionsearchnet.reproduction.progress import Progress
-from fashionsearchnet.systems import RECIPES
-from fashionsearchnet.systems.recipe import Row
+from fashionsearchnet import command
+from fashionsearchnet.systems.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 
@@ -88,6 +79,19 @@ flags.DEFINE_multi_string(
 flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small for a smoke test.")
 flags.DEFINE_bool("benchmark", False, "Measure the run time too.")
 flags.DEFINE_bool("dry_run", False, "Only show the steps, and how long they take.")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import tensorflow as tf
+
+from fashionsearchnet.checks import check_choice, whole_numbers
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.reproduction.estimate import plan_table, step_states
+from fashionsearchnet.reproduction.execution import run_plan, write_report
+from fashionsearchnet.reproduction.plan import Experiment, Plan, Step, choose_rows, make_plan
+from fashionsearchnet.reproduction.progress import Progress
+from fashionsearchnet.systems.recipe import Row
 
 
 def experiment_of_flags() -> Experiment:

@@ -10,8 +10,6 @@ what the page shows then: page.png on a desktop, page_phone.png on a phone. With
 installed Chromium.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 import contextlib
 import shutil
 import subprocess
@@ -21,7 +19,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from absl import flags
-from playwright.sync_api import Browser, sync_playwright
+
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("export", None, "Folder that tools/export.py wrote.", required=True)
@@ -34,6 +33,11 @@ flags.DEFINE_string("workdir", "", "Folder of a finished run, to draw search.png
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets, for search.png.")
 flags.DEFINE_string("query_id", "", "Query of the run's data set, for search.png.")
 flags.DEFINE_string("output", "docs", "Folder of the pictures.")
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SIZES = {"page.png": (1280, 860), "page_phone.png": (390, 844)}  # pixels

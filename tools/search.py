@@ -25,29 +25,10 @@ Two ways to use the labels that a gallery has: --use_labels puts them into its v
 leaves out what lacks a value of --set (by label, by prediction where there is no label).
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from absl import flags
 
-from fashionsearchnet import systems
-from fashionsearchnet.attributes import (
-    HIT_RULES,
-    KEEP,
-    AttributeSpace,
-    parse_likes,
-    parse_manipulation,
-)
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.data.vectors.vector_files import read_one_vector
-from fashionsearchnet.explain.results import search_picture
-from fashionsearchnet.explain.search_sheet import draw_search_sheet
-from fashionsearchnet.networks.image_input import encode_vector
-from fashionsearchnet.search.judgement import Query, SearchResult, describe_difference
-from fashionsearchnet.search.live_gallery import LiveGallery
-from fashionsearchnet.search.queries import queries_by_id, query_from_file
-from fashionsearchnet.systems.gallery_labels import ChosenBlend
-from fashionsearchnet.systems.system import System
+from fashionsearchnet import command
+from fashionsearchnet.attributes import HIT_RULES
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run.", required=True)
@@ -89,6 +70,23 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_string("output", "", "Picture to write (.png).")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.attributes import KEEP, AttributeSpace, parse_likes, parse_manipulation
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.vectors.vector_files import read_one_vector
+from fashionsearchnet.explain.results import search_picture
+from fashionsearchnet.explain.search_sheet import draw_search_sheet
+from fashionsearchnet.networks.image_input import encode_vector
+from fashionsearchnet.search.judgement import Query, SearchResult, describe_difference
+from fashionsearchnet.search.live_gallery import LiveGallery
+from fashionsearchnet.search.queries import queries_by_id, query_from_file
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.gallery_labels import ChosenBlend
+from fashionsearchnet.systems.system import System
 
 
 def load_query(dataset: Dataset) -> Query:
@@ -145,13 +143,13 @@ def label_blend(system: System) -> tuple[float, ...] | None:
     """Returns the blend of the run; None without --use_labels."""
     if not FLAGS.use_labels:
         return None
-    weights = systems.weights_digest(FLAGS.workdir)
+    weights = registry.weights_digest(FLAGS.workdir)
     return ChosenBlend.load(FLAGS.workdir, system.space, weights).blend
 
 
 def main() -> None:
-    trained = systems.describe_system(FLAGS.workdir)
-    system = systems.load_complete_system(FLAGS.workdir)
+    trained = registry.describe_system(FLAGS.workdir)
+    system = registry.load_complete_system(FLAGS.workdir)
     manipulation = parse_manipulation(system.space, FLAGS.set)
     weights = parse_likes(system.space, FLAGS.like)
     if FLAGS.like and (FLAGS.set or FLAGS.facets or FLAGS.use_labels):

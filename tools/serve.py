@@ -10,14 +10,9 @@ The service follows its index: what tools/build_index.py commits is found within
 after SIGHUP at once, and no request is dropped. /readyz and /metrics say which state it serves.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from absl import flags
 
-from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.serving import server
-from fashionsearchnet.serving.app import create_app
-from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet import command
 from fashionsearchnet.serving.limits import Limits
 
 FLAGS = flags.FLAGS
@@ -82,6 +77,14 @@ flags.DEFINE_list(
     "Hosts for which the service answers, without port, such as search.example.com or "
     "*.example.com; by default any. /healthz and /readyz answer always.",
 )
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.serving import server
+from fashionsearchnet.serving.app import create_app
+from fashionsearchnet.serving.exported import ExportedModel
 
 
 def main() -> None:

@@ -4,11 +4,7 @@ from fashionsearchnet.evaluation.measure import Evaluation, evaluate, evaluate_e
 from fashionsearchnet.evaluation.tasks.attribute import AttributeProtocol
 from fashionsearchnet.evaluation.tasks.instance import InstanceProtocol
 from fashionsearchnet.evaluation.tasks.manipulation.labelled import LabelledGalleryProtocol
-from fashionsearchnet.evaluation.tasks.manipulation.task import (
-    PLANS,
-    ManipulationProtocol,
-    default_draw,
-)
+from fashionsearchnet.evaluation.tasks.manipulation.task import ManipulationProtocol, default_draw
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
 
 PROTOCOLS: dict[str, type[TaskProtocol]] = {
@@ -17,7 +13,6 @@ PROTOCOLS: dict[str, type[TaskProtocol]] = {
 }
 
 __all__ = [
-    "PLANS",
     "PROTOCOLS",
     "AttributeProtocol",
     "Evaluation",

@@ -27,7 +27,7 @@ def generic_vectors(
     Args:
       dataset: that has the images.
       splits: of the queries and of the gallery.
-      backbone: see `networks.backbones.BACKBONES`.
+      backbone: see `choices.BACKBONES`.
       image_size: side of the network's input in pixels.
       batch_size: images per forward pass.
     """

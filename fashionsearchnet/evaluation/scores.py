@@ -178,7 +178,7 @@ class Outcomes:
     """The stored part of an evaluation: its questions, and the scores of each method that was run.
 
     Attributes:
-      task: of `systems.system.TASKS`.
+      task: of `choices.TASKS`.
       protocol: text that is equal only for evaluations on the same data by the same rules.
       query: int32 `[M]`, the position of the query image in its split.
       group: int32 `[M]`, which of `group_names` the question belongs to.

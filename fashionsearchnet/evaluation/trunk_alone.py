@@ -43,7 +43,7 @@ class TrunkAlone(ConvolutionalSystem):
         Args:
           dataset: that has the images; no label is read.
           split: of the images.
-          backbone: one of `networks.backbones.BACKBONES`.
+          backbone: one of `choices.BACKBONES`.
           image_size: side of the network's input in pixels.
         """
         trunk = Trunk(backbone, pretrained="imagenet", training="frozen")

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from fashionsearchnet import evaluation
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import EXPORT_PRECISIONS
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import scores
 from fashionsearchnet.systems.system import System
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 _FLOAT16_MAX = 65504.0
 
 
@@ -28,7 +28,7 @@ def reduce_weight(weight: Any, precision: str) -> tf.Tensor:
     Raises:
       ValueError: for an unknown precision, or a magnitude that float16 cannot hold.
     """
-    check_choice("precision", precision, PRECISIONS)
+    check_choice("precision", precision, EXPORT_PRECISIONS)
     value = tf.convert_to_tensor(weight.value)
     if value.dtype != tf.float32 or len(value.shape) < 2:
         return value
@@ -61,7 +61,7 @@ def measure_change(
       system: a trained system.
       dataset: with its attributes.
       protocol: how to measure.
-      precision: one of PRECISIONS.
+      precision: one of EXPORT_PRECISIONS.
 
     Returns:
       `figure`, its name; `float32` and `reduced`, its plain mean over attributes in [0, 1];

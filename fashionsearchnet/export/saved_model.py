@@ -25,9 +25,9 @@ import tensorflow as tf
 from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.choices import EXPORT_PRECISIONS
 from fashionsearchnet.export import check
 from fashionsearchnet.export.decoding import load_encoded
-from fashionsearchnet.export.precision import PRECISIONS
 from fashionsearchnet.export.signatures import FEATURE, ServedSystem
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
 from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, beliefs_of, check_blend
@@ -60,7 +60,7 @@ def export_system(
       system: one that answers manipulation and reads attributes, with its weights.
       directory: of all versions of this export.
       version: a number at least 1 that is not taken; by default one more than the highest.
-      precision: of the stored weights, see `precision.PRECISIONS`. Inputs, outputs and what is
+      precision: of the stored weights, see `choices.EXPORT_PRECISIONS`. Inputs, outputs and what is
         computed stay float32.
       warmup_images: encoded images for the check and the warm-up requests; by default generated.
       label_blend: for a gallery that uses labels, see `gallery_labels`: for all attributes, or for
@@ -77,7 +77,7 @@ def export_system(
       OSError: if the folder cannot be written.
     """
     _check_exportable(system)
-    check_choice("precision", precision, PRECISIONS)
+    check_choice("precision", precision, EXPORT_PRECISIONS)
     directory = Path(directory).expanduser()
     blend = check_blend(system.space, label_blend) if system.has_blocks else None
     target = directory / str(_choose_version(directory, version))

@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
-from fashionsearchnet.networks.layers import NORMALIZATIONS, FusedBatchNormalization
+from fashionsearchnet.choices import NORMALIZATIONS
+from fashionsearchnet.networks.layers import FusedBatchNormalization
 
 
 def cells_of(maps: tf.Tensor) -> tf.Tensor:

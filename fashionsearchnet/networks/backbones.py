@@ -13,22 +13,16 @@ from typing import Any
 import keras
 
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.choices import BACKBONES, NORMALIZATIONS, TRUNK_TRAINING
 from fashionsearchnet.networks import hub
 from fashionsearchnet.networks.alexnet import AlexNet
 from fashionsearchnet.networks.applications import APPLICATIONS
 from fashionsearchnet.networks.architecture import IMAGENET, Architecture
 from fashionsearchnet.networks.efficientnet_lite import EFFICIENTNET_LITES
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
-from fashionsearchnet.networks.layers import NORMALIZATIONS
 from fashionsearchnet.networks.vector_trunk import VectorTrunk
 
-BACKBONES = (AlexNet.name, *EFFICIENTNET_LITES, *APPLICATIONS)
 NOT_PRETRAINED = "none"
-TRAINING = {
-    "full": "its weights learn, and batch norm uses the statistics of each batch",
-    "fixed_statistics": "its weights learn, and batch norm keeps its statistics",
-    "frozen": "nothing of it learns",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Trunk:
         a trunk reads no weights; `load_pretrained` does.
       tap: the map that it gives; '' for the network's default.
       pooled_taps: the maps whose means `pooled_features` joins; () for the network's default.
-      training: how a stage trains it; a key of TRAINING.
+      training: how a stage trains it; a key of TRUNK_TRAINING.
     """
 
     backbone: str = "alexnet"
@@ -61,7 +55,7 @@ class Trunk:
         if not self.backbone.startswith(hub.PREFIX) and self.backbone != VectorTrunk.name:
             check_choice("backbone", self.backbone, BACKBONES)
         check_choice("normalization", self.normalization, NORMALIZATIONS)
-        check_choice("training of the trunk", self.training, TRAINING)
+        check_choice("training of the trunk", self.training, TRUNK_TRAINING)
         if not self.pretrained:
             raise ValueError("pretrained must be none, imagenet or the path of a file; got ''.")
         if self.backbone == AlexNet.name:

@@ -6,8 +6,7 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
-
-NORMALIZATIONS = ("batch", "none")
+from fashionsearchnet.choices import NORMALIZATIONS
 
 
 class FusedBatchNormalization(keras.layers.Layer):

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fashionsearchnet import systems
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation import (
@@ -15,7 +14,9 @@ from fashionsearchnet.evaluation import (
     make_plans,
 )
 from fashionsearchnet.flagfiles import parse_flags
+from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.recipe import Recipe, Row, StageRun
+from fashionsearchnet.systems.recipes import RECIPES
 from fashionsearchnet.training import EditSampler, runs
 
 
@@ -70,7 +71,7 @@ class Experiment:
     @property
     def table(self) -> dict[str, Row]:
         """All rows of the recipe by key."""
-        return self.recipe.table(systems.RECIPES)
+        return self.recipe.table(RECIPES)
 
     def protocol(self, num_changes: int = 1) -> TaskProtocol:
         """Returns the protocol of evaluations with so many edits at once.
@@ -236,7 +237,7 @@ def choose_rows(names: Sequence[str], experiment: Experiment, flag: str) -> list
     rows = [experiment.table[key] for key in available if not names or key in names]
     task = experiment.recipe.task
     for row in rows:
-        tasks = systems.SYSTEMS[row.system].tasks
+        tasks = registry.SYSTEMS[row.system].tasks
         if task not in tasks:
             raise ValueError(
                 f"{flag}: {row.key} cannot be in {experiment.recipe.title}, which is about the "

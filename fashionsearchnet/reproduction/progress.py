@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fashionsearchnet import files, systems
+from fashionsearchnet import files
 from fashionsearchnet.evaluation import reporting
 from fashionsearchnet.flagfiles import differences, differing, read_flagfile
 from fashionsearchnet.reproduction.hardware import describe_hardware
 from fashionsearchnet.reproduction.plan import Plan, Step
+from fashionsearchnet.systems import registry
 
 Runner = Callable[[Step], int]
 _CURE = "Move its folder away and run tools/reproduce.py again."
@@ -202,7 +203,7 @@ def _is_of_another(step: Step, needed: Step) -> bool:
     if not needed.is_finished:
         return step.is_training and not step.is_finished
     try:
-        present = systems.weights_digest(needed.folder)
+        present = registry.weights_digest(needed.folder)
     except FileNotFoundError:
         return False  # model.json alone shows that it is finished, not with which weights
     return any(digest != present for digest in _input_digests(step) if digest)

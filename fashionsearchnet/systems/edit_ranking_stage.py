@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import RANKING_LOSSES, REDUCTIONS
 from fashionsearchnet.networks.losses import (
     batch_ranking_loss,
     euclidean_distance,
@@ -16,12 +17,6 @@ from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import Update
 from fashionsearchnet.training.distribution import gather, num_replicas
-
-RANKING_LOSSES = {
-    "triplet": "one positive against one negative (Eq. 8)",
-    "softmax": "the positive against all images of the batch",
-}
-REDUCTIONS = ("mean", "sum")
 
 
 class EditRankingStage(EditStage):
@@ -61,7 +56,7 @@ class EditRankingStage(EditStage):
           seed: of the triplets.
           memory_rate_multiplier: on the learning rate of the memory. At 1, as in the paper, the
             rows hardly move in two epochs.
-          negatives: 'random', as in the paper, or another key of `training.NEGATIVES`.
+          negatives: 'random', as in the paper, or another key of `choices.NEGATIVES`.
           ranking_loss: a key of RANKING_LOSSES.
           num_changes: attributes edited at once, at most; 1 in the paper.
           reduction: 'mean' or 'sum' of the losses over the batch. Eq. 8 is a sum; with it, the

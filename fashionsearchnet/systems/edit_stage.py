@@ -26,7 +26,7 @@ class EditStage(Stage):
           values: int32 `[num, attributes]` of the training images, -1 for missing.
           global_batch_size: triplets per step over all replicas.
           seed: of the triplets.
-          negatives: a key of `training.NEGATIVES`.
+          negatives: a key of `choices.NEGATIVES`.
           num_changes: attributes edited at once, at most; see `training.EditSampler`.
 
         Raises:

@@ -39,7 +39,7 @@ class Row:
       key: its name on the command line.
       title: its name in the tables; for a published row as the paper prints it.
       color: of its curve, for matplotlib; the same whatever other rows are drawn.
-      system: the key of its system in `systems.SYSTEMS`.
+      system: the key of its system in `systems.registry.SYSTEMS`.
       run: its last stage.
       compared_with: key of the row that it adds something to; '' for none.
       adds: what it adds, in words.
@@ -109,10 +109,10 @@ class Recipe:
     """A table of a paper, and how to make it.
 
     Attributes:
-      name: its key in `systems.RECIPES`.
+      name: its key in `systems.recipes.RECIPES`.
       paper: whose figures stand beside ours, by its name in `evaluation.published`; '' for none.
       title: of the table, as the paper numbers it.
-      task: that the table is about; a key of `systems.system.TASKS`.
+      task: that the table is about; a key of `choices.TASKS`.
       metric: of its figures; a key of `evaluation.scores.METRICS`.
       k: the K of the metric; None for a metric without one.
       mean: the mean that is compared: 'mean' over attributes or 'queries' over all questions.

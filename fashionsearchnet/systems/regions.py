@@ -14,8 +14,8 @@ minimum of int64 on a GPU at all.
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import MAP_SCALINGS
 
-MAP_SCALINGS = ("max", "min_max")
 MAX_WIDTH = 62  # bits of a non-negative int64, with one to spare for the shift to the left
 
 

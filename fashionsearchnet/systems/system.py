@@ -14,14 +14,9 @@ import keras
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.choices import TASKS
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
 from fashionsearchnet.systems.gallery_labels import blend_blocks
-
-TASKS = {
-    "manipulation": 'find "this one, but with a v-neck"',
-    "attribute": 'find "one with a neckline like this"',
-    "instance": "find this very item",
-}
 
 Features = Mapping[str, tf.Tensor]
 
@@ -30,7 +25,7 @@ class System(keras.Model):
     """A published system, or ours. Vectors of one task are compared by Euclidean distance.
 
     Attributes:
-      name: its key in `systems.SYSTEMS`.
+      name: its key in `systems.registry.SYSTEMS`.
       tasks: which of TASKS it answers.
       has_attention: whether it says where it looks.
       has_blocks: whether its gallery vectors are made of one block per attribute, so that a gallery

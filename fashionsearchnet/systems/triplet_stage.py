@@ -32,8 +32,8 @@ class TripletStage(Stage):
       seed: of the triplets and the flips.
       flip: mirror half of the images.
       margin: by how much the product with the positive should be larger.
-      negatives_of: how a negative is drawn; a key of `training.NEGATIVES_OF`.
-      rare_values: what to do with values that one image shows; a key of `training.RARE_VALUES`.
+      negatives_of: how a negative is drawn; a key of `choices.NEGATIVES_OF`.
+      rare_values: what to do with values that one image shows; a key of `choices.RARE_VALUES`.
       outputs: of a frozen trunk, stored; the stage trains on them in place of images. Whether it
         mirrors half of them depends on what was stored, not on `flip`.
       trunk_rate_multiplier: on the learning rate of the trunk.

@@ -1,26 +1,14 @@
 """Training: the only loop, stages with their updates, optimizers, examples, and runs."""
 
 from fashionsearchnet.training.balanced import BalancedSampler, EpochSampler, Images
-from fashionsearchnet.training.edits import EPOCHS, NEGATIVES, EditSampler, EditTriplets
+from fashionsearchnet.training.edits import EditSampler, EditTriplets
 from fashionsearchnet.training.loop import RunLength, train
-from fashionsearchnet.training.optimizers import (
-    OPTIMIZERS,
-    PRECISIONS,
-    SCHEDULES,
-    OptimizerSettings,
-)
-from fashionsearchnet.training.pairs import RARE_VALUES, Pairs, PairSampler
+from fashionsearchnet.training.optimizers import OptimizerSettings
+from fashionsearchnet.training.pairs import Pairs, PairSampler
 from fashionsearchnet.training.stages import Stage, Update
-from fashionsearchnet.training.triplets import NEGATIVES_OF, AttributeTriplets, TripletSampler
+from fashionsearchnet.training.triplets import AttributeTriplets, TripletSampler
 
 __all__ = [
-    "EPOCHS",
-    "NEGATIVES",
-    "NEGATIVES_OF",
-    "OPTIMIZERS",
-    "PRECISIONS",
-    "RARE_VALUES",
-    "SCHEDULES",
     "AttributeTriplets",
     "BalancedSampler",
     "EditSampler",

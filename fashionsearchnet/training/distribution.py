@@ -7,8 +7,7 @@ import os
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
-
-STRATEGIES = ("one_device", "mirrored", "multi_worker")
+from fashionsearchnet.choices import STRATEGIES
 
 
 @functools.cache

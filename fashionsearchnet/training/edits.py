@@ -6,17 +6,9 @@ import numpy as np
 
 from fashionsearchnet.attributes import KEEP, MISSING
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.choices import EPOCHS, NEGATIVES
 from fashionsearchnet.training.sampler import Rows, Sampler
 
-NEGATIVES = {
-    "random": "any image that lacks the target, as in [Ak21]",
-    "unedited": "an image with the anchor's values from before the edit",
-    "one_edit": "an image one edit away from the target",
-}
-EPOCHS = {
-    "images": "one edit for every image",
-    "edits": "one for every edit of every image, one attribute at a time",
-}
 _ATTEMPTS = 8  # to reach the wanted number of changes; then the last target stands
 
 

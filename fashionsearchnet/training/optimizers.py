@@ -6,19 +6,8 @@ from collections.abc import Sequence
 import keras
 
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.choices import OPTIMIZERS, SCHEDULES
 from fashionsearchnet.training import distribution
-
-OPTIMIZERS = {
-    "sgd": "with momentum",
-    "adam": "without weight decay",
-    "adamw": "Adam with decoupled weight decay",
-}
-SCHEDULES = {
-    "constant": "the same rate all the time",
-    "cosine": "down to zero at the last step, after a warm-up",
-    "steps": "multiplied by a factor every so many steps",
-}
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,13 +8,10 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import RARE_VALUES
 from fashionsearchnet.data.dataset import check_instance_ids
 from fashionsearchnet.training.sampler import Rows, Sampler
 
-RARE_VALUES = {
-    "refuse": "an error that names them",
-    "leave_out": "draw none of them as the value that two images share",
-}
 _LISTED = 10  # rare values that an error names
 
 

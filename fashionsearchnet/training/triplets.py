@@ -6,13 +6,9 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import NEGATIVES_OF
 from fashionsearchnet.training.pairs import ImagesByValue
 from fashionsearchnet.training.sampler import Rows, Sampler
-
-NEGATIVES_OF = {
-    "images": "all images labelled with another value, uniformly",
-    "values": "another value, uniformly, and then an image of it",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +53,7 @@ class TripletSampler(Sampler[AttributeTriplets]):
           space: A attributes.
           values: int32 `[num, A]`, -1 for missing.
           rare_values: what to do with values that fewer than two images show; a key of
-            `training.RARE_VALUES`. One that is left out still occurs in negatives.
+            `choices.RARE_VALUES`. One that is left out still occurs in negatives.
           negatives_of: how a negative is drawn; a key of NEGATIVES_OF.
 
         Raises:

@@ -14,7 +14,7 @@ from evaluation_fakes import FakeDataset, FakeSystem
 from exported import PlainSystem, export_tiny, tiny_system
 from fakes import SPACE
 
-from fashionsearchnet import evaluation, systems
+from fashionsearchnet import evaluation
 from fashionsearchnet.attributes import AttributeSpace, predicted_values, softmax_blocks
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import precision
@@ -22,7 +22,8 @@ from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.export.signatures import ServedSystem
 from fashionsearchnet.networks.backbones import Trunk, pretrained_input
 from fashionsearchnet.networks.image_input import ImageInput
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 ROOT = Path(__file__).parents[2]
@@ -389,7 +390,7 @@ def test_change_of_accuracy_is_that_of_the_rounded_weights(spread, is_lost):
 
 def test_the_script_exports_a_run(tmp_path):
     run = tmp_path / "run"
-    systems.save_system(run, tiny_system(), "global", dataset="fakes")
+    registry.save_system(run, tiny_system(), "global", dataset="fakes")
     command = [
         *(sys.executable, "tools/export.py", f"--workdir={run}"),
         *(f"--output={tmp_path / 'exports'}", "--precision=float16"),

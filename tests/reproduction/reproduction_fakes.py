@@ -11,7 +11,7 @@ from fashionsearchnet.evaluation import default_draw, scores
 from fashionsearchnet.reproduction.execution import run_plan
 from fashionsearchnet.reproduction.plan import Experiment, Plan, Step, choose_rows, make_plan
 from fashionsearchnet.reproduction.progress import Progress
-from fashionsearchnet.systems import RECIPES
+from fashionsearchnet.systems.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("colour", "neckline")

@@ -9,7 +9,7 @@ from reproduction_fakes import TABLE_1, FakeRunner, execute, plan_of, write_eval
 from fashionsearchnet.reproduction.comparison import claimed_gains, verdict
 from fashionsearchnet.reproduction.execution import write_report
 from fashionsearchnet.reproduction.progress import Progress
-from fashionsearchnet.systems import RECIPES
+from fashionsearchnet.systems.recipes import RECIPES
 
 SHARES = {"AMNet": 0.2, "w/o Rank": 0.3, "Rank": 0.5, "Rank-L": 0.5, "Rank-LG": 0.4, "Full": 0.6}
 KEYS = ("amnet", "without_rank", "rank", "rank_l", "rank_lg", "full")

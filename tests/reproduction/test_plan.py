@@ -9,7 +9,7 @@ from reproduction_fakes import ROOT, TABLE_1, make_experiment, plan_of
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.reproduction.plan import available_rows, choose_rows, make_plan
-from fashionsearchnet.systems import RECIPES
+from fashionsearchnet.systems.recipes import RECIPES
 
 GARMENTS = ROOT / "flags/garments"
 

@@ -6,8 +6,8 @@ from fakes import SPACE, FakeDataset
 from small_networks import network
 
 from fashionsearchnet.attributes import one_hot_blocks
-from fashionsearchnet.systems.flam import FLAM
 from fashionsearchnet.systems.flam.instance_stage import InstanceStage
+from fashionsearchnet.systems.flam.model import FLAM
 from fashionsearchnet.systems.flam.ranking_stage import RankingStage
 from fashionsearchnet.systems.flam.vector_stages import (
     ClassifierStage,

@@ -7,9 +7,10 @@ import tensorflow as tf
 from fakes import SPACE, FakeDataset
 from small_networks import network
 
-from fashionsearchnet import evaluation, systems
-from fashionsearchnet.systems.amnet import AMNet
+from fashionsearchnet import evaluation
+from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.amnet.extraction import fill_memory, load_convolved
+from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.amnet.stages import ManipulationStage
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.training import distribution
@@ -132,7 +133,7 @@ def finished(tmp_path_factory):
     before = model.get_weights()
     fill_memory(model, dataset, "train", workdir)
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
-    systems.save_system(workdir, model, "classification", dataset=dataset.name)
+    registry.save_system(workdir, model, "classification", dataset=dataset.name)
     return model, dataset, workdir
 
 
@@ -157,9 +158,9 @@ def test_stored_features_of_another_split_or_run(finished, tmp_path):
 @pytest.mark.parametrize("strategy", ["one_device", "mirrored"])
 def test_a_system_survives_its_folder(finished, images, strategy):
     model, _, workdir = finished
-    assert systems.describe_system(workdir)["system"] == "amnet"
+    assert registry.describe_system(workdir)["system"] == "amnet"
     with distribution.get_strategy(strategy).scope():
-        loaded = systems.load_system(workdir)
+        loaded = registry.load_system(workdir)
     assert loaded.arguments == model.arguments and loaded.space == SPACE
     assert loaded.image_input.mean == (1.0, 2.0, 3.0)
     manipulation = tf.constant([[0, -1, 2]] * 5)

@@ -10,9 +10,9 @@ from small_networks import network
 from fashionsearchnet import evaluation
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
 from fashionsearchnet.networks.levels import above_tap, lower_tap, two_levels
-from fashionsearchnet.systems.agman import AGMAN
+from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.agman.stages import EmbeddingStage
-from fashionsearchnet.systems.asenet import ASENet
+from fashionsearchnet.systems.asenet.model import ASENet
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.systems.triplet_stage import TripletStage
 

@@ -12,16 +12,21 @@ import tensorflow as tf
 from fakes import SPACE, FakeDataset
 from small_networks import network
 
-from fashionsearchnet import systems
 from fashionsearchnet.attributes import KEEP
-from fashionsearchnet.systems import agman, asenet
-from fashionsearchnet.systems.amnet import AMNet
-from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.choices import TASKS
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.agman.model import AGMAN
+from fashionsearchnet.systems.agman.variants import VARIANTS as AGMAN_VARIANTS
+from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.asenet.model import ASENet
+from fashionsearchnet.systems.asenet.variants import VARIANTS as ASENET_VARIANTS
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
 from fashionsearchnet.systems.features import attribute_logits, extract_features
-from fashionsearchnet.systems.flam import FLAM
-from fashionsearchnet.systems.flam import VARIANTS as FLAM_VARIANTS
+from fashionsearchnet.systems.flam.model import FLAM
+from fashionsearchnet.systems.flam.variants import VARIANTS as FLAM_VARIANTS
 from fashionsearchnet.systems.gallery_labels import beliefs_of
-from fashionsearchnet.systems.system import TASKS, System
+from fashionsearchnet.systems.system import System
 
 BATCH = 5
 
@@ -48,15 +53,13 @@ def _flam(variant: str, **arguments: Any) -> Callable[[], System]:
 # How a small instance of each system and variant is built.
 BUILDERS: dict[str, Callable[[], System]] = {
     "amnet": lambda: AMNet(SPACE, feature_dim=12, **network()),
-    **{f"agman/{variant}": _of_attributes(agman.AGMAN, variant) for variant in agman.VARIANTS},
-    "agman/edits": _of_attributes(agman.AGMAN, "agman", edit_ranking=True, block_dim=4),
+    **{f"agman/{variant}": _of_attributes(AGMAN, variant) for variant in AGMAN_VARIANTS},
+    "agman/edits": _of_attributes(AGMAN, "agman", edit_ranking=True, block_dim=4),
     **{
-        f"asenet/{variant}": _of_attributes(asenet.ASENet, variant, embedding_dim=10)
-        for variant in asenet.VARIANTS
+        f"asenet/{variant}": _of_attributes(ASENet, variant, embedding_dim=10)
+        for variant in ASENET_VARIANTS
     },
-    "asenet/edits": _of_attributes(
-        asenet.ASENet, "triplet_net", embedding_dim=10, edit_ranking=True
-    ),
+    "asenet/edits": _of_attributes(ASENet, "triplet_net", embedding_dim=10, edit_ranking=True),
     **{f"fashionsearchnet_v2/{variant}": _variant(variant) for variant in VARIANTS},
     **{f"flam/{variant}": _flam(variant) for variant in FLAM_VARIANTS},
     "flam/m_os_adv/features as they come": _flam("m_os_adv", pooling="levels", projection_dim=0),
@@ -92,12 +95,12 @@ def edits(rng):
 
 def test_every_system_is_in_the_table():
     """Variants cannot be missing: the table takes them from VARIANTS."""
-    assert {name.split("/")[0] for name in BUILDERS} == set(systems.SYSTEMS)
+    assert {name.split("/")[0] for name in BUILDERS} == set(registry.SYSTEMS)
 
 
 @EVERY
 def test_it_says_what_it_is(name, system):
-    assert systems.SYSTEMS[system.name] is type(system)
+    assert registry.SYSTEMS[system.name] is type(system)
     assert system.title and system.stages and set(system.tasks) <= set(TASKS) and system.tasks
     assert len(set(system.stages)) == len(system.stages)
     assert system.space is SPACE
@@ -106,7 +109,7 @@ def test_it_says_what_it_is(name, system):
 
 @EVERY
 def test_its_arguments_build_it_again(name, system):
-    again = systems.SYSTEMS[system.name](SPACE, **system.arguments)
+    again = registry.SYSTEMS[system.name](SPACE, **system.arguments)
     assert again.arguments == system.arguments and again.image_input == system.image_input
     shapes = [(v.path.split("/")[-1], tuple(v.shape)) for v in system.variables]
     assert [(v.path.split("/")[-1], tuple(v.shape)) for v in again.variables] == shapes
@@ -114,8 +117,8 @@ def test_its_arguments_build_it_again(name, system):
 
 @EVERY
 def test_it_survives_a_run_folder(name, system, images, tmp_path):
-    systems.save_system(tmp_path, system, system.stages[-1], "fake/1.0.0")
-    loaded = systems.load_complete_system(tmp_path)
+    registry.save_system(tmp_path, system, system.stages[-1], "fake/1.0.0")
+    loaded = registry.load_complete_system(tmp_path)
     for key, value in system.image_features(images).items():
         np.testing.assert_array_equal(loaded.image_features(images)[key], value, err_msg=key)
 

@@ -10,10 +10,11 @@ from fakes import SPACE, FakeDataset
 from small_networks import network
 
 from fashionsearchnet import training
-from fashionsearchnet.systems.flam import FLAM, VARIANTS, VectorEditor
+from fashionsearchnet.systems.flam.editor import VectorEditor
 from fashionsearchnet.systems.flam.instance_stage import InstanceStage
-from fashionsearchnet.systems.flam.model import main_directions
+from fashionsearchnet.systems.flam.model import FLAM, main_directions
 from fashionsearchnet.systems.flam.ranking_stage import known_or_read
+from fashionsearchnet.systems.flam.variants import VARIANTS
 from fashionsearchnet.systems.flam.vector_stages import ClassifierStage, ManipulatorStage, Vectors
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
 from fashionsearchnet.training import distribution

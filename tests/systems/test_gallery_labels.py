@@ -7,7 +7,7 @@ from small_networks import network
 
 from fashionsearchnet.attributes import one_hot_blocks
 from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.gallery_labels import (
     ChosenBlend,
     beliefs_of,

@@ -7,7 +7,7 @@ import tensorflow as tf
 from fakes import SPACE, FakeDataset
 from small_networks import network
 
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.features import extract_features
 from fashionsearchnet.systems.memory import AttributeMemory, class_means
 

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from small_networks import network
 
-from fashionsearchnet import systems
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     AttributeHeads,
     pool_regions,
@@ -18,6 +18,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
 )
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     PAPER_VARIANTS,
+    VARIANTS,
     check_shares_representations,
 )
 
@@ -319,13 +320,13 @@ def saved(space, tmp_path):
     model = build(space, "full_ff", normalization="batch", mean=(1.0, 2.0, 3.0))
     for i, variable in enumerate(model.variables):
         variable.assign(variable.value + 0.001 * (i + 1))
-    systems.save_system(tmp_path, model, "global", dataset="fake/1.0.0")
+    registry.save_system(tmp_path, model, "global", dataset="fake/1.0.0")
     return model, tmp_path
 
 
 def test_a_system_survives_its_folder(saved, images):
     model, workdir = saved
-    description = systems.describe_system(workdir)
+    description = registry.describe_system(workdir)
     assert description["system"] == "fashionsearchnet_v2"
     assert (description["stage"], description["dataset"]) == ("global", "fake/1.0.0")
     assert sorted(p.name for p in workdir.iterdir()) == [
@@ -333,7 +334,7 @@ def test_a_system_survives_its_folder(saved, images):
         "model.json",
         "model.weights.h5",
     ]
-    loaded = systems.load_system(workdir)
+    loaded = registry.load_system(workdir)
     assert loaded.space == model.space and loaded.image_input.mean == (1.0, 2.0, 3.0)
     assert loaded.arguments == model.arguments
     manipulation = tf.constant([[0, -1, 2]] * 5)
@@ -350,39 +351,39 @@ def test_a_damaged_weights_file(saved):
     for share in (0.0, 0.01, 0.3, 0.9):
         weights.write_bytes(content[: int(len(content) * share)])
         with pytest.raises(ValueError, match=message):
-            systems.load_system(workdir)
+            registry.load_system(workdir)
     weights.write_bytes(b"\0" * len(content))
     with pytest.raises(ValueError, match=message):
-        systems.load_system(workdir)
+        registry.load_system(workdir)
     weights.unlink()
     with pytest.raises(FileNotFoundError, match=r"model\.weights\.h5 does not exist\. Train it"):
-        systems.load_system(workdir)
+        registry.load_system(workdir)
 
 
 def test_weights_of_another_model(saved, space):
     _, workdir = saved
     build(space, "full", normalization="batch").save_weights(workdir / "model.weights.h5")
     with pytest.raises(ValueError, match="does not fit the model"):
-        systems.load_system(workdir)
+        registry.load_system(workdir)
 
 
 def test_an_attribute_space_of_another_run(saved):
     _, workdir = saved
     AttributeSpace.from_dict({"fit": ["slim", "wide"]}).save(workdir / "attribute_space.json")
     with pytest.raises(ValueError, match="does not fit the model"):
-        systems.load_system(workdir)
+        registry.load_system(workdir)
 
 
 def test_a_folder_that_holds_no_system(saved):
     _, workdir = saved
     with pytest.raises(FileNotFoundError, match=r"model\.json does not exist.*<system>/train"):
-        systems.load_system(workdir / "elsewhere")
+        registry.load_system(workdir / "elsewhere")
     path = workdir / "model.json"
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "system": "fashionsearchnet"}))
     with pytest.raises(ValueError, match=r"must be one of .*did you mean fashionsearchnet_v2"):
-        systems.load_system(workdir)
+        registry.load_system(workdir)
     for broken in ("{}", "[]", json.dumps({**content, "arguments": {"depth": 3}})):
         path.write_text(broken)
         with pytest.raises(ValueError, match=r"model\.json"):
-            systems.load_system(workdir)
+            registry.load_system(workdir)

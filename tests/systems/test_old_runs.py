@@ -9,9 +9,9 @@ import tensorflow as tf
 from fakes import SPACE
 from small_networks import network
 
-from fashionsearchnet import systems
-from fashionsearchnet.systems.amnet import AMNet
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
 
 def build(name):
@@ -21,10 +21,10 @@ def build(name):
     return FashionSearchNetV2(SPACE, variant="ours", **heads, **network(mean=(1.0, 2.0, 3.0)))
 
 
-@pytest.mark.parametrize("name", list(systems.SYSTEMS))
+@pytest.mark.parametrize("name", list(registry.SYSTEMS))
 def test_a_run_of_version_0_1_loads(name, tmp_path):
     system = build(name)
-    systems.save_system(tmp_path, system, system.stages[-1], "fake/1.0.0")
+    registry.save_system(tmp_path, system, system.stages[-1], "fake/1.0.0")
     path = tmp_path / "model.json"
     content = json.loads(path.read_text())
     arguments = content["arguments"]
@@ -34,7 +34,7 @@ def test_a_run_of_version_0_1_loads(name, tmp_path):
     old |= {name: trunk[name] for name in ("backbone", "width", "first_stride", "normalization")}
     content["arguments"] = {**old, **arguments}
     path.write_text(json.dumps(content))
-    loaded = systems.load_complete_system(tmp_path)
+    loaded = registry.load_complete_system(tmp_path)
     assert loaded.arguments == system.arguments
     images = tf.random.stateless_normal([2, 40, 40, 3], [0, 1], stddev=60.0)
     np.testing.assert_array_equal(loaded.encode_gallery(images), system.encode_gallery(images))

@@ -6,7 +6,7 @@ from fakes import FakeDataset
 from small_networks import network
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.features import (
     edited_embedding,
     extract_features,

@@ -10,8 +10,9 @@ from fakes import SPACE
 from small_networks import network
 
 from fashionsearchnet.networks.backbones import Trunk, pretrained_input
-from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.representations import AttributeHeads
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
 from fashionsearchnet.systems.standardization import Standardization
 
 HEADS: dict[str, Any] = {"hidden_dims": (6,), "representation_dim": 4, "global_dim": 5}

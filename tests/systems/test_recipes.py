@@ -3,12 +3,13 @@
 import pytest
 
 from fashionsearchnet.evaluation import published, scores
-from fashionsearchnet.systems import RECIPES, SYSTEMS
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
     VARIANTS,
     check_shares_representations,
 )
 from fashionsearchnet.systems.recipe import Recipe
+from fashionsearchnet.systems.recipes import RECIPES
+from fashionsearchnet.systems.registry import SYSTEMS
 
 TABLE_1 = RECIPES["fashionsearchnet_v2"]
 ROWS = TABLE_1.table(RECIPES)

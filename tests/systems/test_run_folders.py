@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from small_networks import network
 
-from fashionsearchnet import systems
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.systems.amnet import AMNet
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
 SPACE = AttributeSpace.from_dict({"colour": ["red", "green"], "size": ["small", "large"]})
 NETWORK = network(32, first_stride=1)
@@ -33,18 +33,18 @@ def build(variant):
 def test_only_the_last_stage_is_searched_with(variant, title, stages, tmp_path):
     model = build(variant)
     for stage in stages[:-1]:
-        systems.save_system(tmp_path, model, stage, "fakes")
-        assert systems.load_system(tmp_path).arguments == model.arguments
+        registry.save_system(tmp_path, model, stage, "fakes")
+        assert registry.load_system(tmp_path).arguments == model.arguments
         message = f"has finished stage '{stage}' only, but {title} needs stage '{stages[-1]}'"
         with pytest.raises(ValueError, match=message):
-            systems.load_complete_system(tmp_path)
-    systems.save_system(tmp_path, model, stages[-1], "fakes")
-    assert systems.load_complete_system(tmp_path).arguments == model.arguments
+            registry.load_complete_system(tmp_path)
+    registry.save_system(tmp_path, model, stages[-1], "fakes")
+    assert registry.load_complete_system(tmp_path).arguments == model.arguments
 
 
 def test_weights_have_a_name_of_their_own(tmp_path):
-    systems.save_system(tmp_path, build("rank_l"), "representations", "fakes")
+    registry.save_system(tmp_path, build("rank_l"), "representations", "fakes")
     content = (tmp_path / "model.weights.h5").read_bytes()
-    assert systems.weights_digest(tmp_path) == hashlib.sha256(content).hexdigest()
+    assert registry.weights_digest(tmp_path) == hashlib.sha256(content).hexdigest()
     with pytest.raises(FileNotFoundError, match=r"does not exist\. Train it first"):
-        systems.weights_digest(tmp_path / "elsewhere")
+        registry.weights_digest(tmp_path / "elsewhere")

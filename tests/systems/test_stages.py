@@ -14,21 +14,23 @@ from fakes import SPACE, FakeDataset
 from small_networks import network
 from vector_gan import GanStage, VectorGan
 
-from fashionsearchnet import systems, training
+from fashionsearchnet import training
 from fashionsearchnet.attributes import one_hot_blocks
 from fashionsearchnet.networks.losses import region_triplet_loss
-from fashionsearchnet.systems import agman, asenet
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.agman.stages import EmbeddingStage
-from fashionsearchnet.systems.amnet import AMNet
+from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.amnet.stages import ClassificationStage, ManipulationStage
+from fashionsearchnet.systems.asenet.model import ASENet
 from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
-from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
     GlobalStage,
     LocalizationStage,
     RepresentationStage,
 )
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import PAPER_VARIANTS, VARIANTS
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
@@ -161,7 +163,7 @@ def manipulation(**model_arguments):
 
 
 def triplets(
-    kind=asenet.ASENet,
+    kind=ASENet,
     variant="asenet_v2",
     stage=TripletStage,
     normalization="batch",
@@ -196,7 +198,7 @@ def asenet_v1(**model_arguments):
 
 
 def agman_embedding(variant="agman", **model_arguments):
-    return triplets(agman.AGMAN, variant, EmbeddingStage, **model_arguments)
+    return triplets(AGMAN, variant, EmbeddingStage, **model_arguments)
 
 
 def frozen_csn(**model_arguments):
@@ -212,7 +214,7 @@ def weighed_agman(**model_arguments):
     return agman_embedding("classification", loss_weighting="uncertainty", **model_arguments)
 
 
-def editing(kind=asenet.ASENet, variant="asenet_v2", **model_arguments):
+def editing(kind=ASENet, variant="asenet_v2", **model_arguments):
     """Stored vectors are noisy one-hot blocks, as a trained first stage gives."""
     stage = triplets(kind, variant, edit_ranking=True, block_dim=6, **model_arguments)
     model, values = stage.model, FakeDataset().labels("train")
@@ -235,7 +237,7 @@ def editing(kind=asenet.ASENet, variant="asenet_v2", **model_arguments):
 
 
 def agman_editing(**model_arguments):
-    return editing(agman.AGMAN, "agman", **model_arguments)
+    return editing(AGMAN, "agman", **model_arguments)
 
 
 def gan(**_):
@@ -318,7 +320,7 @@ def own_paths(stage) -> list[str]:
 
 
 def test_every_system_has_its_stages_in_the_table():
-    assert set(STAGES) == set(systems.SYSTEMS)
+    assert set(STAGES) == set(registry.SYSTEMS)
     for builders in STAGES.values():
         stages = [build() for build in builders]
         assert {stage.name for stage in stages} == {n for s in stages for n in s.model.stages}

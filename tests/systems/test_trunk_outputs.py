@@ -11,7 +11,7 @@ from fakes import SPACE, FakeDataset
 from small_networks import network
 
 from fashionsearchnet.systems import trunk_outputs as module
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
 
 HEADS: dict[str, Any] = {"hidden_dims": (8,), "representation_dim": 8, "global_dim": 6}

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from fakes import SPACE
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.networks import backbones
 from fashionsearchnet.networks.image_input import VectorInput, encode_vector
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
-from fashionsearchnet.systems.flam import FLAM
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.flam.model import FLAM
 
 SIZE = 10
 VECTORS = np.random.default_rng(0).normal(3, 2, (4, SIZE)).astype(np.float32)
@@ -64,8 +64,8 @@ def test_cosine_vectors_keep_their_direction():
 
 def test_a_run_brings_its_input_back(tmp_path):
     model = flam("euclidean")
-    systems.save_system(tmp_path, model, "manipulator", "vectors/shop")
-    found = systems.load_complete_system(tmp_path)
+    registry.save_system(tmp_path, model, "manipulator", "vectors/shop")
+    found = registry.load_complete_system(tmp_path)
     assert found.image_input == model.image_input
     features = model.image_features(tf.constant(VECTORS))
     np.testing.assert_allclose(

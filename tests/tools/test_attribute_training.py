@@ -9,8 +9,8 @@ from absl.testing import flagsaver
 from evaluation_fakes import script
 from fakes import FakeDataset
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems import registry
 
 SMALL = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
 SHORT = ("--num_epochs=1", "--batch_size=16", "--optimizer=adam", "--learning_rate=0.001")
@@ -38,12 +38,12 @@ def call(name: str, workdir, *arguments: str) -> None:
 def test_vectors_and_then_the_ranking_of_edits(tmp_path, system, variant, options, title):
     first, second = tmp_path / "first", tmp_path / "second"
     call(f"{system}/train_embedding", first, *HEAD, f"--variant={variant}", *options, "--flip")
-    model = systems.load_complete_system(first)
+    model = registry.load_complete_system(first)
     assert model.title == title and (np.abs(model.memory.memory.numpy()) > 0).any()
     lines = (first / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[-1])["step"] == 3
     call(f"{system}/train_editing", second, f"--init_from={first}", "--block_dim=4")
-    edits = systems.load_complete_system(second)
+    edits = registry.load_complete_system(second)
     images = np.concatenate(list(FakeDataset().images("query", model.image_input)))
     features = edits.image_features(images)
     np.testing.assert_allclose(

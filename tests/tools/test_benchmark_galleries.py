@@ -4,7 +4,7 @@ from evaluation_fakes import script
 from fakes import SPACE, FakeDataset
 from small_networks import network
 
-from fashionsearchnet.systems.fashionsearchnet_v2 import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
 
 def test_stored_representations_and_an_index_per_attribute_find_the_same():

@@ -6,8 +6,8 @@ import pytest
 from absl import flags
 from evaluation_fakes import SPACE, BlockSystem, FakeDataset, script
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.gallery_labels import ChosenBlend
 
 
@@ -20,8 +20,8 @@ def test_the_chosen_blend_is_stored_with_the_run(tmp_path, monkeypatch, capsys):
             whole = {name: self.labels(name) for name in CUTS.values()}
             self._labels = {f"validation[{cut}]": whole[name] for cut, name in CUTS.items()}
 
-    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
-    monkeypatch.setattr(systems, "load_complete_system", lambda _: BlockSystem(noise=0.8))
+    monkeypatch.setattr(registry, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "load_complete_system", lambda _: BlockSystem(noise=0.8))
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: Validation())
     (tmp_path / "model.weights.h5").write_bytes(b"weights")
     with script("choose_blend") as tool:

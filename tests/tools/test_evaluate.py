@@ -5,9 +5,9 @@ import pytest
 from absl import flags
 from evaluation_fakes import BlockSystem, FakeDataset, FakeSystem, script
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.evaluation import reporting
+from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.gallery_labels import ChosenBlend
 
 
@@ -42,8 +42,8 @@ def test_flags_of_another_task_are_refused(flag, tasks):
 def test_a_plan_that_a_data_set_lacks_is_refused_before_a_report_is_looked_at(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
-    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())
+    monkeypatch.setattr(registry, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "load_complete_system", lambda _: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
     (tmp_path / "model.weights.h5").write_bytes(b"weights")
     with script("evaluate") as tool:
@@ -55,8 +55,8 @@ def test_a_plan_that_a_data_set_lacks_is_refused_before_a_report_is_looked_at(
 
 
 def test_the_script_summarizes_once_and_names_the_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
-    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem())
+    monkeypatch.setattr(registry, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "load_complete_system", lambda _: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
     summarized, summarize = [], reporting.summarize
 
@@ -110,8 +110,8 @@ def test_the_script_measures_the_first_task_or_the_one_asked_for(arguments, answ
 
 
 def test_the_script_writes_a_report_of_each_task(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
-    monkeypatch.setattr(systems, "load_complete_system", lambda _: FakeSystem(noise=0.5))
+    monkeypatch.setattr(registry, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "load_complete_system", lambda _: FakeSystem(noise=0.5))
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
     (tmp_path / "model.weights.h5").write_bytes(b"weights")
     with script("evaluate") as tool:
@@ -130,9 +130,9 @@ def test_the_script_writes_a_report_of_each_task(tmp_path, monkeypatch, capsys):
 
 def test_each_share_of_known_labels_has_a_report(tmp_path, monkeypatch, capsys):
     systems_by_name = {"blocks": BlockSystem(noise=0.8), "plain": FakeSystem(noise=0.8)}
-    monkeypatch.setattr(systems, "describe_system", lambda _: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "describe_system", lambda _: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(
-        systems, "load_complete_system", lambda path: systems_by_name[path.rpartition("/")[2]]
+        registry, "load_complete_system", lambda path: systems_by_name[path.rpartition("/")[2]]
     )
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
     for name in systems_by_name:

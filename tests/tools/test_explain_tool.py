@@ -7,8 +7,8 @@ from absl import flags
 from absl.testing import flagsaver
 from evaluation_fakes import FakeDataset, FakeSystem, script
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems import registry
 
 TRAINED = {"dataset": "fakes/tiny", "stage": "only"}  # of a run's model.json
 
@@ -40,9 +40,9 @@ def tool():
 @pytest.fixture
 def run(tool, monkeypatch, tmp_path):
     """Runs the script with these arguments; returns the picture that it writes into the run."""
-    monkeypatch.setattr(systems, "describe_system", lambda path: TRAINED)
+    monkeypatch.setattr(registry, "describe_system", lambda path: TRAINED)
     for load in ("load_system", "load_complete_system"):
-        monkeypatch.setattr(systems, load, lambda path: FakeSystem())
+        monkeypatch.setattr(registry, load, lambda path: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
 
     def call(*arguments):
@@ -66,8 +66,8 @@ def test_maps_of_the_data_set_and_of_files(run, tmp_path):
 
 def test_maps_after_the_first_stage_alone(run, monkeypatch):
     after_the_first = {**TRAINED, "stage": "localization"}
-    monkeypatch.setattr(systems, "describe_system", lambda path: after_the_first)
-    monkeypatch.setattr(systems, "load_system", lambda path: Located())
+    monkeypatch.setattr(registry, "describe_system", lambda path: after_the_first)
+    monkeypatch.setattr(registry, "load_system", lambda path: Located())
     run("--query_id=query3")
 
 
@@ -115,6 +115,6 @@ def test_mistakes_are_named(run, arguments, problem):
 
 
 def test_a_system_without_attention_is_named(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(systems, "load_system", lambda path: Blind(name="flat"))
+    monkeypatch.setattr(registry, "load_system", lambda path: Blind(name="flat"))
     with pytest.raises(ValueError, match=rf"{tmp_path.name} holds a system \(flat\) that has no"):
         run("--query_id=query3")

@@ -8,9 +8,9 @@ from absl.testing import flagsaver
 from evaluation_fakes import script
 from fakes import FakeDataset
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
+from fashionsearchnet.systems import registry
 
 SMALL = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
 SHORT = ("--num_epochs=1", "--batch_size=16")
@@ -49,11 +49,11 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen):
     embedders, flam = tmp_path / "embedders", tmp_path / "flam"
     call("train_embedders", embedders, *frozen, *READER, "--reader_dim=8", "--pca_dim=6")
     call("train_manipulator", flam, f"--init_from={embedders}", "--unlabelled_dataset=another")
-    before, model = systems.load_system(embedders), systems.load_complete_system(flam)
+    before, model = registry.load_system(embedders), registry.load_complete_system(flam)
     ranked = tmp_path / "ranked"
     start = (f"--init_from={embedders}", "--variant=ranked", "--several_edits=at_once")
     call("train_manipulator", ranked, *start, "--num_changes=2")
-    assert systems.load_complete_system(ranked).editor.several_edits == "at_once"
+    assert registry.load_complete_system(ranked).editor.several_edits == "at_once"
     with pytest.raises(ValueError, match="--matching_weight is not for --variant=ranked; it is"):
         call("train_manipulator", tmp_path / "other", *start, "--matching_weight=2")
     with pytest.raises(ValueError, match="--sharpness is not for --variant=m; it is for ranked"):
@@ -65,7 +65,7 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen):
     np.testing.assert_array_equal(before.image_features(images)["embedding"], feature)
     np.testing.assert_array_equal(before.editor.blocks(feature), model.editor.blocks(feature))
     with pytest.raises(ValueError, match=r"'embedders' only, but FLAM.* needs stage 'manipulator'"):
-        systems.load_complete_system(embedders)
+        registry.load_complete_system(embedders)
 
 
 def test_baselines_on_a_learned_feature(tmp_path, frozen):
@@ -75,7 +75,7 @@ def test_baselines_on_a_learned_feature(tmp_path, frozen):
     call("train_classifiers", tmp_path / "cls", *start)
     call("train_embedders", tmp_path / "emb", *start, "--variant=emb_concat", "--reader_dim=8")
     for name in ("cls", "emb"):
-        model = systems.load_complete_system(tmp_path / name)
+        model = registry.load_complete_system(tmp_path / name)
         assert model.instance_classifier is None and model.projection.units == 7
         assert model.arguments["trunk"]["training"] == "frozen"
     with pytest.raises(ValueError, match=r"needs embedders of width 32, but .*run of Emb-Concat"):

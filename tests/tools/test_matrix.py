@@ -8,8 +8,9 @@ from absl import flags
 from absl.testing import flagsaver
 from evaluation_fakes import FakeDataset, FakeSystem, script
 
-from fashionsearchnet import evaluation, systems
+from fashionsearchnet import evaluation
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems import registry
 
 
 class Reader(FakeSystem):
@@ -22,9 +23,9 @@ class Reader(FakeSystem):
 def run(monkeypatch, tmp_path):
     """Runs the script on two runs, and returns the table with its rows."""
     found = {"first": FakeSystem(), "second": Reader(noise=1.0, name="reader")}
-    monkeypatch.setattr(systems, "describe_system", lambda path: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "describe_system", lambda path: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(
-        systems, "load_complete_system", lambda path: found[str(path).rsplit("/", 1)[-1]]
+        registry, "load_complete_system", lambda path: found[str(path).rsplit("/", 1)[-1]]
     )
     monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset(missing=False))
 
@@ -42,11 +43,10 @@ def run(monkeypatch, tmp_path):
 def test_a_table_of_two_systems(run, monkeypatch, tmp_path):
     rows, text = run()
     assert list(rows) == [
-        "fake",
-        "fake: predicted attributes",
-        "reader",
-        "reader: predicted attributes",
+        *("fake", "fake: predicted attributes", "fake: predicted agreement"),
+        *("reader", "reader: predicted attributes", "reader: predicted agreement"),
     ]
+    assert set(rows["fake: predicted agreement"]["figures"]) == {"attribute"}
     assert set(rows["fake"]["figures"]) == {"manipulation", "attribute"}  # no items are known
     assert set(rows["reader"]["figures"]) == {"attribute"}
     assert rows["fake"]["figures"]["attribute"]["mean"] == pytest.approx(1.0)

@@ -10,9 +10,9 @@ from absl.testing import flagsaver
 from evaluation_fakes import script
 from fakes import FakeDataset
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
+from fashionsearchnet.systems import registry
 
 SMALL = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
 SHORT = ("--num_epochs=1", "--batch_size=16")
@@ -50,7 +50,7 @@ def test_pooled_features_need_no_stage_1(tmp_path, weights_file):
     second, third = tmp_path / "runs/second", tmp_path / "runs/third"
     call(STAGE_2, second, *frozen(weights_file), *HEADS, "--variant=full_pooled", "--flip")
     call(STAGE_3, third, f"--init_from={second}", "--variant=ours_pooled")
-    model = systems.load_complete_system(third)
+    model = registry.load_complete_system(third)
     assert model.title == "Ours, pooled features" and not model.has_attention
     assert model.image_input.mean == (122.679, 116.669, 104.007)
     # The trunk is that of the file, and the statistics are those of the training images.
@@ -70,7 +70,7 @@ def test_short_blocks_make_short_vectors(tmp_path, weights_file):
     call(STAGE_2, second, *frozen(weights_file), *HEADS, "--variant=full_pooled")
     start = (f"--init_from={second}", "--variant=ours_pooled")
     call(STAGE_3, third, *start, "--block_dim=2", "--negatives=unedited")
-    model = systems.load_complete_system(third)
+    model = registry.load_complete_system(third)
     images = np.concatenate(list(FakeDataset().images("query", model.image_input)))
     assert model.encode_gallery(images).shape[1] == 3 * 2
     assert model.prototypes().shape[1] == 2
@@ -86,7 +86,7 @@ def test_both_image_stages_share_the_outputs_of_a_frozen_trunk(tmp_path, weights
     written = stored.stat().st_mtime_ns
     call(STAGE_2, second, f"--init_from={first}", *HEADS, "--variant=rank_l", kept)
     assert [path.stat().st_mtime_ns for path in (tmp_path / "kept").glob("*.npy")] == [written]
-    before, after = systems.load_system(first), systems.load_system(second)
+    before, after = registry.load_system(first), registry.load_system(second)
     for old, new in zip(before.trunk.variables, after.trunk.variables, strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -97,7 +97,7 @@ def test_a_second_stage_may_train_the_trunk_that_the_first_one_froze(tmp_path, w
     learns = ("--trunk_training=fixed_statistics", "--trunk_rate_multiplier=0.1")
     adamw = ("--optimizer=adamw", "--learning_rate=0.001")
     call(STAGE_2, second, f"--init_from={first}", *HEADS, "--variant=rank", *learns, *adamw)
-    before, after = systems.load_system(first), systems.load_system(second)
+    before, after = registry.load_system(first), registry.load_system(second)
     assert after.arguments["trunk"]["training"] == "fixed_statistics"
     for old, new in zip(before.trunk.variables, after.trunk.variables, strict=True):
         assert (old.numpy() != new.numpy()).any() == ("moving_" not in old.path), old.path

@@ -7,8 +7,8 @@ from absl import flags
 from absl.testing import flagsaver
 from evaluation_fakes import MEANS, BlockSystem, FakeDataset, FakeSystem, script
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.gallery_labels import ChosenBlend
 
 
@@ -21,8 +21,8 @@ def tool():
 @pytest.fixture
 def run(tool, monkeypatch):
     """Runs the script with these arguments."""
-    monkeypatch.setattr(systems, "describe_system", lambda path: {"dataset": "fakes/tiny"})
-    monkeypatch.setattr(systems, "load_complete_system", lambda path: FakeSystem())
+    monkeypatch.setattr(registry, "describe_system", lambda path: {"dataset": "fakes/tiny"})
+    monkeypatch.setattr(registry, "load_complete_system", lambda path: FakeSystem())
     monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset(missing=False))
 
     def call(*arguments):
@@ -80,8 +80,8 @@ def test_mistakes_are_named(run, arguments, problem):
 
 
 def test_labels_and_facets(run, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(systems, "weights_digest", lambda path: "ab")
-    monkeypatch.setattr(systems, "load_complete_system", lambda path: BlockSystem(noise=2.0))
+    monkeypatch.setattr(registry, "weights_digest", lambda path: "ab")
+    monkeypatch.setattr(registry, "load_complete_system", lambda path: BlockSystem(noise=2.0))
     common = ("--query_id=query4", "--set=colour=blue", "--k=40", f"--workdir={tmp_path}")
     ChosenBlend((1.0,) * 3, "ab").save(tmp_path)
 
@@ -95,6 +95,6 @@ def test_labels_and_facets(run, capsys, monkeypatch, tmp_path):
     assert len(plain) == len(labelled) == 40 > len(filtered)
     assert sum(labelled) == sum(filtered) > sum(plain)
     assert labelled == sorted(labelled, reverse=True) != plain
-    monkeypatch.setattr(systems, "load_complete_system", lambda path: FakeSystem())
+    monkeypatch.setattr(registry, "load_complete_system", lambda path: FakeSystem())
     with pytest.raises(ValueError, match="fake cannot use the labels of a gallery"):
         run(*common, "--use_labels")

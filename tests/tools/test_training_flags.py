@@ -24,9 +24,9 @@ def start(monkeypatch):
         def call(workdir, *arguments) -> bool:
             with flagsaver.flagsaver():
                 flags.FLAGS([tool.__name__, f"--workdir={workdir}", *arguments])
-                if tool.training_flags.is_finished():
+                if tool.training_setup.is_finished():
                     return False
-                tool.training_flags.start()
+                tool.training_setup.start()
                 return True
 
         yield call
@@ -92,7 +92,7 @@ def test_a_schedule_in_steps_needs_their_length(arguments, tmp_path):
     with script("fashionsearchnet_v2/train_localization") as tool:
         flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
         with pytest.raises(ValueError, match="--schedule=steps and --step_epochs"):
-            tool.training_flags.optimizer_flags.settings(10.0)
+            tool.training_setup.optimizer_settings(10.0)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_pretrained_weights_bring_their_input(arguments, mean, tmp_path):
     with script("fashionsearchnet_v2/train_localization") as tool:
         flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
         dataset = FakeDataset()
-        found = tool.training_flags.network_arguments(dataset)
+        found = tool.training_setup.network_arguments(dataset)
         assert found["image_input"].mean == (mean or dataset.channel_means("train"))
         assert found["trunk"].pretrained == ("bvlc_alexnet.npy" if arguments else "none")
 
@@ -137,6 +137,6 @@ def test_the_length_of_a_stage_on_edits(length, num_steps, tmp_path, monkeypatch
     monkeypatch.setattr(training, "train", lambda stage, length, **_: lengths.append(length))
     with script("fashionsearchnet_v2/train_global") as tool:
         flags.FLAGS([tool.__name__, f"--workdir={tmp_path}", *arguments])
-        stage = Edits(**tool.training_flags.edit_stage_arguments())
-        tool.training_flags.train(stage, FakeDataset(sizes={"train": 24}), None)
+        stage = Edits(**tool.training_setup.edit_stage_arguments())
+        tool.training_setup.train(stage, FakeDataset(sizes={"train": 24}), None)
     assert lengths[0].num_steps == num_steps

@@ -12,12 +12,12 @@ from absl.testing import flagsaver
 from evaluation_fakes import script
 from starlette.testclient import TestClient
 
-from fashionsearchnet import systems
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.export import saved_model
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.exported import ExportedModel
+from fashionsearchnet.systems import registry
 
 NUMBER, LABELLED = 240, 200
 SHORT = ("--num_epochs=8", "--batch_size=32", "--optimizer=adam", "--learning_rate=0.005")
@@ -67,7 +67,7 @@ class Shop:
 
     def publish(self) -> None:
         with mock.patch.object(saved_model, "check_export", return_value={}):
-            saved_model.export_system(systems.load_complete_system(self.flam), self.export)
+            saved_model.export_system(registry.load_complete_system(self.flam), self.export)
         call(
             "build_index",
             *self.data,

@@ -5,14 +5,13 @@
 At its end it writes the memory (class means), so that the run answers edits too. That is ours.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import triplet_flags
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.systems.agman.variants import LOSS_WEIGHTINGS, VARIANTS
+
 import training_flags
-from fashionsearchnet.systems.agman import AGMAN, LOSS_WEIGHTINGS, VARIANTS
-from fashionsearchnet.systems.agman.stages import EmbeddingStage
+import triplet_flags
 
 FLAGS = flags.FLAGS
 triplet_flags.define(VARIANTS, "agman")
@@ -25,25 +24,34 @@ flags.DEFINE_float(
     "classification_weight", 1.0, "Of the branch that names the attribute; 0 on Zappos50k.", 0.0
 )
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.systems.agman.model import AGMAN
+from fashionsearchnet.systems.agman.stages import EmbeddingStage
+
+import training_setup
+import triplet_setup
+
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     with strategy.scope():
         model = AGMAN(
             dataset.space,
             loss_weighting=FLAGS.loss_weighting,
-            **triplet_flags.model_arguments(dataset),
+            **triplet_setup.model_arguments(dataset),
         )
-    training_flags.load_pretrained_weights(model)
+    training_setup.load_pretrained_weights(model)
     stage = EmbeddingStage(
         model,
         dataset,
-        **triplet_flags.stage_arguments(model, dataset),
+        **triplet_setup.stage_arguments(model, dataset),
         classification_weight=FLAGS.classification_weight,
     )
-    triplet_flags.train(stage, dataset, strategy)
+    triplet_setup.train(stage, dataset, strategy)
 
 
 if __name__ == "__main__":

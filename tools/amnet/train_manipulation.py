@@ -3,14 +3,11 @@
 python tools/amnet/train_manipulation.py --flagfile=flags/garments/amnet/manipulation.flags
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from absl import flags
 
+from fashionsearchnet import command
+
 import training_flags
-from fashionsearchnet.systems.amnet import AMNet
-from fashionsearchnet.systems.amnet.extraction import load_convolved
-from fashionsearchnet.systems.amnet.stages import ManipulationStage
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -26,13 +23,22 @@ flags.DEFINE_float(
 )
 flags.DEFINE_float("triplet_weight", 1.0, "Of the ranking loss; the classification has 1.", 0.0)
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.systems.amnet.extraction import load_convolved
+from fashionsearchnet.systems.amnet.model import AMNet
+from fashionsearchnet.systems.amnet.stages import ManipulationStage
+
+import training_setup
+
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     with strategy.scope():
-        model = training_flags.load_start(AMNet, dataset)
+        model = training_setup.load_start(AMNet, dataset)
     convolved = load_convolved(FLAGS.init_from, dataset, FLAGS.train_split)
     stage = ManipulationStage(
         model,
@@ -40,10 +46,10 @@ def main() -> None:
         dataset.labels(FLAGS.train_split),
         margin=FLAGS.margin,
         triplet_weight=FLAGS.triplet_weight,
-        **training_flags.edit_stage_arguments(),
+        **training_setup.edit_stage_arguments(),
     )
-    training_flags.train(stage, dataset, strategy)
-    training_flags.save(model, stage.name, strategy)
+    training_setup.train(stage, dataset, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

@@ -3,21 +3,27 @@
 python tools/asenet/train_editing.py --flagfile=flags/garments/asenet/editing.flags
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import triplet_flags
 from absl import flags
 
+from fashionsearchnet import command
+
 import training_flags
-from fashionsearchnet.systems.asenet import ASENet
+import triplet_flags
 
 triplet_flags.define_editing()
 for module in (training_flags, triplet_flags):
     flags.adopt_module_key_flags(module)  # --help shows them too
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.systems.asenet.model import ASENet
+
+import triplet_setup
+
 
 def main() -> None:
-    triplet_flags.train_editing(ASENet, "asenet/train_embedding")
+    triplet_setup.train_editing(ASENet, "asenet/train_embedding")
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@
 At its end it writes the memory (class means), so that the run answers edits too. That is ours.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import triplet_flags
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.systems.asenet.variants import VARIANTS
+
 import training_flags
-from fashionsearchnet.systems.asenet import VARIANTS, ASENet
-from fashionsearchnet.systems.triplet_stage import TripletStage
+import triplet_flags
 
 FLAGS = flags.FLAGS
 triplet_flags.define(VARIANTS, "asenet_v2")
@@ -20,20 +19,29 @@ for module in (training_flags, triplet_flags):
     flags.adopt_module_key_flags(module)  # --help shows them too
 flags.DEFINE_integer("embedding_dim", 1024, "Of the last FC layer; ASENet_V2 has none.", 1)
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.systems.asenet.model import ASENet
+from fashionsearchnet.systems.triplet_stage import TripletStage
+
+import training_setup
+import triplet_setup
+
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     with strategy.scope():
         model = ASENet(
             dataset.space,
             embedding_dim=FLAGS.embedding_dim,
-            **triplet_flags.model_arguments(dataset),
+            **triplet_setup.model_arguments(dataset),
         )
-    training_flags.load_pretrained_weights(model)
-    stage = TripletStage(model, dataset, **triplet_flags.stage_arguments(model, dataset))
-    triplet_flags.train(stage, dataset, strategy)
+    training_setup.load_pretrained_weights(model)
+    stage = TripletStage(model, dataset, **triplet_setup.stage_arguments(model, dataset))
+    triplet_setup.train(stage, dataset, strategy)
 
 
 if __name__ == "__main__":

@@ -4,23 +4,13 @@
       --flagfile=flags/garments/fashionsearchnet_v2/global.flags
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import tensorflow as tf
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.choices import RANKING_LOSSES, REDUCTIONS
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS
+
 import training_flags
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.edit_ranking import EditRanking
-from fashionsearchnet.systems.edit_ranking_stage import RANKING_LOSSES, REDUCTIONS
-from fashionsearchnet.systems.fashionsearchnet_v2 import (
-    VARIANTS,
-    FashionSearchNetV2,
-    get_variant,
-)
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import check_shares_representations
-from fashionsearchnet.systems.representations import load_representations
 
 _BLOCK_DIM = 32  # as accurate as 256 on the data sets of docs/results.md
 
@@ -53,7 +43,7 @@ flags.DEFINE_enum(
     "ranking_loss",
     "triplet",
     list(RANKING_LOSSES),
-    "; ".join(f"{name}: {words}" for name, words in RANKING_LOSSES.items()) + ".",
+    command.choices(RANKING_LOSSES),
 )
 flags.DEFINE_enum(
     "reduction",
@@ -63,10 +53,27 @@ flags.DEFINE_enum(
     "as strongly.",
 )
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import tensorflow as tf
+
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.edit_ranking import EditRanking
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import GlobalStage
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
+    check_shares_representations,
+    get_variant,
+)
+from fashionsearchnet.systems.representations import load_representations
+
+import training_setup
+
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSearchNetV2:
     """Returns the variant's model with the local representations and memory of stage 2."""
-    start = training_flags.load_start(FashionSearchNetV2, dataset)
+    start = training_setup.load_start(FashionSearchNetV2, dataset)
     trained = start.arguments["variant"]
     check_shares_representations(FLAGS.variant, trained, f"--init_from={FLAGS.init_from}")
     arguments = {
@@ -89,9 +96,9 @@ def block_dim(representation_dim: int) -> int | None:
 
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     model = build_model(dataset, strategy)
     representations = load_representations(
         FLAGS.init_from, dataset, FLAGS.train_split, "fashionsearchnet_v2/train_representations"
@@ -105,10 +112,10 @@ def main() -> None:
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
         ranking_loss=FLAGS.ranking_loss,
         reduction=FLAGS.reduction,
-        **training_flags.edit_stage_arguments(),
+        **training_setup.edit_stage_arguments(),
     )
-    training_flags.train(stage, dataset, strategy)
-    training_flags.save(model, stage.name, strategy)
+    training_setup.train(stage, dataset, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

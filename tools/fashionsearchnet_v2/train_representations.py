@@ -12,21 +12,19 @@ A variant on pooled features (`full_pooled`, `ours_pooled`) has no stage 1: this
       --flagfile=flags/catalogue/pretrained/fashionsearchnet_v2/pooled_representations.flags
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.choices import MAP_SCALINGS
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
+    MAX_MAP_THRESHOLD,
+    TRIPLET_MEANS,
+    VARIANTS,
+)
+
 import training_flags
-from fashionsearchnet.checks import whole_numbers
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems import regions
-from fashionsearchnet.systems.fashionsearchnet_v2 import VARIANTS, FashionSearchNetV2, get_variant
-from fashionsearchnet.systems.fashionsearchnet_v2.model import MAX_MAP_THRESHOLD
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import TRIPLET_MEANS, RepresentationStage
-from fashionsearchnet.systems.representations import fill_memory
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -44,9 +42,7 @@ flags.DEFINE_enum("variant", "full", list(VARIANTS), "Row of the paper's Table 1
 flags.DEFINE_float(
     "map_threshold", 0.2, "Share of a map's maximum; 0.2 in the paper.", 0.0, MAX_MAP_THRESHOLD
 )
-flags.DEFINE_enum(
-    "map_scaling", "max", regions.MAP_SCALINGS, "min_max stretches a map to 0..1 first."
-)
+flags.DEFINE_enum("map_scaling", "max", MAP_SCALINGS, "min_max stretches a map to 0..1 first.")
 flags.DEFINE_integer("region_size", 3, "Cells per side of a pooled region.", 1, 13)
 flags.DEFINE_list("hidden_dims", ["512", "512"], "Widths of fc8 and fc9, comma-separated.")
 flags.DEFINE_integer("representation_dim", 256, "Width of fc10.", 1)
@@ -59,11 +55,25 @@ flags.DEFINE_enum(
     "batch",
     list(TRIPLET_MEANS),
     "L_T of Eq. 9. "
-    + "; ".join(f"{name}: {words}" for name, words in TRIPLET_MEANS.items())
-    + ". batch is the paper's; with it, L_T fades where labels are sparse (valid_triplets in "
-    "metrics.jsonl).",
+    + command.choices(TRIPLET_MEANS)
+    + " batch is the paper's; with it, L_T fades where labels are "
+    "sparse (valid_triplets in metrics.jsonl).",
 )
 flags.DEFINE_float("representation_classification_weight", 1.0, "lambda_TC of Eq. 9.", 0.0)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import tensorflow as tf
+
+from fashionsearchnet.checks import whole_numbers
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import get_variant
+from fashionsearchnet.systems.representations import fill_memory
+
+import training_setup
 
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSearchNetV2:
@@ -80,8 +90,8 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FashionSe
     }
     if get_variant(FLAGS.variant).pooled:
         return build_pooled_model(dataset, strategy, arguments)
-    start = training_flags.load_start(FashionSearchNetV2, dataset)
-    trunk = training_flags.trunk_of_start(start)
+    start = training_setup.load_start(FashionSearchNetV2, dataset)
+    trunk = training_setup.trunk_of_start(start)
     with strategy.scope():
         model = FashionSearchNetV2(
             dataset.space, **{**start.arguments, **arguments, "trunk": trunk}
@@ -96,10 +106,10 @@ def build_pooled_model(
     """Returns a model on the pooled features of the trunk that the flags name, standardised."""
     with strategy.scope():
         model = FashionSearchNetV2(
-            dataset.space, **arguments, **training_flags.network_arguments(dataset)
+            dataset.space, **arguments, **training_setup.network_arguments(dataset)
         )
-    training_flags.load_pretrained_weights(model)
-    outputs = training_flags.outputs_now(model, dataset, flip=False)
+    training_setup.load_pretrained_weights(model)
+    outputs = training_setup.outputs_now(model, dataset, flip=False)
     model.standardization.adapt(outputs.parts())
     return model
 
@@ -121,15 +131,15 @@ def check_start() -> None:
 
 def main() -> None:
     check_start()
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     model = build_model(dataset, strategy)
-    outputs = training_flags.stored_outputs(model, dataset)
+    outputs = training_setup.stored_outputs(model, dataset)
     stage = RepresentationStage(
         model,
         dataset,
-        **training_flags.image_stage_arguments(),
+        **training_setup.image_stage_arguments(),
         outputs=outputs,
         trunk_rate_multiplier=FLAGS.trunk_rate_multiplier,
         classification_weight=FLAGS.classification_weight,
@@ -137,9 +147,9 @@ def main() -> None:
         triplet_mean=FLAGS.triplet_mean,
         representation_classification_weight=FLAGS.representation_classification_weight,
     )
-    training_flags.train(stage, dataset, strategy)
+    training_setup.train(stage, dataset, strategy)
     fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir, outputs)
-    training_flags.save(model, stage.name, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

@@ -7,22 +7,9 @@ A good manipulator moves the edited images to the wanted value in the panel of t
 and leaves all other panels as they are. Needs scikit-learn (pip install 'fashionsearchnet[tsne]').
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import numpy as np
 from absl import flags
 
-from fashionsearchnet import systems
-from fashionsearchnet.attributes import parse_manipulation
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.explain import embedding_map
-from fashionsearchnet.systems.features import (
-    FeatureArrays,
-    attribute_embeddings,
-    edited_embedding,
-    extract_features,
-)
-from fashionsearchnet.systems.flam import FLAM
+from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "Folder of a finished run of FLAM.", required=True)
@@ -35,11 +22,28 @@ flags.DEFINE_integer("num_edited", 1000, "Of them, images to edit too; 1000 in t
 flags.DEFINE_integer("seed", 0, "Of the choice of images and of t-SNE.", 0)
 flags.DEFINE_string("output", None, "PNG file.", required=True)
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+
+from fashionsearchnet.attributes import parse_manipulation
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.explain import embedding_map
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.features import (
+    FeatureArrays,
+    attribute_embeddings,
+    edited_embedding,
+    extract_features,
+)
+from fashionsearchnet.systems.flam.model import FLAM
+
 
 def main() -> None:
-    trained = systems.describe_system(FLAGS.workdir)
+    trained = registry.describe_system(FLAGS.workdir)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
-    system = systems.load_complete_system(FLAGS.workdir)
+    system = registry.load_complete_system(FLAGS.workdir)
     if not isinstance(system, FLAM) or not system.editor.variant.manipulates:
         raise ValueError(
             f"--workdir={FLAGS.workdir} is a run of {system.title}; embeddings of edited features "

@@ -3,13 +3,12 @@
 python tools/flam/train_classifiers.py --flagfile=flags/catalogue/flam/classifiers.flags
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import reader_flags
 from absl import flags
 
+from fashionsearchnet import command
+
+import reader_flags
 import training_flags
-from fashionsearchnet.systems.flam.vector_stages import ClassifierStage
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -17,21 +16,29 @@ reader_flags.define()
 for module in (training_flags, reader_flags):
     flags.adopt_module_key_flags(module)  # --help shows them too
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.systems.flam.vector_stages import ClassifierStage
+
+import reader_setup
+import training_setup
+
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
-    model = reader_flags.build_model(dataset, strategy, "cls_concat")
+    dataset, strategy = training_setup.start()
+    model = reader_setup.build_model(dataset, strategy, "cls_concat")
     stage = ClassifierStage(
         model,
         model.editor,
-        reader_flags.features(model, dataset),
-        **reader_flags.stage_arguments(),
+        reader_setup.features(model, dataset),
+        **reader_setup.stage_arguments(),
     )
-    training_flags.train(stage, dataset, strategy)
+    training_setup.train(stage, dataset, strategy)
     stage.fill_memory()
-    training_flags.save(model, stage.name, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ On the feature that train_instances.py has trained: add --init_from=<its workdir
 wider embeddings: --variant=emb_concat.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import reader_flags
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.systems.flam.variants import VARIANTS
+
+import reader_flags
 import training_flags
-from fashionsearchnet.systems.flam import VARIANTS
-from fashionsearchnet.systems.flam.vector_stages import EmbedderStage
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -31,21 +30,29 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("reader_dim", 256, "Hidden width of an embedder.", 1)
 flags.DEFINE_float("margin", 0.2, "mu of Eq. 1, as a difference of cosines.", 0.0, 2.0)
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.systems.flam.vector_stages import EmbedderStage
+
+import reader_setup
+import training_setup
+
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
-    model = reader_flags.build_model(dataset, strategy, FLAGS.variant)
+    dataset, strategy = training_setup.start()
+    model = reader_setup.build_model(dataset, strategy, FLAGS.variant)
     stage = EmbedderStage(
         model,
         model.editor,
-        reader_flags.features(model, dataset),
-        **reader_flags.stage_arguments(),
+        reader_setup.features(model, dataset),
+        **reader_setup.stage_arguments(),
         margin=FLAGS.margin,
     )
-    training_flags.train(stage, dataset, strategy)
-    training_flags.save(model, stage.name, strategy)
+    training_setup.train(stage, dataset, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,12 @@ The data set must know which images show the same item. A feature that exists al
 of a pretrained trunk, needs no such stage: start with train_embedders.py.
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.systems.flam.variants import POOLINGS
+
 import training_flags
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.flam import FLAM
-from fashionsearchnet.systems.flam.instance_stage import InstanceStage
-from fashionsearchnet.systems.flam.model import POOLINGS
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -36,6 +31,18 @@ flags.DEFINE_integer(
 flags.DEFINE_float("margin", 0.2, "Of the triplets, as a difference of cosines.", 0.0, 2.0)
 flags.DEFINE_float("triplet_weight", 1.0, "Of the triplets; the cross-entropy has 1.", 0.0)
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.flam.instance_stage import InstanceStage
+from fashionsearchnet.systems.flam.model import FLAM
+
+import training_setup
+
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FLAM:
     """Returns a model on the trunk of the flags, its pooled maps standardised if that is asked."""
@@ -44,26 +51,26 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy) -> FLAM:
     with strategy.scope():
         model = FLAM(
             dataset.space,
-            **training_flags.network_arguments(dataset),
+            **training_setup.network_arguments(dataset),
             pooling=FLAGS.pooling,
             projection_dim=FLAGS.projection_dim,
             num_instances=min(FLAGS.num_instances, known),
         )
-    training_flags.load_pretrained_weights(model)
+    training_setup.load_pretrained_weights(model)
     return model
 
 
 def main() -> None:
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     model = build_model(dataset, strategy)
     if FLAGS.pooling == "levels":
-        model.fit_feature(training_flags.outputs_now(model, dataset, flip=False).upright)
+        model.fit_feature(training_setup.outputs_now(model, dataset, flip=False).upright)
     stage = InstanceStage(
         model,
         dataset,
-        outputs=training_flags.stored_outputs(model, dataset),
+        outputs=training_setup.stored_outputs(model, dataset),
         global_batch_size=FLAGS.batch_size,
         split=FLAGS.train_split,
         seed=FLAGS.seed,
@@ -72,8 +79,8 @@ def main() -> None:
         triplet_weight=FLAGS.triplet_weight,
         trunk_rate_multiplier=FLAGS.trunk_rate_multiplier,
     )
-    training_flags.train(stage, dataset, strategy)
-    training_flags.save(model, stage.name, strategy)
+    training_setup.train(stage, dataset, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

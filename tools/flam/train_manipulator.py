@@ -13,17 +13,12 @@ reads labels where there are some, and what the embedders read where there are n
       --flagfile=flags/catalogue/pretrained/flam/ranked.flags
 """
 
-from fashionsearchnet import command  # isort: skip  (TensorFlow starts quietly)
-
 from absl import flags
 
+from fashionsearchnet import command
+from fashionsearchnet.systems.flam.variants import SEVERAL_EDITS, VARIANTS
+
 import training_flags
-from fashionsearchnet.data import pipeline
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.systems.flam import FLAM, VARIANTS
-from fashionsearchnet.systems.flam.editor import SEVERAL_EDITS
-from fashionsearchnet.systems.flam.ranking_stage import RankingStage
-from fashionsearchnet.systems.flam.vector_stages import ManipulatorStage, Vectors
 
 FLAGS = flags.FLAGS
 training_flags.define(num_epochs=12)
@@ -72,6 +67,16 @@ flags.DEFINE_bool(
     "learns to find the wanted value in whatever the generator makes of it.",
 )
 
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.flam.model import FLAM
+from fashionsearchnet.systems.flam.ranking_stage import RankingStage
+from fashionsearchnet.systems.flam.vector_stages import ManipulatorStage, Vectors
+
+import training_setup
 
 _OF_GAN = ("adversarial_weight", "matching_weight", "matches_made", "flip")
 _OF_RANKING = ("negatives", "num_changes", "epoch_of", "sharpness")
@@ -94,7 +99,7 @@ def build_model(dataset: Dataset) -> FLAM:
     Raises:
       ValueError: unless that run has the embedders that the variant needs.
     """
-    start = training_flags.load_start(FLAM, dataset)
+    start = training_setup.load_start(FLAM, dataset)
     wanted = VARIANTS[FLAGS.variant]
     if not wanted.shares_reader(start.editor.variant):
         raise ValueError(
@@ -112,7 +117,7 @@ def build_model(dataset: Dataset) -> FLAM:
 
 def build_stage(model: FLAM, dataset: Dataset) -> ManipulatorStage | RankingStage:
     """Returns the variant's stage on the images of a data set."""
-    outputs = training_flags.outputs_now(model, dataset, flip=FLAGS.flip)
+    outputs = training_setup.outputs_now(model, dataset, flip=FLAGS.flip)
     mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
     is_ranked = VARIANTS[FLAGS.variant].ranked
     labels = outputs.labels if is_ranked and not FLAGS.unlabelled_dataset else None
@@ -144,17 +149,17 @@ def build_stage(model: FLAM, dataset: Dataset) -> ManipulatorStage | RankingStag
 
 def main() -> None:
     check_flags()
-    if training_flags.is_finished():
+    if training_setup.is_finished():
         return
-    dataset, strategy = training_flags.start()
+    dataset, strategy = training_setup.start()
     with strategy.scope():
         model = build_model(dataset)
     seen = dataset
     if FLAGS.unlabelled_dataset:
         seen = pipeline.open_dataset(FLAGS.data_dir, FLAGS.unlabelled_dataset)
     stage = build_stage(model, seen)
-    training_flags.train(stage, seen, strategy)
-    training_flags.save(model, stage.name, strategy)
+    training_setup.train(stage, seen, strategy)
+    training_setup.save(model, stage.name, strategy)
 
 
 if __name__ == "__main__":

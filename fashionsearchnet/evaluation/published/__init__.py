@@ -25,7 +25,7 @@ class PublishedTable:
       title: the data set as the paper spells it.
       source: the paper and the table.
       protocol: what the paper says about how it was measured.
-      task: of `systems.system.TASKS`.
+      task: of `choices.TASKS`.
       figure: what the figures are.
       attributes: the paper's attributes, in its order.
       rows: for each method its figure per attribute, () if the paper prints none, and the mean that

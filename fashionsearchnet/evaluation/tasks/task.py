@@ -21,7 +21,7 @@ class TaskProtocol(abc.ABC):
     """How a task is measured.
 
     Attributes:
-      task: of `systems.system.TASKS`.
+      task: of `choices.TASKS`.
       metrics: keys of `scores.METRICS` in the order of the report.
       curve_metric: the one that is drawn over K.
       query_split: split of the query images; TFDS slicing such as `validation[:30%]` works.

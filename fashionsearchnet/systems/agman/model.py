@@ -13,17 +13,12 @@ from fashionsearchnet.networks.backbones import Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.levels import above_tap, two_levels
 from fashionsearchnet.systems.agman.attention import GuidedAttention
-from fashionsearchnet.systems.agman.variants import get_variant
+from fashionsearchnet.systems.agman.variants import LOSS_WEIGHTINGS, get_variant
 from fashionsearchnet.systems.attribute_network import (
     PUBLISHED_INPUT,
     PUBLISHED_TRUNK,
     AttributeNetwork,
 )
-
-LOSS_WEIGHTINGS = {
-    "equal": "both losses count the same, as in effect in the published code",
-    "uncertainty": "weights that are learned, [Kendall18]",
-}
 
 
 class AGMAN(AttributeNetwork):

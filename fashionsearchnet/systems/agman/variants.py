@@ -4,6 +4,11 @@ import dataclasses
 
 from fashionsearchnet.checks import check_choice
 
+LOSS_WEIGHTINGS = {
+    "equal": "both losses count the same, as in effect in the published code",
+    "uncertainty": "weights that are learned, [Kendall18]",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Variant:

@@ -1,5 +1,1 @@
 """AMNet [Zhao17]; README.md in this folder separates the known facts from our reading."""
-
-from fashionsearchnet.systems.amnet.model import AMNet
-
-__all__ = ["AMNet"]

@@ -68,7 +68,7 @@ class ManipulationStage(EditStage):
           values: int32 `[num, attributes]`, -1 for missing.
           global_batch_size: triplets per step over all replicas.
           seed: of the triplets.
-          negatives: a key of `training.NEGATIVES`.
+          negatives: a key of `choices.NEGATIVES`.
           num_changes: attributes changed at once, at most; see `training.EditSampler`.
           margin: by how much the positive must be nearer to r' than the negative, as a Euclidean
             distance. Images are about 15 apart after the first stage, so with a margin of 1 nearly

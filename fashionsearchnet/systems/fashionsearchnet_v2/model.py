@@ -22,13 +22,17 @@ from fashionsearchnet.systems.fashionsearchnet_v2.representations import (
     pool_regions,
     pool_whole,
 )
-from fashionsearchnet.systems.fashionsearchnet_v2.variants import VARIANTS, Variant, get_variant
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import (
+    MAX_MAP_THRESHOLD,
+    VARIANTS,
+    Variant,
+    get_variant,
+)
 from fashionsearchnet.systems.memory import AttributeMemory
 from fashionsearchnet.systems.representations import RepresentationSystem
 from fashionsearchnet.systems.standardization import Standardization
 from fashionsearchnet.systems.system import Features
 
-MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
 _CONV5_FILTERS = 384  # [Ak21] Sec. 4.1
 _CONV6_FILTERS = 512  # and conv7
 _LARGEST_STRIDE = 16.0  # pixels between the cells of conv4

@@ -14,15 +14,11 @@ from fashionsearchnet.networks.losses import region_triplet_loss
 from fashionsearchnet.systems.edit_ranking import equal_length
 from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
+from fashionsearchnet.systems.fashionsearchnet_v2.variants import TRIPLET_MEANS
 from fashionsearchnet.systems.image_stage import ImageStage
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
 from fashionsearchnet.training import BalancedSampler, EpochSampler, Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
-
-TRIPLET_MEANS = {
-    "batch": "the sum of all losses over the images of the batch",
-    "valid": "the mean over the triplets that exist, times the number of attributes",
-}
 
 
 @dataclasses.dataclass

@@ -4,6 +4,12 @@ import dataclasses
 
 from fashionsearchnet.checks import check_choice
 
+MAX_MAP_THRESHOLD = 0.999  # no cell is above the whole of its map's maximum
+TRIPLET_MEANS = {
+    "batch": "the sum of all losses over the images of the batch",
+    "valid": "the mean over the triplets that exist, times the number of attributes",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Variant:

@@ -13,13 +13,8 @@ from fashionsearchnet.systems.flam.readers import (
     FeatureClassifiers,
     unit,
 )
-from fashionsearchnet.systems.flam.variants import get_variant
+from fashionsearchnet.systems.flam.variants import SEVERAL_EDITS, get_variant
 from fashionsearchnet.systems.standardization import Standardization
-
-SEVERAL_EDITS = {
-    "in_turn": "the generator is applied again for each attribute, to what it made before",
-    "at_once": "one application that has all wanted values",
-}
 
 
 class VectorEditor(keras.layers.Layer):

@@ -16,18 +16,9 @@ from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.flam.editor import VectorEditor
 from fashionsearchnet.systems.flam.manipulator import Discriminator, Generator
 from fashionsearchnet.systems.flam.readers import AttributeReader, unit
+from fashionsearchnet.systems.flam.variants import POOLINGS, PROJECTIONS
 from fashionsearchnet.systems.standardization import Standardization
 from fashionsearchnet.systems.system import Features
-
-POOLINGS = {
-    "spoc": "the sum of the last map (SPoC), as in the paper",
-    "levels": "the means of several maps, standardised: colour lives in low maps",
-}
-
-PROJECTIONS = {
-    "learned": "the first stage trains it to tell items apart",
-    "pca": "the main directions of the training images' pooled maps; no stage trains it",
-}
 
 
 class FLAM(ConvolutionalSystem):

@@ -4,6 +4,19 @@ import dataclasses
 
 from fashionsearchnet.checks import check_choice
 
+POOLINGS = {
+    "spoc": "the sum of the last map (SPoC), as in the paper",
+    "levels": "the means of several maps, standardised: colour lives in low maps",
+}
+PROJECTIONS = {
+    "learned": "the first stage trains it to tell items apart",
+    "pca": "the main directions of the training images' pooled maps; no stage trains it",
+}
+SEVERAL_EDITS = {
+    "in_turn": "the generator is applied again for each attribute, to what it made before",
+    "at_once": "one application that has all wanted values",
+}
+
 READERS = {
     "embedders": "an embedding per attribute, with a dictionary vector per value (Eq. 1-2)",
     "classifiers": "a classifier per attribute; its hidden layer is the representation",

@@ -9,6 +9,7 @@ import numpy as np
 
 from fashionsearchnet.attributes import HIT_RULES, edit_blocks
 from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.evaluation.ranking import Method, Representations
@@ -25,17 +26,10 @@ from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
 from fashionsearchnet.index.exact import ExactIndex, nearest
 from fashionsearchnet.systems.features import edited_embedding, gallery_embeddings
 
-PLANS = {
-    "auto": "listed for the queries of a data set that lists edits, else all",
-    "all": "every change whose target exists in the gallery",
-    "listed": "the edits that the data set lists",
-}
-_DEFAULT_DRAW = 500  # manipulations of each set of attributes, where several change at once
-
 
 def default_draw(num_changes: int) -> int | None:
     """How many manipulations of each set are drawn unless a user says; None for all."""
-    return _DEFAULT_DRAW if num_changes > 1 else None
+    return DRAW_OF_SEVERAL if num_changes > 1 else None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,78 @@
+"""What the flags of the scripts describe that train readers of attributes on features."""
+
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.flam.model import FLAM
+from fashionsearchnet.systems.flam.vector_stages import Vectors
+
+import training_setup
+
+FLAGS = flags.FLAGS
+
+
+def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str) -> FLAM:
+    """Returns a model with the feature of --init_from, or with that of the flags' trunk."""
+    reader: dict[str, Any] = {
+        "variant": variant,
+        "dropout_rate": FLAGS.dropout_rate,
+        "input_dropout_rate": FLAGS.input_dropout_rate,
+        "generator_dim": FLAGS.generator_dim,
+    }
+    if "reader_dim" in FLAGS:
+        reader["reader_dim"] = FLAGS.reader_dim
+    if FLAGS.init_from:
+        start = training_setup.load_start(FLAM, dataset)
+        kept = {"trunk": training_setup.trunk_of_start(start), "num_instances": 0}
+        with strategy.scope():
+            model = FLAM(dataset.space, **{**start.arguments, **reader, **kept})
+            model.copy_parts(start, *model.feature_parts)
+        return model
+    with strategy.scope():
+        model = FLAM(
+            dataset.space,
+            **reader,
+            **feature_arguments(dataset),
+            projection="pca",
+            **training_setup.network_arguments(dataset),
+        )
+    training_setup.load_pretrained_weights(model)
+    model.fit_feature(training_setup.outputs_now(model, dataset, flip=False).upright)
+    return model
+
+
+def feature_arguments(dataset: Dataset) -> dict[str, Any]:
+    """Returns how the feature is made; vectors that another model computed are taken as they are.
+
+    So an edited vector can be searched for in the database that they come from.
+    """
+    if dataset.vector_input is None:
+        return {"pooling": FLAGS.pooling, "projection_dim": FLAGS.pca_dim}
+    for name in ("pooling", "pca_dim"):
+        if FLAGS[name].present:
+            raise ValueError(
+                f"--{name} is for images: the vectors of {dataset.name} are taken as they are. "
+                "Leave it out."
+            )
+    return {"pooling": "spoc", "projection_dim": 0}
+
+
+def features(model: FLAM, dataset: Dataset) -> Vectors:
+    """Returns the features of the training images, and standardises what the reader sees."""
+    outputs = training_setup.outputs_now(model, dataset, flip=FLAGS.flip)
+    upright = model.features_of(outputs.upright)
+    model.vector_standardization.adapt([upright])
+    mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
+    return Vectors(upright, mirrored, outputs.labels)
+
+
+def stage_arguments() -> dict[str, Any]:
+    """Returns the arguments of a stage on vectors."""
+    return {
+        "global_batch_size": FLAGS.batch_size,
+        "seed": FLAGS.seed,
+        "balanced": FLAGS.balanced,
+    }
