@@ -7,8 +7,8 @@ Each --run is a finished run of any system on the same data set. A task that a r
 with these splits is not measured again; its report is in <run>/evaluation. The table has for each
 run the mean of the main figure of each task with its interval, how many numbers an image has for
 it, and how many images per second the network sees here. Beside each system that reads the
-attributes stand its predicted attributes, and --trunk adds the vectors of a pretrained network as
-they are. Write the table with --output (.md and .json).
+attributes stand its predicted attributes and, by one attribute, its predicted agreement; --trunk
+adds the vectors of a pretrained network as they are. Write the table with --output (.md and .json).
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from absl import flags
 from fashionsearchnet import command
 
 _TIMED_IMAGES, _TIMED_BATCH = 256, 64
-_PREDICTED = "predicted attributes"
+_PREDICTED = ("predicted attributes", "predicted agreement")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("run", None, "Folder of a finished run; repeatable.", required=True)
@@ -115,20 +115,22 @@ def file_name(protocol: evaluation.TaskProtocol) -> str:
 def rows_of(system: System, dataset: Dataset, folder: Path) -> list[Row]:
     """Returns the row of a system, and that of what it predicts."""
     own: dict[str, dict[str, Any]] = {}
-    predicted: dict[str, dict[str, Any]] = {}
+    predicted: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in _PREDICTED}
     name = system.title
     for report in reports(system, dataset, folder):
         figure = summary.headline(report)
         found = {row["name"]: summary.figures_of(row, figure) for row in report["rows"]}
         name = report["rows"][-1]["name"]
         own[report["task"]] = found[name]
-        if _PREDICTED in found:
-            predicted[report["task"]] = found[_PREDICTED]
+        for kind in predicted.keys() & found.keys():
+            predicted[kind][report["task"]] = found[kind]
     images = next(iter(dataset.images(FLAGS.query_split, system.image_input)))
     rows = [Row(name, own, numbers(system, images), images_per_second(system, images))]
-    if predicted:
-        total = system.space.total_values
-        rows.append(Row(f"{name}: {_PREDICTED}", predicted, dict.fromkeys(predicted, total), None))
+    total, more = system.space.total_values, 2 * system.space.num_attributes
+    for kind, size in zip(_PREDICTED, (total, total + more), strict=True):
+        if predicted[kind]:
+            counts = dict.fromkeys(predicted[kind], size)
+            rows.append(Row(f"{name}: {kind}", predicted[kind], counts, None))
     return rows
 
 

@@ -112,7 +112,8 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         return {"blocks": blocks, "labelled": system.labelled_embedding(blocks, beliefs, blend)}
 
     def alike(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {"alike": system.alike_embedding(features, tf.constant(blend))}
+        query = system.alike_query(features, tf.constant(blend))
+        return {"alike": system.alike_embedding(features), "alike query": query}
 
     # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
     @tf.function
@@ -153,8 +154,9 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         _case("embed_query", [], edited_features, {"embedding": live["query"]}),
     ]
     if "attribute" in system.tasks:
-        found = {"embedding": live["alike"]}
-        cases.append(_case("encode_alike", images, {"weights": blend}, found))
+        weights, found = {"weights": blend}, {"embedding": live["alike query"]}
+        cases.append(_case("encode_alike", images, {}, {"embedding": live["alike"]}))
+        cases.append(_case("query_alike", images, weights, found))
     if isinstance(system.image_input, VectorInput):
         vectors = {"vectors": inputs.numpy()}
         edited_vectors = {"vectors": inputs.numpy(), "manipulation": edits}

@@ -18,9 +18,10 @@ For B images and A attributes with C values in all:
 
 From a system that answers the task "attribute" also:
 
-* `encode_alike`: `image_bytes` and `weights` float32 `[A]` -> `embedding` float32 `[B, dim]`, for
-  images alike in some attributes (`System.alike_embedding`): weights of 1 for a gallery, those of
-  a user for a query, 0 for an attribute that does not count.
+* `encode_alike`: `image_bytes` -> `embedding` float32 `[B, dim]`, the vectors of a gallery for
+  images alike in some attributes (`System.alike_embedding`);
+* `query_alike`: `image_bytes` and `weights` float32 `[A]`, 0 for an attribute that does not count
+  -> `embedding` float32 `[B, dim]`, those of queries (`System.alike_query`).
 
 From a system on vectors that another model computed (`VectorInput`), whose `image_bytes` are the
 float32 numbers of a vector in little endian, also the same without bytes:
@@ -98,12 +99,19 @@ class ServedSystem:
             probabilities = self._probabilities(features)
         return {"embedding": embedding, "probabilities": probabilities}
 
-    def encode_alike(self, image_bytes: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+    def encode_alike(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
         images = self._load(image_bytes)
         with self.stored_weights():
             features = self.system.image_features(images)
-            return {"embedding": self.system.alike_embedding(features, weights)}
+            return {"embedding": self.system.alike_embedding(features)}
+
+    def query_alike(self, image_bytes: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
+        images = self._load(image_bytes)
+        with self.stored_weights():
+            features = self.system.image_features(images)
+            return {"embedding": self.system.alike_query(features, weights)}
 
     def encode_blocks(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
@@ -179,10 +187,8 @@ class ServedSystem:
         manipulation = tf.TensorSpec([None, number], tf.int32, "manipulation")
         encode_query = tf.function(self.encode_query, input_signature=[images, manipulation])
         image_features = tf.function(self.image_features, input_signature=[images])
-        weights = tf.TensorSpec([number], tf.float32, "weights")
-        encode_alike = tf.function(self.encode_alike, input_signature=[images, weights])
         return {
-            **({"encode_alike": encode_alike} if "attribute" in self.system.tasks else {}),
+            **(self._alike_signatures(images) if "attribute" in self.system.tasks else {}),
             **(self._label_signatures(images) if self.system.has_blocks else {}),
             **self._vector_signatures(manipulation),
             "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
@@ -205,6 +211,14 @@ class ServedSystem:
             return self.embed_query({n.removeprefix(FEATURE): f for n, f in given}, manipulation)
 
         return embed_query
+
+    def _alike_signatures(self, images: tf.TensorSpec) -> dict[str, Any]:
+        """Returns the signatures of the task "attribute"."""
+        weights = tf.TensorSpec([self.system.space.num_attributes], tf.float32, "weights")
+        return {
+            "encode_alike": tf.function(self.encode_alike, input_signature=[images]),
+            "query_alike": tf.function(self.query_alike, input_signature=[images, weights]),
+        }
 
     def _vector_signatures(self, manipulation: tf.TensorSpec) -> dict[str, Any]:
         """Returns the signatures on vectors; {} for a system on images."""

@@ -23,6 +23,7 @@ from fashionsearchnet.search.queries import stored_images
 from fashionsearchnet.systems.features import (
     FeatureArrays,
     alike_embeddings,
+    alike_queries,
     attribute_logits,
     edited_embedding,
     extract_features,
@@ -125,7 +126,7 @@ class LiveGallery:
     ) -> list[SearchResult]:
         """Returns the k gallery images most alike to each query in some attributes, judged.
 
-        They have the largest weighted sum of cosines; see `System.alike_embedding`.
+        They have the largest weighted sum of cosines; see `System.alike_query`.
 
         Args:
           queries: N images, at least one.
@@ -141,8 +142,8 @@ class LiveGallery:
             raise ValueError("the search by attribute must name an attribute; got none.")
         features, readings = read_images(self.system, queries)
         asked: list[int] = np.argsort(-weights, kind="stable")[: np.count_nonzero(weights)].tolist()
-        vectors = alike_embeddings(self.system, self._features, np.ones_like(weights))
-        embeddings = alike_embeddings(self.system, features, weights)
+        vectors = alike_embeddings(self.system, self._features)
+        embeddings = alike_queries(self.system, features, weights)
         nearest = ExactIndex(vectors).search(embeddings, k + self.dataset.queries_in_gallery)
         results = []
         for query, reading, distances, positions in zip(queries, readings, *nearest, strict=True):

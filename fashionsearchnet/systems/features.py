@@ -225,20 +225,30 @@ def _labelled_embeddings(
 
 
 def attribute_embeddings(system: System, features: FeatureArrays, attribute: int) -> np.ndarray:
-    """Returns what images show of an attribute, float32 `[number, dim]`."""
+    """Returns what images of a gallery show of an attribute, float32 `[number, dim]`."""
     return _batched(lambda tensors: system.attribute_embedding(tensors, attribute), features)
 
 
-def alike_embeddings(system: System, features: FeatureArrays, weights: np.ndarray) -> np.ndarray:
-    """Returns the vectors for "alike in some attributes", float32 `[number, dim]`.
+def attribute_queries(system: System, features: FeatureArrays, attribute: int) -> np.ndarray:
+    """Returns the vectors of queries for an attribute, float32 `[number, dim]`."""
+    return _batched(lambda tensors: system.attribute_query(tensors, attribute), features)
+
+
+def alike_embeddings(system: System, features: FeatureArrays) -> np.ndarray:
+    """Returns the vectors of a gallery for `alike_queries`, float32 `[number, dim]`."""
+    return _batched(system.alike_embedding, features)
+
+
+def alike_queries(system: System, features: FeatureArrays, weights: np.ndarray) -> np.ndarray:
+    """Returns the vectors of queries for "alike in some attributes", float32 `[number, dim]`.
 
     Args:
       system: answers the task "attribute".
       features: of `extract_features`.
-      weights: float32 `[A]`, see `System.alike_embedding`.
+      weights: float32 `[A]`, see `System.alike_query`.
     """
     counts = tf.constant(weights, tf.float32)
-    return _batched(lambda tensors: system.alike_embedding(tensors, counts), features)
+    return _batched(lambda tensors: system.alike_query(tensors, counts), features)
 
 
 def instance_embeddings(system: System, features: FeatureArrays) -> np.ndarray:

@@ -7,7 +7,7 @@ Everywhere, B is the number of images, A the number of attributes and C that of 
 `manipulation` is int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import keras
@@ -154,26 +154,40 @@ class System(keras.Model):
         return self.merge_blocks(blended, manipulation)
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns what images show of one attribute, float32 `[B, dim]`. Task: attribute."""
+        """Returns what images show of one attribute, float32 `[B, dim]`. Task: attribute.
+
+        These are the vectors of a gallery; those of queries are `attribute_query`.
+        """
         raise self._unanswered("attribute")
 
-    def alike_embedding(self, features: Features, weights: tf.Tensor) -> tf.Tensor:
-        """Returns the vectors for "alike in some attributes", float32 `[B, dim]`. Task: attribute.
+    def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the vectors of queries for one attribute, float32 `[B, dim]`. Task: attribute.
 
-        The vectors of all attributes side by side, each of length 1 times its weight. A query has
-        the weights that a user gives, 0 for an attribute that does not count. A gallery has weights
-        of 1, whatever the query. The nearest images are those of the largest weighted sum of
-        cosines, so one index serves all weights.
+        By default `attribute_embedding`.
+        """
+        return self.attribute_embedding(features, attribute)
+
+    def alike_query(self, features: Features, weights: tf.Tensor) -> tf.Tensor:
+        """Returns queries for "alike in some attributes", float32 `[B, dim]`. Task: attribute.
+
+        The vectors of all attributes side by side, each of length 1 times its weight. Those nearest
+        to it among `alike_embedding` have the largest weighted sum of cosines, so one index serves
+        all weights.
 
         Args:
           features: of `image_features`.
-          weights: float32 `[A]`.
+          weights: float32 `[A]`, how much each attribute counts, 0 for not at all.
         """
-        self.check_answers("attribute")
-        found = [self.attribute_embedding(features, a) for a in range(self.space.num_attributes)]
-        blocks = [tf.math.l2_normalize(block, axis=-1) for block in found]
+        blocks = self._of_each_attribute(self.attribute_query, features)
         weighted = zip(blocks, tf.unstack(weights, self.space.num_attributes), strict=True)
         return tf.concat([block * weight for block, weight in weighted], axis=1)
+
+    def alike_embedding(self, features: Features) -> tf.Tensor:
+        """Returns the vectors of a gallery for `alike_query`, float32 `[B, dim]`. Task: attribute.
+
+        The vectors of all attributes side by side, each of length 1.
+        """
+        return tf.concat(self._of_each_attribute(self.attribute_embedding, features), axis=1)
 
     def instance_embedding(self, features: Features) -> tf.Tensor:
         """Returns what tells items apart, float32 `[B, dim]`. Task: instance."""
@@ -243,6 +257,14 @@ class System(keras.Model):
             keras.mixed_precision.set_dtype_policy(policy)
         copy.set_weights(self.get_weights())
         return copy
+
+    def _of_each_attribute(
+        self, embed: Callable[[Features, int], tf.Tensor], features: Features
+    ) -> list[tf.Tensor]:
+        """Returns the vectors of each attribute, float32 `[B, any]`, of length 1."""
+        self.check_answers("attribute")
+        found = [embed(features, attribute) for attribute in range(self.space.num_attributes)]
+        return [tf.math.l2_normalize(block, axis=-1) for block in found]
 
     def _without_blocks(self) -> ValueError:
         return ValueError(

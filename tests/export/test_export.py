@@ -112,7 +112,7 @@ def test_names_and_shapes_of_the_signatures(signatures):
     assert set(signatures) == {
         *("encode_gallery", "encode_query", "predict", "serving_default"),
         *("image_features", "embed_query"),
-        *("encode_blocks", "embed_blocks", "encode_alike"),
+        *("encode_blocks", "embed_blocks", "encode_alike", "query_alike"),
     }
     for name in ("encode_query", "serving_default"):
         _, inputs = signatures[name].structured_input_signature

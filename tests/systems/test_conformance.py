@@ -150,6 +150,7 @@ def test_vectors_of_each_task(name, system, images, edits):
             for attribute in range(SPACE.num_attributes)
             for make, features_or_images in (
                 (system.attribute_embedding, features),
+                (system.attribute_query, features),
                 (system.encode_attribute, images),
             )
         ],
@@ -175,16 +176,19 @@ def test_alike_in_some_attributes(name, system, images):
     features, weights = system.image_features(images), tf.constant([2.0, 0.0, 0.5])
     if "attribute" not in system.tasks:
         with pytest.raises(ValueError, match="does not answer the task 'attribute'"):
-            system.alike_embedding(features, weights)
+            system.alike_query(features, weights)
+        with pytest.raises(ValueError, match="does not answer the task 'attribute'"):
+            system.alike_embedding(features)
         return
-    query = system.alike_embedding(features, weights).numpy()
-    gallery = system.alike_embedding(features, tf.ones(3)).numpy()
+    query = system.alike_query(features, weights).numpy()
+    gallery = system.alike_embedding(features).numpy()
     distances = np.square(query[:1] - gallery).sum(axis=1)
     cosines = np.zeros(BATCH)
     for attribute, weight in enumerate(weights.numpy()):
+        asked = system.attribute_query(features, attribute).numpy()[0]
         vectors = system.attribute_embedding(features, attribute).numpy()
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        cosines += weight * (vectors @ vectors[0])
+        cosines += weight * (vectors @ asked) / np.linalg.norm(asked)
     expected = distances[0] - 2.0 * (cosines - cosines[0])
     np.testing.assert_allclose(distances, expected, rtol=1e-3, atol=1e-4)
 
@@ -273,13 +277,8 @@ def test_the_contract_has_no_other_members():
     tested = {
         *("title", "stages", "gallery_depends_on_edit", "map_geometry", "has_attention"),
         *("image_features", "query_embedding", "gallery_embedding", "attribute_embedding"),
-        *(
-            "alike_embedding",
-            "instance_embedding",
-            "attribute_logits",
-            "attention",
-            "features_and_attention",
-        ),
+        *("attribute_query", "alike_query", "alike_embedding", "instance_embedding"),
+        *("attribute_logits", "attention", "features_and_attention"),
         *("encode_query", "encode_gallery", "encode_attribute", "encode_instance"),
         *("has_blocks", "gallery_blocks", "prototypes", "merge_blocks", "labelled_embedding"),
         *("call", "check_answers", "in_float32"),

@@ -20,7 +20,8 @@ from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
 from fashionsearchnet.index.exact import ExactIndex
-from fashionsearchnet.systems.features import attribute_embeddings
+from fashionsearchnet.systems.agreement import agreement_gallery, agreement_queries
+from fashionsearchnet.systems.features import attribute_embeddings, attribute_queries
 
 Sides = tuple[np.ndarray, np.ndarray]  # the vectors of the queries and of the gallery
 
@@ -29,7 +30,8 @@ Sides = tuple[np.ndarray, np.ndarray]  # the vectors of the queries and of the g
 class AttributeProtocol(TaskProtocol):
     """How retrieval by attribute is measured; see TaskProtocol. `top_k` is for Precision@K.
 
-    Candidates at equal distance stand in the order of the gallery.
+    Candidates at equal distance stand in a random order, the same for all queries and methods: the
+    order of a gallery may follow its values.
     """
 
     task = "attribute"
@@ -114,7 +116,8 @@ class AttributePlan(Plan):
         self, distances: np.ndarray, relevant: np.ndarray, questions: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Returns the figures of the full ranking."""
-        found = np.take_along_axis(relevant, metrics.ranking(distances), axis=1)
+        order = _order_of_ties(distances.shape[1])
+        found = np.take_along_axis(relevant[:, order], metrics.ranking(distances[:, order]), axis=1)
         num_items = self.num_items[questions]
         last = np.minimum(np.array(self.protocol.top_k)[None], num_items[:, None])
         first = found[:, : last.max()].cumsum(axis=1)
@@ -138,15 +141,17 @@ class AttributePlan(Plan):
         return MethodScores("chance", figures, self.protocol.top_k)
 
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Lists predicted attributes, whole image (where the system has them), the system."""
+        """Lists the predictions, whole image (where the system has them), the system."""
         system, methods = found.system, []
         if found.probabilities is not None:
-            methods.append(self._method("predicted attributes", self._blocks(found.probabilities)))
+            blocks = self._blocks(found.probabilities)
+            methods.append(self._method("predicted attributes", blocks))
+            methods.append(self._method("predicted agreement", _agreement(blocks)))
         if "manipulation" in system.tasks and not system.gallery_depends_on_edit:
             methods.append(self._method("whole image", lambda attribute: found.whole))
 
         def own(attribute: int) -> Sides:
-            queries = attribute_embeddings(system, found.queries, attribute)
+            queries = attribute_queries(system, found.queries, attribute)
             return queries, attribute_embeddings(system, found.gallery, attribute)
 
         return [*methods, self._method(name, own)]
@@ -171,7 +176,7 @@ class AttributePlan(Plan):
     @property
     def rules(self) -> str:
         """The rules as text."""
-        return "same value of an attribute"
+        return "same value of an attribute, equal distances in random order"
 
     def counts(self) -> dict[str, Any]:
         """Counts the queries and the candidates of each attribute."""
@@ -202,10 +207,27 @@ class AttributePlan(Plan):
                 f"{self.num_unanswerable:,} pairs of a query and an attribute were left out, since "
                 "no candidate or every candidate has the query's value.",
                 "Euclidean distance between the system's vectors of the attribute; candidates at "
-                "equal distance stand in the order of the gallery.",
+                "equal distance stand in a random order, the same for all queries.",
                 "chance: the expectation of a random order of the candidates, by formula; its "
                 "Precision@K is the share of relevant candidates. predicted attributes: the "
-                "softmax output for the attribute as the vector. whole image: the gallery vector "
-                "of the same system, which stands for all attributes.",
+                "softmax output for the attribute as the vector. predicted agreement: the "
+                "probability of the same value, by the softmax outputs of both images. whole "
+                "image: the gallery vector of the same system, which stands for all attributes.",
             ),
         )
+
+
+def _agreement(blocks: Callable[[int], Sides]) -> Callable[[int], Sides]:
+    """Returns the vectors of `agreement.py` for probabilities of each attribute."""
+
+    def sides(attribute: int) -> Sides:
+        queries, gallery = blocks(attribute)
+        return agreement_queries(queries).numpy(), agreement_gallery(gallery).numpy()
+
+    return sides
+
+
+@functools.lru_cache(maxsize=4)
+def _order_of_ties(number: int) -> np.ndarray:
+    """Returns a random order of so many candidates, int64; always the same."""
+    return np.random.default_rng(0).permutation(number)

@@ -11,6 +11,7 @@ from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk,
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock
 from fashionsearchnet.systems import regions
+from fashionsearchnet.systems.agreement import agreement_gallery, agreement_queries
 from fashionsearchnet.systems.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
@@ -326,7 +327,18 @@ class FashionSearchNetV2(RepresentationSystem):
         return self._merge.merge(blocks, manipulation)
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns fc10 of an attribute, float32 `[batch, representation_dim]`."""
+        """Returns fc10 of an attribute, float32 `[batch, representation_dim]`.
+
+        Of a variant by `agreement`: float32 `[batch, values + 2]`, see `agreement.py`.
+        """
+        if self.variant.agreement:
+            return agreement_gallery(self._probabilities(features, attribute))
+        return features["embedding"][:, attribute]
+
+    def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the vectors of queries; see `attribute_embedding`."""
+        if self.variant.agreement:
+            return agreement_queries(self._probabilities(features, attribute))
         return features["embedding"][:, attribute]
 
     def instance_embedding(self, features: Features) -> tf.Tensor:
@@ -339,6 +351,11 @@ class FashionSearchNetV2(RepresentationSystem):
     def attribute_logits(self, features: Features) -> tf.Tensor:
         """Returns the logits of the classifiers on fc10, float32 `[batch, total values]`."""
         return features["logits"]
+
+    def _probabilities(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the softmax over the values of an attribute, float32 `[batch, values]`."""
+        start, number = self.space.offsets[attribute], self.space.num_values[attribute]
+        return tf.nn.softmax(features["logits"][:, start : start + number])
 
     def _features(self, located: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self.represent(located)

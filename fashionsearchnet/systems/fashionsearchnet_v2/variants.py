@@ -27,6 +27,8 @@ class Variant:
       normalized_triplets: compare representations of equal length in the triplets of regions too.
       blockwise: each attribute has its own projection (`edit_ranking.EditRanking`).
       pooled: the heads read the means of several of the trunk's maps. Nothing is localised.
+      agreement: by one attribute, rank by the probability of the same value (`agreement.py`) in
+        place of the local representations.
     """
 
     title: str
@@ -40,6 +42,7 @@ class Variant:
     normalized_triplets: bool = False
     blockwise: bool = False
     pooled: bool = False
+    agreement: bool = False
 
     @property
     def pooling(self) -> tuple[bool, ...]:
@@ -69,7 +72,7 @@ VARIANTS = {
         normalized_triplets=True,
     ),
     # Its memory stays as the class means: training it changed nothing (docs/results.md).
-    "ours": Variant("Ours", edit_weights=True, normalized=True, blockwise=True),
+    "ours": Variant("Ours", edit_weights=True, normalized=True, blockwise=True, agreement=True),
     # On the pooled features of a pretrained trunk.
     "full_pooled": Variant(
         "Full, pooled features", localization=False, updatable_memory=True, pooled=True
@@ -81,6 +84,7 @@ VARIANTS = {
         normalized=True,
         blockwise=True,
         pooled=True,
+        agreement=True,
     ),
 }
 

@@ -58,7 +58,7 @@ def test_figures_equal_plain_loops(dataset):
 def test_the_rows_and_the_two_means():
     measured = evaluate(FakeSystem(noise=0.5), FakeDataset(), SMALL)
     assert [row.name for row in measured.rows] == [
-        "chance", "predicted attributes", "whole image", "fake",
+        "chance", "predicted attributes", "predicted agreement", "whole image", "fake",
     ]  # fmt: skip
     report = reporting.summarize(measured)
     own = measured.rows[-1].values(MAP)
@@ -135,6 +135,38 @@ def test_a_random_ranking_of_skewed_labels_equals_the_formulas():
         for figure in (MAP, TRIPLETS, Figure("precision", 20)):
             expected = chance.values(figure)[members].mean()
             assert row.values(figure).mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_ties_do_not_follow_the_order_of_the_gallery():
+    """A gallery sorted by value, and a system that sees nothing: chance, whoever comes first."""
+    dataset = FakeDataset(num_queries=200, num_gallery=400)
+    labels = dataset.labels("gallery")
+    labels[:] = labels[np.argsort(labels[:, 0], kind="stable")]
+    plan = plan_of(dataset)
+    members = np.flatnonzero(plan.group == 0)
+    values = dataset.labels("query")[plan.query[members], 0]
+    found = plan.score(np.zeros((len(members), 400), np.float32), plan.relevant(members), members)
+    row, expected = MethodScores("tied", found, SMALL.top_k), plan.chance()
+    for value in range(3):
+        chosen = values == value
+        for figure, allowed in ((MAP, 0.05), (TRIPLETS, 0.06)):
+            wanted = expected.values(figure)[members][chosen].mean()
+            assert row.values(figure)[chosen].mean() == pytest.approx(wanted, abs=allowed)
+
+
+def test_equal_distances_stand_in_the_same_order_for_all_queries():
+    dataset = FakeDataset(num_queries=20, num_gallery=50)
+    plan = plan_of(dataset)
+    first = np.flatnonzero(plan.group == 0)
+    values = dataset.labels("query")[plan.query[first], 0]
+    alike = first[values == values[0]]
+    distances, relevant = np.zeros((len(alike), 50), np.float32), plan.relevant(alike)
+    found = plan.score(distances, relevant, alike)["average_precision"]
+    assert len(alike) > 1 and len(set(found.tolist())) == 1
+    for chosen in alike:
+        one = np.array([chosen])
+        again = plan.score(distances[:1], plan.relevant(one), one)["average_precision"]
+        np.testing.assert_array_equal(again, found[:1])
 
 
 def test_an_attribute_that_no_candidate_has_gets_no_figure():
