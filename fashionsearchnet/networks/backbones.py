@@ -20,6 +20,7 @@ from fashionsearchnet.networks.applications import APPLICATIONS
 from fashionsearchnet.networks.architecture import IMAGENET, Architecture
 from fashionsearchnet.networks.efficientnet_lite import EFFICIENTNET_LITES
 from fashionsearchnet.networks.image_input import ImageInput, MapGeometry
+from fashionsearchnet.networks.se_resnet import SE_RESNETS
 from fashionsearchnet.networks.vector_trunk import VectorTrunk
 
 NOT_PRETRAINED = "none"
@@ -83,6 +84,8 @@ class Trunk:
             return AlexNet(self.width, self.first_stride, self.normalization)
         if self.backbone in EFFICIENTNET_LITES:
             return EFFICIENTNET_LITES[self.backbone]
+        if self.backbone in SE_RESNETS:
+            return SE_RESNETS[self.backbone]
         return APPLICATIONS[self.backbone]
 
     def to_dict(self) -> dict[str, Any]:
@@ -236,7 +239,7 @@ def load_pretrained(backbone: Backbone, source: str | os.PathLike[str]) -> list[
     Args:
       backbone: the trunk; the maps above its tap get their weights too.
       source: 'imagenet', or the path of a file: `*.weights.h5` of the whole network, the `*.npy`
-        of AlexNet, the `*.pth` of an EfficientNet-Lite.
+        of AlexNet, the `*.pth` of an EfficientNet-Lite or of an SE-ResNet.
 
     Raises:
       FileNotFoundError: if there is no such file.

@@ -20,7 +20,7 @@ import numpy as np
 from fashionsearchnet.networks.architecture import Architecture
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import FusedBatchNormalization
-from fashionsearchnet.networks.torch_file import read_tensors
+from fashionsearchnet.networks.torch_file import in_keras_layout, read_tensors
 
 NUM_CLASSES = 1000
 _STEM_CHANNELS = 32
@@ -240,7 +240,12 @@ def _layer_values(
             raise ValueError(f"it has {name}, which is no part of it")
     return {
         layer: [
-            _fitting(tensors.get(name), name, tuple(variable.shape))
+            in_keras_layout(
+                tensors.get(name),
+                name,
+                tuple(variable.shape),
+                depthwise=name.endswith("depthwise_conv.weight"),
+            )
             for name, variable in zip(layer_names, model.get_layer(layer).weights, strict=True)
         ]
         for layer, layer_names in names.items()
@@ -266,23 +271,3 @@ def _torch_names(stages: Sequence[Stage]) -> dict[str, tuple[str, ...]]:
             f"{normalization}.{part}" for part in ("weight", "bias", "running_mean", "running_var")
         )
     return names
-
-
-def _fitting(found: np.ndarray | None, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns a tensor of the file in the layout of Keras, `shape`, or raises a ValueError."""
-    if name.endswith("depthwise_conv.weight"):
-        axes: tuple[int, ...] = (2, 3, 0, 1)  # [k, k, C, 1] here, [C, 1, k, k] there
-    elif len(shape) == 4:
-        axes = (3, 2, 0, 1)  # [k, k, in, out] here, [out, in, k, k] there
-    else:
-        axes = tuple(reversed(range(len(shape))))  # [in, out] here, [out, in] there
-    expected = tuple(shape[axis] for axis in axes)
-    if found is None:
-        raise ValueError(f"expected {name} {expected}, found none of that name")
-    if found.shape != expected or found.dtype != np.float32:
-        raise ValueError(
-            f"expected {name} as float32 {expected}, found {found.dtype} {found.shape}"
-        )
-    if not np.isfinite(found).all():
-        raise ValueError(f"{name} has numbers that are not finite")
-    return found.transpose(np.argsort(axes))

@@ -157,3 +157,35 @@ def _view(name: str, tensor: _Tensor, storages: Mapping[str, np.ndarray]) -> np.
     return np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :], tensor.shape, strides, writeable=False
     ).copy()
+
+
+def in_keras_layout(
+    found: np.ndarray | None, name: str, shape: tuple[int, ...], *, depthwise: bool = False
+) -> np.ndarray:
+    """Returns a weight of PyTorch as Keras holds it.
+
+    Args:
+      found: the tensor of the file; None if it has none of that name.
+      name: of it, for messages.
+      shape: of the weight in Keras.
+      depthwise: whether it is the kernel of a depthwise convolution.
+
+    Raises:
+      ValueError: if it has another shape or dtype, or numbers that are not finite.
+    """
+    if depthwise:
+        axes: tuple[int, ...] = (2, 3, 0, 1)  # [k, k, C, 1] here, [C, 1, k, k] there
+    elif len(shape) == 4:
+        axes = (3, 2, 0, 1)  # [k, k, in, out] here, [out, in, k, k] there
+    else:
+        axes = tuple(reversed(range(len(shape))))  # [in, out] here, [out, in] there
+    expected = tuple(shape[axis] for axis in axes)
+    if found is None:
+        raise ValueError(f"expected {name} {expected}, found none of that name")
+    if found.shape != expected or found.dtype != np.float32:
+        raise ValueError(
+            f"expected {name} as float32 {expected}, found {found.dtype} {found.shape}"
+        )
+    if not np.isfinite(found).all():
+        raise ValueError(f"{name} has numbers that are not finite")
+    return found.transpose(np.argsort(axes))
