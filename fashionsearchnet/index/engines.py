@@ -101,6 +101,12 @@ class Engine(Protocol):
     def delete(self, keys: np.ndarray) -> None:
         """Removes the items of these keys, ascending; all exist."""
 
+    def prepare(self) -> None:
+        """Makes single searches faster until the next change, where the engine can.
+
+        It may take a second or more, and some memory: for a process that answers many searches.
+        """
+
     def search(
         self,
         queries: np.ndarray,

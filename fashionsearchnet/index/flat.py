@@ -10,6 +10,7 @@ import numpy as np
 from fashionsearchnet.index.engines import EngineSettings, ItemFilter
 from fashionsearchnet.index.exact import nearest
 from fashionsearchnet.index.parts import Part, PartOfVectors
+from fashionsearchnet.index.shortlist import Shortlist, shortlist_of
 from fashionsearchnet.index.vectors import Float16Vectors, Float32Vectors, Searchable, Vectors
 
 # Queries times dimensions from which FAISS multiplies matrices instead of comparing pairs. With its
@@ -17,6 +18,7 @@ from fashionsearchnet.index.vectors import Float16Vectors, Float32Vectors, Searc
 faiss.cvar.distance_compute_blas_threshold = 8192
 
 _SPARE = 16  # candidates beyond K, to tell apart those on the border
+_FEW = 16  # queries for which a shortlist is faster than a product of matrices
 _FILE = "vectors.faiss"
 
 
@@ -28,7 +30,8 @@ class FlatEngine:
     distances. Where rounding leaves open which items are the K, it compares all items pair by pair.
 
     In float16 the search is exact for the vectors as they are stored; see `index/vectors.py` for
-    their rounding.
+    their rounding. After `prepare`, a few queries at a time are searched by `index/shortlist.py`,
+    with the same results.
     """
 
     storages: ClassVar[tuple[str, ...]] = ("float32", "float16")
@@ -36,6 +39,7 @@ class FlatEngine:
     def __init__(self, vectors: Vectors, keys: np.ndarray) -> None:
         self.vectors = vectors
         self._keys = keys
+        self._shortlist: Shortlist | None = None
 
     @classmethod
     def create(cls, settings: EngineSettings) -> "FlatEngine":
@@ -73,13 +77,18 @@ class FlatEngine:
         self, keys: np.ndarray, vectors: np.ndarray, ids: list[str], values: np.ndarray
     ) -> None:
         del ids, values
+        self._shortlist = None
         self.vectors.add(vectors)
         self._keys = np.concatenate([self._keys, keys])
 
     def delete(self, keys: np.ndarray) -> None:
         rows = self.rows_of(keys)
+        self._shortlist = None
         self.vectors.remove(rows)
         self._keys = np.delete(self._keys, rows)
+
+    def prepare(self) -> None:
+        self._shortlist = shortlist_of(self.vectors, self.vectors.get, self.vectors.dim)
 
     def search(
         self,
@@ -88,6 +97,28 @@ class FlatEngine:
         item_filter: ItemFilter | None,
         parts: Sequence[Part] = (),
     ) -> tuple[np.ndarray, np.ndarray]:
+        if self._shortlist is None or parts or len(queries) > _FEW:
+            return self._search_all(queries, k, item_filter, parts)
+        mask = None if item_filter is None else item_filter.mask
+        found = []
+        for query in np.split(queries, len(queries)):
+            rows = self._shortlist.candidates(self.vectors, query, k, mask)
+            if rows is None:
+                found.append(self._search_all(query, k, item_filter))
+                continue
+            squares, rows = rank(self.vectors, query, rows[None])
+            found.append((np.sqrt(squares[:, :k]), self._keys[rows[:, :k]]))
+        distances, keys = zip(*found, strict=True)
+        return np.concatenate(distances), np.concatenate(keys)
+
+    def _search_all(
+        self,
+        queries: np.ndarray,
+        k: int,
+        item_filter: ItemFilter | None,
+        parts: Sequence[Part] = (),
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what `search` does, and compares each query with each vector."""
         mask = None if item_filter is None else item_filter.mask
         allowed = len(self) if mask is None else int(np.count_nonzero(mask))
         fetch = min(k + _SPARE, allowed)

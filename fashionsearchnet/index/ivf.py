@@ -100,6 +100,9 @@ class IvfEngine:
         if self._lists is not None:
             self._lists.remove_ids(faiss.IDSelectorBatch(keys))
 
+    def prepare(self) -> None:
+        pass
+
     def search(
         self,
         queries: np.ndarray,

@@ -101,6 +101,9 @@ class MilvusEngine:
     def delete(self, keys: np.ndarray) -> None:
         self._dead |= set(keys.tolist())
 
+    def prepare(self) -> None:
+        pass
+
     def search(
         self,
         queries: np.ndarray,
