@@ -160,8 +160,7 @@ class _Table:
         """Returns the paper's table of a data set, if there is one of this figure."""
         if not self._recipe.paper:
             return None
-        table = published.table_for(dataset, self._recipe.paper)
-        return table if table and table.figure == self._figure else None
+        return published.table_for(dataset, self._recipe.paper, self._figure)
 
     def published_source(self) -> dict[str, Any] | None:
         """Returns the source of the paper's figures, and whether they are of this data set."""

@@ -31,6 +31,36 @@ def test_tables_say_their_task_and_figure():
     assert published.tables_for("shopping100k", "attribute") == []
 
 
+def test_a_table_with_several_ks_is_one_table_for_each():
+    found = [
+        table
+        for table in published.tables_for("darn/paper", "manipulation")
+        if "Table 4" in table.source
+    ]
+    assert [table.figure.k for table in found] == [1, 5, 20, 100]
+    assert [table.rows["FLAM(M/OS/Adv)"] for table in found] == [
+        ((), 0.176), ((), 0.458), ((), 0.707), ((), 0.884),
+    ]  # fmt: skip
+    table = published.table_for("darn", "flam_table_4", Figure("top_k", 100))
+    assert table is not None and table.aligned("Cls-Concat", ["color"]) == [None]
+    assert published.table_for("darn", "flam_table_4", Figure("top_k", 50)) is None
+
+
+def test_figures_of_more_images_are_not_lower():
+    """Recall and Top-K rise with K in every row of a paper."""
+    for dataset, task, paper in (
+        ("darn", "manipulation", "Table 4"),
+        ("deepfashion_inshop", "instance", "Table 2"),
+        ("deepfashion_consumer2shop", "instance", "Table 2"),
+        ("deepfashion_consumer2shop", "instance", "Table 4"),
+    ):
+        tables = [t for t in published.tables_for(dataset, task) if paper in t.source]
+        assert len(tables) == 4
+        for row in tables[0].rows:
+            means = [table.rows[row][1] for table in tables]
+            assert means == sorted(means)
+
+
 @pytest.mark.parametrize(
     ("name", "weights"), [("darn", [0.379, 0.502, 0.120]), ("shopping100k", [0.383, 0.430, 0.187])]
 )
@@ -43,9 +73,11 @@ def test_the_mean_of_flam_is_over_manipulations(name, weights):
 
 
 def test_items_have_figures_of_one_group():
-    (table,) = published.tables_for("deepfashion_inshop/paper/1.0.0", "instance")
-    assert table.figure == Figure("recall", 20) and table.attributes == ("all",)
-    assert all(figures == (mean,) for figures, mean in table.rows.values())
+    tables = published.tables_for("deepfashion_inshop/paper/1.0.0", "instance")
+    assert [table.figure for table in tables] == [Figure("recall", k) for k in (1, 5, 20, 50)]
+    for table in tables:
+        assert table.attributes == ("all",)
+        assert all(figures == (mean,) for figures, mean in table.rows.values())
 
 
 def test_other_data_have_none():

@@ -1,20 +1,24 @@
 """Figures printed in papers, as data, so that an evaluation can show them beside its own.
 
 A file holds the tables of one paper for one task: `source`, `task`, `metric` (of `scores.METRICS`),
-`k` (null where the metric has none), `protocol`, and for each data set its `title`, `attributes`
-and `rows`, each with its figures `per_attribute`, or none of them where a paper prints the mean
-alone, and that `mean`.
+`k` (null where the metric has none; a list for several Ks), `protocol`, and for each data set its
+`title`, `attributes` and `rows`. A row has its figures `per_attribute` and their `mean`. Where a
+paper prints the mean alone it has no `per_attribute`. For several Ks it has a list of means, and no
+`per_attribute`. The figures of the only attribute are its means.
 """
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.files import read_packaged_json
 
-_PAPERS = ("fashionsearchnet_v2", "flam", "flam_instances", "asenet")  # names of files
+_PAPERS = (  # names of files
+    *("fashionsearchnet_v2", "flam", "flam_instances", "flam_table_4", "flam_table_4_instances"),
+    *("flam_table_5", "flam_table_5_instances", "asenet"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,27 +60,49 @@ def tables_for(dataset: str, task: str) -> list[PublishedTable]:
     return [table for paper in _PAPERS for table in _tables(paper, dataset) if table.task == task]
 
 
-def table_for(dataset: str, paper: str = "fashionsearchnet_v2") -> PublishedTable | None:
-    """Returns a paper's table of a data set, or None."""
-    return next(_tables(paper, dataset), None)
+def table_for(
+    dataset: str, paper: str = "fashionsearchnet_v2", figure: Figure | None = None
+) -> PublishedTable | None:
+    """Returns a paper's table of a data set, or None.
+
+    Args:
+      dataset: such as `darn` or `catalogue/darn`.
+      paper: the name of its file.
+      figure: that the table must show; None for its first.
+    """
+    tables = _tables(paper, dataset)
+    return next((table for table in tables if figure in (None, table.figure)), None)
 
 
 def _tables(paper: str, dataset: str) -> Iterator[PublishedTable]:
     content = _content(paper)
+    ks = content["k"] if isinstance(content["k"], list) else [content["k"]]
     for name in filter(content["datasets"].__contains__, dataset.lower().split("/")):
         entry = content["datasets"][name]
-        yield PublishedTable(
-            title=entry["title"],
-            source=content["source"],
-            protocol=content["protocol"],
-            task=content["task"],
-            figure=Figure(content["metric"], content["k"]),
-            attributes=tuple(entry["attributes"]),
-            rows={
-                row: (tuple(found["per_attribute"]), found["mean"])
-                for row, found in entry["rows"].items()
-            },
-        )
+        for position, k in enumerate(ks):
+            yield PublishedTable(
+                title=entry["title"],
+                source=content["source"],
+                protocol=content["protocol"],
+                task=content["task"],
+                figure=Figure(content["metric"], k),
+                attributes=tuple(entry["attributes"]),
+                rows={
+                    row: _figures(found, position, len(entry["attributes"]))
+                    for row, found in entry["rows"].items()
+                },
+            )
+
+
+def _figures(
+    found: Mapping[str, Any], position: int, num_attributes: int
+) -> tuple[tuple[float, ...], float]:
+    """Returns the figures of each attribute, () without any, and the mean, at one of the Ks."""
+    means = found["mean"]
+    mean = float(means[position] if isinstance(means, list) else means)
+    if num_attributes == 1:
+        return (mean,), mean
+    return tuple(found.get("per_attribute", ())), mean
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Tables 2 to 4 of [Shin19]: retrieval of items, edits, and both with one feature."""
+"""Tables 2 to 5 of [Shin19]: retrieval of items, edits, both with one feature, and trunks."""
 
 import dataclasses
 
@@ -9,6 +9,14 @@ _SYSTEM = "flam"
 _COLORS = dict(zip(VARIANTS, ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7"), strict=False))
 INSTANCES = StageRun("instances", f"{_SYSTEM}/train_instances", (f"{_SYSTEM}/instances",))
 _EMBEDDERS = (f"{_SYSTEM}/emb_concat", f"{_SYSTEM}/embedders")
+# The trunks of Table 5 as the paper prints them, and whether Keras has ImageNet weights for them.
+_TRUNKS = {
+    "resnet50": ("ResNet50", True),
+    "se_resnet50": ("SE-ResNet50", False),
+    "se_resnext50_32x4d": ("SE-ResNeXt50 (32x4d)", False),
+    "inception_resnet_v2": ("InceptionResNetV2", True),
+    "densenet121": ("DenseNet-121", True),
+}
 
 
 def _reader(variant: str, start: StageRun | None) -> StageRun:
@@ -36,8 +44,13 @@ def _last_stage(variant: str, start: StageRun | None) -> StageRun:
     return StageRun(f"flam_{variant}", script, flagfiles, reader, flags)
 
 
-def _rows(start: StageRun | None) -> tuple[Row, ...]:
-    """Returns the rows of Table 3 on one feature; see `_reader`."""
+def _rows(start: StageRun | None, published: tuple[str, ...]) -> tuple[Row, ...]:
+    """Returns the rows of Table 3 on one feature, and ours.
+
+    Args:
+      start: see `_reader`.
+      published: keys of the rows that the paper's table has.
+    """
 
     def row(variant: str, compared_with: str = "", adds: str = "") -> Row:
         return Row(
@@ -48,7 +61,8 @@ def _rows(start: StageRun | None) -> tuple[Row, ...]:
             _last_stage(variant, start),
             compared_with,
             adds,
-            is_published=True,
+            is_published=variant in published,
+            is_optional=VARIANTS[variant].ranked,
         )
 
     return (
@@ -58,6 +72,38 @@ def _rows(start: StageRun | None) -> tuple[Row, ...]:
         row("m", "s_adv", "matching of what an edit keeps, in place of the adversarial loss"),
         row("m_adv", "m", "adversarial loss"),
         row("m_os_adv", "m_adv", "online sampling"),
+        row("ranked", "m_os_adv", "a ranking in place of matching and the adversarial loss"),
+    )
+
+
+def _trunk_row(trunk: str, color: str) -> Row:
+    """Returns the row of Table 5 that stands on a trunk.
+
+    Trunks without ImageNet weights need flagfiles of their own, which name a file of weights.
+    """
+    title, has_weights = _TRUNKS[trunk]
+    shared = (f"{_SYSTEM}/instances",) if has_weights else ()
+    instances = StageRun(
+        f"instances_{trunk}",
+        f"{_SYSTEM}/train_instances",
+        (f"{_SYSTEM}/instances_{trunk}", *shared),
+        flags=(f"--backbone={trunk}",),
+    )
+    reader = dataclasses.replace(_reader("m_os_adv", instances), folder=f"embedders_{trunk}")
+    last = dataclasses.replace(
+        _last_stage("m_os_adv", instances),
+        folder=f"flam_{trunk}",
+        flagfiles=(f"{_SYSTEM}/manipulator" if has_weights else f"{_SYSTEM}/manipulator_{trunk}",),
+        start=reader,
+    )
+    return Row(
+        trunk,
+        f"FLAM on {title}",
+        color,
+        _SYSTEM,
+        last,
+        is_published=True,
+        is_optional=not has_weights,
     )
 
 
@@ -88,7 +134,7 @@ TABLE_3 = Recipe(
     mean="queries",
     mean_note="mean over all manipulations, the paper's All",
     rows=(
-        *_rows(None),
+        *_rows(None, (*_ORDER.keys, "emb_concat")),
         RowOf("fashionsearchnet_v2", "full_pooled"),
         RowOf("fashionsearchnet_v2", "ours_pooled"),
     ),
@@ -98,13 +144,41 @@ TABLE_3 = Recipe(
     sheet_rows=("m_os_adv",),
     sheets_title="Figure 2",
 )
+_OF_TABLE_4 = ("cls_concat", "emb_concat", "m_os_adv")
 TABLE_4 = dataclasses.replace(
     TABLE_3,
     name="flam_table_4",
+    paper="flam_table_4",
     title="Table 4, its edits",
+    k=20,
     mean_note="mean over all manipulations",
-    rows=_rows(INSTANCES),
+    rows=_rows(INSTANCES, _OF_TABLE_4),
     sheet_rows=(),
     sheets_title="",
 )
-RECIPES = (TABLE_2, TABLE_3, TABLE_4)
+TABLE_4_ITEMS = dataclasses.replace(
+    TABLE_2,
+    name="flam_table_4_items",
+    paper="flam_table_4_instances",
+    title="Table 4, its items",
+    rows=_rows(INSTANCES, _OF_TABLE_4),
+    orientation="deepfashion_consumer2shop",
+)
+_TRUNK_ROWS = tuple(_trunk_row(trunk, f"C{i}") for i, trunk in enumerate(_TRUNKS))
+TABLE_5 = dataclasses.replace(
+    TABLE_4,
+    name="flam_table_5",
+    paper="flam_table_5",
+    title="Table 5, its edits",
+    rows=_TRUNK_ROWS,
+    order=Order(()),
+    baseline_row="",
+)
+TABLE_5_ITEMS = dataclasses.replace(
+    TABLE_4_ITEMS,
+    name="flam_table_5_items",
+    paper="flam_table_5_instances",
+    title="Table 5, its items",
+    rows=_TRUNK_ROWS,
+)
+RECIPES = (TABLE_2, TABLE_3, TABLE_4, TABLE_4_ITEMS, TABLE_5, TABLE_5_ITEMS)
