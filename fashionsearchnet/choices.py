@@ -7,6 +7,7 @@ choices of a system stand in its `variants.py`.
 # networks
 BACKBONES = (
     *("alexnet", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+    *("se_resnet50", "se_resnext50_32x4d"),
     *("resnet50", "densenet121", "inception_resnet_v2", "mobilenet_v2"),
     *("efficientnet_v2_b0", "efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_b3"),
 )
