@@ -152,6 +152,7 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         _case("predict", images, {}, predicted | attention),
         _case("image_features", images, {}, {"probabilities": probabilities, **features}),
         _case("embed_query", [], edited_features, {"embedding": live["query"]}),
+        _case("query_features", images, {"manipulation": edits}, query | features),
     ]
     if "attribute" in system.tasks:
         weights, found = {"weights": blend}, {"embedding": live["alike query"]}

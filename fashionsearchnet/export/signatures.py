@@ -14,7 +14,9 @@ For B images and A attributes with C values in all:
 * `image_features`: `image_bytes` -> `probabilities` and `feature_<name>` `[B, ...]`, what any edit
   of the images needs of them;
 * `embed_query`: `feature_<name>` and `manipulation` -> `embedding` as of `encode_query`. No image:
-  another edit of an image needs this one only.
+  another edit of an image needs this one only;
+* `query_features`: `image_bytes` and `manipulation` -> `embedding`, `probabilities` and
+  `feature_<name>`: the first edit of an image, and what the next one needs, in one pass.
 
 From a system that answers the task "attribute" also:
 
@@ -91,13 +93,20 @@ class ServedSystem:
 
     def encode_query(self, image_bytes: tf.Tensor, manipulation: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
+        found = self.query_features(image_bytes, manipulation)
+        return {name: found[name] for name in ("embedding", "probabilities")}
+
+    def query_features(
+        self, image_bytes: tf.Tensor, manipulation: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The signature of that name; see the module."""
         with tf.control_dependencies(self._checks(tf.shape(image_bytes)[0], manipulation)):
             images = self._load(image_bytes)
         with self.stored_weights():
             features = self.system.image_features(images)
             embedding = self.system.query_embedding(features, manipulation)
             probabilities = self._probabilities(features)
-        return {"embedding": embedding, "probabilities": probabilities}
+        return {"embedding": embedding, "probabilities": probabilities, **_named(features)}
 
     def encode_alike(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The signature of that name; see the module."""
@@ -141,8 +150,7 @@ class ServedSystem:
         with self.stored_weights():
             features = self.system.image_features(images)
             probabilities = self._probabilities(features)
-        named = {FEATURE + name: feature for name, feature in features.items()}
-        return {"probabilities": probabilities, **named}
+        return {"probabilities": probabilities, **_named(features)}
 
     def embed_query(
         self, features: dict[str, tf.Tensor], manipulation: tf.Tensor
@@ -194,6 +202,9 @@ class ServedSystem:
             "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
             "encode_query": encode_query,
             "image_features": image_features,
+            "query_features": tf.function(
+                self.query_features, input_signature=[images, manipulation]
+            ),
             "embed_query": self._embed_query_signature(image_features, manipulation),
             "predict": tf.function(self.predict, input_signature=[images]),
             "serving_default": encode_query,
@@ -286,3 +297,8 @@ class ServedSystem:
 
     def _softmax(self, logits: tf.Tensor) -> tf.Tensor:
         return tf.concat([tf.nn.softmax(block) for block in self._blocks(logits)], axis=-1)
+
+
+def _named(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns a system's features under the names that they have in signatures."""
+    return {FEATURE + name: feature for name, feature in features.items()}

@@ -81,7 +81,33 @@ class ExportedModel(ModelCalls):
         """
         outputs = self._call("image_features", images)
         probabilities = outputs.pop("probabilities")
-        return {n.removeprefix(_FEATURE): array for n, array in outputs.items()}, probabilities
+        return _unnamed(outputs), probabilities
+
+    def query_features(
+        self, images: Sequence[bytes], manipulations: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+        """Returns the features and probabilities of `image_features`, and the vectors of edits.
+
+        One call of the model; an export of an earlier version needs two.
+
+        Args:
+          images: encoded JPEG or PNG, at least one.
+          manipulations: int32 `[B, A]`, the wanted value of each attribute, -1 to keep.
+
+        Returns:
+          The features by name, each `[B, ...]`, the probabilities float32 `[B, C]` of the images as
+          they are, and the vectors float32 `[B, dim]` of the edited ones.
+
+        Raises:
+          ValueError: naming the first image that cannot be decoded, or the wrong manipulation.
+        """
+        if "query_features" not in self._signatures:
+            features, probabilities = self.image_features(images)
+            return features, probabilities, self.embed_query(features, manipulations)
+        manipulations = check_manipulations(self.space, manipulations, len(images))
+        outputs = self._call("query_features", images, manipulation=manipulations)
+        probabilities, embedding = outputs.pop("probabilities"), outputs.pop("embedding")
+        return _unnamed(outputs), probabilities, embedding
 
     def embed_query(
         self, features: Mapping[str, np.ndarray], manipulations: np.ndarray
@@ -158,6 +184,11 @@ class ExportedModel(ModelCalls):
             _check_decodable(images, self.description.image_input)
             raise ValueError(f"{signature} failed: {_first_line(error)}") from error
         return {key: value.numpy() for key, value in outputs.items()}
+
+
+def _unnamed(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns features by the names that the system gives them."""
+    return {name.removeprefix(_FEATURE): array for name, array in outputs.items()}
 
 
 def _check_decodable(images: Sequence[bytes], image_input: ImageInput) -> None:

@@ -110,4 +110,5 @@ class Follower:
             name: former.items[name].digest for name in former.ids if name not in fresh.items
         }
         fresh.values  # noqa: B018  (makes the table's columns here, not in the first request)
+        fresh.engine.prepare()
         return fresh, removed

@@ -164,9 +164,9 @@ class Passes:
 
     def _run_features(self, queries: Sequence[EditedImage]) -> list[tuple[Features, np.ndarray]]:
         """Returns for each image its features and the vector of the edited one."""
-        features, probabilities = self._model.image_features([query.image for query in queries])
-        manipulations = np.stack([query.manipulation for query in queries])
-        embeddings = self._model.embed_query(features, manipulations)
+        features, probabilities, embeddings = self._model.query_features(
+            [query.image for query in queries], np.stack([query.manipulation for query in queries])
+        )
         return [
             (
                 Features(

@@ -82,9 +82,13 @@ class Service:
         self._following = asyncio.create_task(self.follower.follow())
 
     async def warm_up(self) -> None:
-        """Runs the model once, then sets `warm`; if that fails, `failure` says why."""
+        """Runs the model once and prepares the index, then sets `warm`.
+
+        If that fails, `failure` says why.
+        """
         try:
             await self.passes.warm_up()
+            await self.in_thread(self.follower.index.engine.prepare)
         except Exception as error:
             _LOG.exception("the model cannot be run")
             self.failure = f"the model cannot be run ({error}). Export it again."

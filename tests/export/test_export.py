@@ -111,7 +111,7 @@ def test_a_system_without_blocks_has_no_such_signatures(unchecked, tmp_path):
 def test_names_and_shapes_of_the_signatures(signatures):
     assert set(signatures) == {
         *("encode_gallery", "encode_query", "predict", "serving_default"),
-        *("image_features", "embed_query"),
+        *("image_features", "embed_query", "query_features"),
         *("encode_blocks", "embed_blocks", "encode_alike", "query_alike"),
     }
     for name in ("encode_query", "serving_default"):
@@ -167,6 +167,10 @@ def test_another_edit_needs_the_features_only(system, signatures):
         made = signatures["embed_query"](manipulation=tf.constant(edits), **features)
         np.testing.assert_allclose(made["embedding"], expected["embedding"], rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(found["probabilities"], expected["probabilities"])
+        both = signatures["query_features"](image_bytes=images, manipulation=tf.constant(edits))
+        for name, value in {**expected, **features}.items():
+            np.testing.assert_allclose(both.pop(name), value, rtol=1e-5, atol=1e-5)
+        assert not both
     with pytest.raises(tf.errors.InvalidArgumentError, match="one row per image"):
         signatures["embed_query"](manipulation=tf.constant(EDITS[:2]), **features)
 

@@ -9,6 +9,7 @@ import struct
 import threading
 import zlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import cv2
 import httpx
@@ -88,13 +89,17 @@ class FakeModel:
             return Prediction(probabilities, values.astype(np.int32), None, None)
         return Prediction(probabilities, values.astype(np.int32), maps, boxes)
 
-    def image_features(self, images):
-        self._enter("image_features", images)
+    def query_features(self, images, manipulations):
+        self._enter("query_features", images)
         mean = np.stack([self._mean(data) for data in images]).astype(np.float32)
-        return {"mean": mean}, self._probabilities(images)
+        features = {"mean": mean}
+        return features, self._probabilities(images), self._edited(features, manipulations)
 
     def embed_query(self, features, manipulations):
         self.edits.append(len(manipulations))
+        return self._edited(features, manipulations)
+
+    def _edited(self, features, manipulations):
         vectors = features["mean"].copy()
         for row, colour in enumerate(manipulations[:, 0]):
             if colour >= 0:
@@ -125,6 +130,7 @@ class FakeIndex:
     label_blend = None
     dim = 3
     state = "000001"
+    engine = SimpleNamespace(prepare=lambda: None)
 
     def __init__(self) -> None:
         self.ids: list[str] = []

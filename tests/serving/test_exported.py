@@ -128,11 +128,16 @@ def test_a_renamed_value_is_refused_by_every_reader(copy, has_checksums):
         ServedModel("localhost:1", copy.parent / "attribute_space.json")
 
 
-def test_features_and_edits_of_them(model, images):
+def test_features_and_edits_of_them(folder, model, images):
     features, probabilities = model.image_features(images)
     expected, same = model.encode_query(images, EDITS)
     np.testing.assert_allclose(model.embed_query(features, EDITS), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(probabilities, same, rtol=1e-4)
+    first = model.query_features(images, EDITS)
+    earlier = ExportedModel(folder)  # an export of an earlier version lacks the signature
+    earlier._signatures = {n: f for n, f in model._signatures.items() if n != "query_features"}
+    for one, other in zip(first, earlier.query_features(images, EDITS), strict=True):
+        tf.nest.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), one, other)
     with pytest.raises(ValueError, match="sets attribute 'sleeve' to value 2"):
         model.embed_query(features, np.array([[0, 2, 0], [0, 0, 0]]))
 

@@ -215,7 +215,7 @@ def test_another_edit_of_a_recent_image_needs_no_forward_pass():
             client.get("/v1/search", params={"item": "item-0", "set": f"colour={colour}"})
             client.post("/v1/predict", **upload(picture(GREEN)))
             client.get("/v1/explain", params={"item": "item-0"})
-        assert sorted(model.calls) == [("image_features", 1)] * 2 + [("predict", 1)] * 2
+        assert sorted(model.calls) == [("predict", 1)] * 2 + [("query_features", 1)] * 2
         text = client.get("/metrics").text
     for result, number in (("hit", 4), ("miss", 2)):
         line = f'cache_lookups_total{{result="{result}",signature="image_features"}} {number}.0'
@@ -233,7 +233,7 @@ def test_an_export_without_features_gives_the_same_answers():
             )
             answers.append({key: value for key, value in answer.items() if key != "took_ms"})
             (call,) = model.calls
-            assert call == ("image_features" if gives_features else "encode_query", 1)
+            assert call == ("query_features" if gives_features else "encode_query", 1)
     assert answers[0] == answers[1]
 
 
