@@ -17,6 +17,7 @@ import runpy, sys
 sys.path[:0] = ["tools", "tests/reproduction"]
 sys.argv[0] = "tools/reproduce.py"
 from fashionsearchnet import command
+command.prepare_tensorflow()
 from reproduction_fakes import FakeRunner
 start, main = command.run, []
 command.run = main.append
