@@ -184,6 +184,14 @@ def test_a_feature_of_main_directions(rng):
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-3)
 
 
+def test_which_models_make_the_same_feature():
+    model, same = flam_stages.build_model("m"), flam_stages.build_model("cls_concat")
+    assert model.shares_feature(same)
+    assert not model.shares_feature(flam_stages.build_model("m", projection_dim=DIM + 1))
+    same.projection.kernel.assign(same.projection.kernel.value + 0.1)
+    assert not model.shares_feature(same)
+
+
 def test_stages_of_each_variant():
     names = ("cls_concat", "emb_concat", "m")
     stages = {name: flam_stages.build_model(name).stages for name in names}

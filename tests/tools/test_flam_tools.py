@@ -9,6 +9,7 @@ from evaluation_fakes import script
 from fakes import FakeDataset
 
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.files import read_json
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
 from fashionsearchnet.systems import registry
 
@@ -45,11 +46,36 @@ def call(name, workdir, *arguments):
         tool.main()
 
 
-def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen):
+def measure(workdir, classifiers):
+    with script("flam/measure_edits") as tool, flagsaver.flagsaver():
+        flags.FLAGS([tool.__name__, f"--workdir={workdir}", f"--classifiers={classifiers}"])
+        tool.main()
+
+
+def check_measured(flam, classifiers, embedders, capsys):
+    """The table of edited features, and what it refuses."""
+    measure(flam, classifiers)
+    shown = capsys.readouterr().out
+    assert "| accuracy | original | edited | others, original | others, after the edit |" in shown
+    found = read_json(flam / "evaluation" / "edited_features.json", "figures", "")
+    assert found["attributes"] == list(ItemDataset().space.names)
+    assert f"| mean difference |  | {found['mean_difference']:+.3f} |" in shown
+    with pytest.raises(ValueError, match="which edits no features; give a run of train_manip"):
+        measure(classifiers, classifiers)
+    with pytest.raises(ValueError, match=r"give a run of train_classifiers\.py"):
+        measure(flam, flam)
+    with pytest.raises(ValueError, match="needs stage 'manipulator'"):
+        measure(embedders, classifiers)
+
+
+def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen, capsys):
     embedders, flam = tmp_path / "embedders", tmp_path / "flam"
     call("train_embedders", embedders, *frozen, *READER, "--reader_dim=8", "--pca_dim=6")
     call("train_manipulator", flam, f"--init_from={embedders}", "--unlabelled_dataset=another")
     before, model = registry.load_system(embedders), registry.load_complete_system(flam)
+    classifiers = tmp_path / "classifiers"
+    call("train_classifiers", classifiers, *frozen, *READER, "--pca_dim=6")
+    check_measured(flam, classifiers, embedders, capsys)
     ranked = tmp_path / "ranked"
     start = (f"--init_from={embedders}", "--variant=ranked", "--several_edits=at_once")
     call("train_manipulator", ranked, *start, "--num_changes=2")

@@ -74,6 +74,22 @@ def table_for(
     return next((table for table in tables if figure in (None, table.figure)), None)
 
 
+def edited_features(dataset: str) -> dict[str, Any] | None:
+    """Returns [Shin19] Table 5's accuracy of a classifier on original and edited features.
+
+    Args:
+      dataset: such as `darn` or `catalogue/darn`.
+
+    Returns:
+      `source`, `title`, `attributes`, `original` and `edited` by attribute, `mean_difference`; None
+      for other data sets.
+    """
+    content = _content("flam_edited_features")
+    for name in filter(content["datasets"].__contains__, dataset.lower().split("/")):
+        return {"source": content["source"], **content["datasets"][name]}
+    return None
+
+
 def _tables(paper: str, dataset: str) -> Iterator[PublishedTable]:
     content = _content(paper)
     ks = content["k"] if isinstance(content["k"], list) else [content["k"]]

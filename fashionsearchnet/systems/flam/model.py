@@ -128,6 +128,19 @@ class FLAM(ConvolutionalSystem):
         parts = ("trunk", "standardization")
         return parts if self.projection is None else (*parts, "projection")
 
+    def shares_feature(self, other: "FLAM") -> bool:
+        """Returns whether another model makes the same feature of every image."""
+        kept = ("trunk", "pooling", "projection", "projection_dim", "image_input")
+        if any(self.arguments[name] != other.arguments[name] for name in kept):
+            return False
+        pairs = zip(self._feature_variables, other._feature_variables, strict=True)
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
+    @property
+    def _feature_variables(self) -> list[keras.Variable]:
+        projection = [] if self.projection is None else self.projection.variables
+        return [*self.trunk.variables, *self.standardization.variables, *projection]
+
     @property
     def vector_standardization(self) -> Standardization:
         """That of the editor."""
