@@ -32,10 +32,10 @@ def test_it_counts_as_a_slow_one(most):
     protocol = ManipulationProtocol(max_manipulations_per_attribute=most)
     found = measure_edited(Editor(), Classifier(), dataset, protocol)
     labels = dataset.labels("query")
-    right = {a: {b: [] for b in range(3)} for a in range(3)}
+    right: list[list[list[bool]]] = [[[] for _ in range(3)] for _ in range(3)]
     (plan,) = make_plans(dataset, [protocol])
     for query, edit in zip(plan.query, plan.edits, strict=True):
-        (a,) = np.flatnonzero(edit >= 0)
+        a = int(np.flatnonzero(edit >= 0)[0])
         for b in range(3):
             wanted = edit[b] if b == a else labels[query, b]
             if wanted >= 0:

@@ -44,11 +44,10 @@ from fashionsearchnet.systems.flam.model import FLAM
 
 def load(flag: str) -> FLAM:
     """Returns the finished run of FLAM that a flag names."""
-    system = registry.load_complete_system(FLAGS[flag].value)
+    workdir: str = FLAGS[flag].value or ""
+    system = registry.load_complete_system(workdir)
     if not isinstance(system, FLAM):
-        raise ValueError(
-            f"--{flag}={FLAGS[flag].value} is a run of {system.title}; give a run of FLAM."
-        )
+        raise ValueError(f"--{flag}={workdir} is a run of {system.title}; give a run of FLAM.")
     return system
 
 
