@@ -52,14 +52,15 @@ def check_blocks(
 
 def check_probabilities(
     space: AttributeSpace, probabilities: np.ndarray | None, number: int
-) -> tuple[np.ndarray | None, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns probabilities as float32 `[number, C]`, and the values that they say, int32.
 
-    Without probabilities, the values int32 `[number, A]` are all missing. Raises a ValueError for
-    those of another shape.
+    Without probabilities they are NaN, and the values int32 `[number, A]` are missing. Raises a
+    ValueError for those of another shape.
     """
     if probabilities is None:
-        return None, np.full((number, space.num_attributes), MISSING, np.int32)
+        nothing = np.full((number, space.total_values), np.nan, np.float32)
+        return nothing, np.full((number, space.num_attributes), MISSING, np.int32)
     probabilities = np.asarray(probabilities, np.float32)
     shape = (number, space.total_values)
     if probabilities.shape != shape or not np.isfinite(probabilities).all():
@@ -86,4 +87,14 @@ def check_has_blocks(index: str, label_blend: tuple[float, ...] | None) -> None:
         raise ValueError(
             f"{index} does not use labels, so it holds no blocks. Put items with their images, or "
             "build an index with tools/build_index.py --use_labels."
+        )
+
+
+def check_is_read(index: str, is_complete: bool) -> None:
+    """Raises a ValueError if an index does not hold what the model reads off its items."""
+    if not is_complete:
+        raise ValueError(
+            f"{index} holds no probabilities of values, since an earlier version built it; they "
+            "are needed to search by one attribute. Build the index in another folder with "
+            "tools/build_index.py."
         )

@@ -1,8 +1,8 @@
-"""What the vectors of a gallery that uses labels are made of, apart from them.
+"""What the system finds in the images of a gallery, apart from their vectors.
 
-Blocks are what an image shows of each attribute, and probabilities are what the system reads off
-it. With them, an item whose label has changed gets its vector without its image going through the
-network.
+Probabilities are what it reads off an image: a search for items alike in some attributes compares
+them. A gallery that uses labels also has blocks: what an image shows of each attribute. With both,
+an item whose label has changed gets its vector without its image going through the network.
 """
 
 from pathlib import Path
@@ -41,6 +41,12 @@ class ArrayStore:
         """Returns the arrays of keys that are there, float32 `[n, ...]`."""
         return np.stack([self._of(int(key)) for key in keys])
 
+    def all_of(self, keys: np.ndarray) -> np.ndarray:
+        """Returns the arrays of keys that are there; the file itself if it has just these."""
+        if self._stored is not None and np.array_equal(keys, self._keys):
+            return self._stored
+        return self.get(keys)
+
     def save(self, folder: Path, keys: np.ndarray) -> None:
         """Writes the arrays of these keys into a file of the folder, none if there are no keys."""
         if not len(keys):
@@ -61,28 +67,49 @@ class ArrayStore:
 
 
 class BlockStore:
-    """Blocks float32 `[A, block_dim]` and probabilities float32 `[C]` of items by key."""
+    """Probabilities float32 `[C]` of items by key, and their blocks float32 `[A, block_dim]`.
 
-    def __init__(self, blocks: ArrayStore | None = None, read: ArrayStore | None = None) -> None:
-        """Makes an empty store, or one of loaded parts."""
-        self._blocks = blocks or ArrayStore(_BLOCKS)
-        self._read = read or ArrayStore(_PROBABILITIES)
+    Attributes:
+      keeps_blocks: whether there are blocks: the index uses labels.
+      is_complete: whether all items have probabilities. An index of an earlier version has none.
+    """
 
-    @classmethod
-    def load(cls, folder: Path, keys: np.ndarray) -> "BlockStore":
-        """Returns what `save` wrote for these keys."""
-        return cls(*(ArrayStore.load(file, folder, keys) for file in (_BLOCKS, _PROBABILITIES)))
+    def __init__(self, keeps_blocks: bool) -> None:
+        """Makes an empty store."""
+        self.keeps_blocks, self.is_complete = keeps_blocks, True
+        self._blocks, self._read = ArrayStore(_BLOCKS), ArrayStore(_PROBABILITIES)
 
-    def add(self, keys: np.ndarray, blocks: np.ndarray, probabilities: np.ndarray) -> None:
-        """Adds those of new keys int64 `[n]`."""
-        self._blocks.add(keys, blocks)
-        self._read.add(keys, probabilities)
+    def reload(self, folder: Path, keys: np.ndarray) -> "BlockStore":
+        """Returns the store that `save` wrote for these keys."""
+        store = BlockStore(self.keeps_blocks)
+        store.is_complete = not len(keys) or (folder / _PROBABILITIES).is_file()
+        if self.keeps_blocks:
+            store._blocks = ArrayStore.load(_BLOCKS, folder, keys)
+        if store.is_complete:
+            store._read = ArrayStore.load(_PROBABILITIES, folder, keys)
+        return store
+
+    def add(self, keys: np.ndarray, blocks: np.ndarray | None, probabilities: np.ndarray) -> None:
+        """Adds those of new keys int64 `[n]`; blocks are for a store that keeps them."""
+        if blocks is not None:
+            self._blocks.add(keys, blocks)
+        if self.is_complete:
+            self._read.add(keys, probabilities)
 
     def get(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns blocks `[n, A, block_dim]` and probabilities `[n, C]` of keys that are there."""
         return self._blocks.get(keys), self._read.get(keys)
 
+    def probabilities(self, keys: np.ndarray, number: int) -> np.ndarray:
+        """Returns those of all keys int64 `[n]`, ascending, float32 `[n, number]`.
+
+        Between two commits they are copied; after one they stay in the file.
+        """
+        return self._read.all_of(keys) if len(keys) else np.empty((0, number), np.float32)
+
     def save(self, folder: Path, keys: np.ndarray) -> None:
-        """Writes those of these keys into two files of the folder."""
-        self._blocks.save(folder, keys)
-        self._read.save(folder, keys)
+        """Writes those of these keys into files of the folder."""
+        if self.keeps_blocks:
+            self._blocks.save(folder, keys)
+        if self.is_complete:
+            self._read.save(folder, keys)

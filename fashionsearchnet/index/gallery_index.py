@@ -59,7 +59,6 @@ class GalleryIndex:
         state: Mapping[str, Any],
         items: ItemTable,
         engine: Engine,
-        blocks: BlockStore,
     ) -> None:
         """Use `create` or `open`."""
         self.directory = directory
@@ -70,8 +69,8 @@ class GalleryIndex:
         self.storage = storage_of(state)
         blend = state.get("label_blend")  # version 0.1 did not write it
         self.label_blend: tuple[float, ...] | None = None if blend is None else tuple(blend)
-        self.items, self._blocks = items, blocks
-        self.engine = engine
+        self.items, self.engine = items, engine
+        self._blocks = BlockStore(blend is not None)
         self._images = ImageStore(directory / "images")
         self._states = States(directory)
         self._state_name: str | None = None
@@ -121,7 +120,7 @@ class GalleryIndex:
         state: dict[str, Any] = {"fingerprint": fingerprint, "dim": dim, "label_blend": label_blend}
         state["engine"] = {"name": engine, "storage": storage}
         made = ENGINES[engine].create(EngineSettings(dim, space, storage, address))
-        index = cls(directory, space, state, ItemTable(space.num_attributes), made, BlockStore())
+        index = cls(directory, space, state, ItemTable(space.num_attributes), made)
         index.commit()
         return index
 
@@ -166,10 +165,9 @@ class GalleryIndex:
         engine = ENGINES[check_choice("engine of the index", state["engine"]["name"], ENGINES)]
         settings = EngineSettings(state["dim"], space, storage_of(state), address)
         loaded = engine.load(settings, states.path(name), state["engine"], items.keys)
-        uses_labels = state.get("label_blend") is not None
-        blocks = BlockStore.load(states.path(name), items.keys) if uses_labels else BlockStore()
-        index = cls(directory, space, state, items, loaded, blocks)
+        index = cls(directory, space, state, items, loaded)
         index._state_name = name
+        index._blocks = index._blocks.reload(states.path(name), items.keys)
         return index
 
     def __len__(self) -> int:
@@ -274,8 +272,7 @@ class GalleryIndex:
         digests = ["" if i.image is None else self._images.put(i.image) for i in items]
         keys = self.items.reserve(len(items))
         self.engine.add(keys, vectors, ids, values)
-        if blocks is not None and probabilities is not None:
-            self._blocks.add(keys, blocks, probabilities)
+        self._blocks.add(keys, blocks, probabilities)
         self._drop([name for name in ids if name in self.items])
         self.items.append(items, keys, values, digests, read)
 
@@ -309,25 +306,22 @@ class GalleryIndex:
         used = self.items.digests() if self._dropped_images or self._unused_images else set()
         unused = sorted(self._dropped_images - used)
 
-        described = {"name": self.engine_name, "storage": self.storage}
-
         def write(folder: Path) -> dict[str, Any]:
             self.items.save(folder)
-            if self.label_blend is not None:
-                self._blocks.save(folder, self.items.keys)
+            self._blocks.save(folder, self.items.keys)
             return {
                 "fingerprint": self.fingerprint,
                 "dim": self.dim,
                 "label_blend": self.label_blend,
                 "count": len(self),
                 "space": self.space.fingerprint,
-                "engine": self.engine.save(folder) | described,
+                "engine": self.engine.save(folder)
+                | {"name": self.engine_name, "storage": self.storage},
                 "unused_images": unused,
             }
 
         self._state_name = self._states.commit(self._state_name, write)
-        if self.label_blend is not None:
-            self._blocks = BlockStore.load(self._states.path(self._state_name), self.items.keys)
+        self._blocks = self._blocks.reload(self._states.path(self._state_name), self.items.keys)
         self.engine.committed()
         # The former state may use images that the new one does not; the others can go.
         self._images.delete(set(self._unused_images) - used)
@@ -367,6 +361,11 @@ class GalleryIndex:
         chosen = item_filter(self.space, self.items, filters or {}, must or {})
         parts = parts_of(self.space, self.dim, like or {})
         return nearest_items(self.engine, self.items, queries, k, chosen, one_per_group, parts)
+
+    def probabilities(self) -> np.ndarray:
+        """Returns what the model reads off items, float32 `[n, C]`; NaN where nobody read."""
+        arrays.check_is_read(f"the index {self.directory}", self._blocks.is_complete)
+        return self._blocks.probabilities(self.items.keys, self.space.total_values)
 
     def matching(
         self,

@@ -45,7 +45,7 @@ def nearest_items(
             break
         depth = min(allowed, _DEEPER * depth)
     return [
-        _neighbours(items, row[rank], distance[rank])
+        neighbours_at(items, row[rank], distance[rank])
         for row, rank, distance in zip(rows, ranks, distances, strict=True)
     ]
 
@@ -63,7 +63,8 @@ def _ranks(items: ItemTable, positions: np.ndarray, k: int, one_per_group: bool)
     return first_of_groups(items, positions)[:k]
 
 
-def _neighbours(items: ItemTable, positions: np.ndarray, distances: np.ndarray) -> Neighbours:
+def neighbours_at(items: ItemTable, positions: np.ndarray, distances: np.ndarray) -> Neighbours:
+    """Returns the items at positions int64 `[k]`, with their distances float32 `[k]`."""
     ids = [items.ids[position] for position in positions]
     return Neighbours(
         ids=ids,

@@ -51,7 +51,7 @@ space = AttributeSpace.from_dict({"colour": ["red", "green"]})
 kind = {"engine": "ivf", "storage": "float16"}  # writes what flat does, and lists
 GalleryIndex.create(directory, space=space, fingerprint="f", dim=2, **kind)
 change(0)
-operations = [(os, "replace", 10), (os, "fsync", 6), (os, "mkdir", 2), (os, "rmdir", 1)]
+operations = [(os, "replace", 11), (os, "fsync", 7), (os, "mkdir", 2), (os, "rmdir", 1)]
 operations += [(faiss, "write_index", 2), (np, "savez", 1)]
 points = [(module, name, number, after) for module, name, count in operations
           for number in range(1, count + 1) for after in (False, True)]
