@@ -12,7 +12,7 @@ import numpy as np
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.index.arrays import check_vectors
+from fashionsearchnet.index.arrays import check_is_read, check_vectors
 from fashionsearchnet.index.filters import AllowedValues, item_filter
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import ItemTable, Neighbours
@@ -50,7 +50,9 @@ def search_alike(
     space, items = index.space, index.items
     (query,) = check_vectors("query", query[None], space.total_values)
     check_range("k", k, 1)
-    asked, probabilities = _weights(space, weights), index.probabilities()
+    check_is_read(f"the index {index.directory}", index.blocks.is_complete)
+    probabilities = index.blocks.probabilities(items.keys, space.total_values)
+    asked = _weights(space, weights)
     chosen = item_filter(space, items, filters or {}, must or {})
     allowed = np.arange(len(items)) if chosen is None else np.flatnonzero(chosen.mask)
     each = [_agreement(space, items, probabilities, query, a) for a in range(len(asked))]

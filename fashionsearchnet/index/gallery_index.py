@@ -50,6 +50,7 @@ class GalleryIndex:
       storage: how the engine stores vectors.
       engine: the search engine.
       items: the table of the items; only the methods of this class change it.
+      blocks: what the model found in their images; only the methods of this class change it.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class GalleryIndex:
         blend = state.get("label_blend")  # version 0.1 did not write it
         self.label_blend: tuple[float, ...] | None = None if blend is None else tuple(blend)
         self.items, self.engine = items, engine
-        self._blocks = BlockStore(blend is not None)
+        self.blocks = BlockStore(blend is not None)
         self._images = ImageStore(directory / "images")
         self._states = States(directory)
         self._state_name: str | None = None
@@ -167,7 +168,7 @@ class GalleryIndex:
         loaded = engine.load(settings, states.path(name), state["engine"], items.keys)
         index = cls(directory, space, state, items, loaded)
         index._state_name = name
-        index._blocks = index._blocks.reload(states.path(name), items.keys)
+        index.blocks = index.blocks.reload(states.path(name), items.keys)
         return index
 
     def __len__(self) -> int:
@@ -272,7 +273,7 @@ class GalleryIndex:
         digests = ["" if i.image is None else self._images.put(i.image) for i in items]
         keys = self.items.reserve(len(items))
         self.engine.add(keys, vectors, ids, values)
-        self._blocks.add(keys, blocks, probabilities)
+        self.blocks.add(keys, blocks, probabilities)
         self._drop([name for name in ids if name in self.items])
         self.items.append(items, keys, values, digests, read)
 
@@ -284,7 +285,7 @@ class GalleryIndex:
           ValueError: for an index that does not use labels.
         """
         arrays.check_has_blocks(f"the index {self.directory}", self.label_blend)
-        return self._blocks.get(np.array([self.items[name].key for name in ids]))
+        return self.blocks.get(np.array([self.items[name].key for name in ids]))
 
     def remove(self, ids: Collection[str]) -> None:
         """Removes items. The former state on disk keeps them until the commit after next.
@@ -308,7 +309,7 @@ class GalleryIndex:
 
         def write(folder: Path) -> dict[str, Any]:
             self.items.save(folder)
-            self._blocks.save(folder, self.items.keys)
+            self.blocks.save(folder, self.items.keys)
             return {
                 "fingerprint": self.fingerprint,
                 "dim": self.dim,
@@ -321,7 +322,7 @@ class GalleryIndex:
             }
 
         self._state_name = self._states.commit(self._state_name, write)
-        self._blocks = self._blocks.reload(self._states.path(self._state_name), self.items.keys)
+        self.blocks = self.blocks.reload(self._states.path(self._state_name), self.items.keys)
         self.engine.committed()
         # The former state may use images that the new one does not; the others can go.
         self._images.delete(set(self._unused_images) - used)
@@ -361,11 +362,6 @@ class GalleryIndex:
         chosen = item_filter(self.space, self.items, filters or {}, must or {})
         parts = parts_of(self.space, self.dim, like or {})
         return nearest_items(self.engine, self.items, queries, k, chosen, one_per_group, parts)
-
-    def probabilities(self) -> np.ndarray:
-        """Returns what the model reads off items, float32 `[n, C]`; NaN where nobody read."""
-        arrays.check_is_read(f"the index {self.directory}", self._blocks.is_complete)
-        return self._blocks.probabilities(self.items.keys, self.space.total_values)
 
     def matching(
         self,

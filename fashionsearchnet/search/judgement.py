@@ -150,7 +150,7 @@ def judge_attributes(
     asked: Sequence[int],
     reading: Reading | None,
     neighbours: Neighbours,
-    hit_rule: str = "identical",
+    hit_rule: str | None = "identical",
 ) -> SearchResult:
     """Returns the neighbours by some attributes; a match agrees with the query in them.
 

@@ -49,6 +49,7 @@ class Attributes(BaseModel):
     num_items: int
     uses_labels: bool = Field(description="Whether the vectors of the gallery use its labels.")
     has_products: bool = Field(description="Whether several items show one product.")
+    finds_alike: bool = Field(description="Whether searches may name attributes with `like`.")
     model: Model
     limits: Limits
 
@@ -144,7 +145,10 @@ class SearchQuery(BaseModel):
 
 class Result(BaseModel):
     id: str
-    distance: float = Field(description="Euclidean; smaller is nearer.")
+    distance: float = Field(
+        description="Euclidean; smaller is nearer. With `like`, 1 less the probability of the same "
+        "value, as weighted mean over the attributes."
+    )
     image: str
     attributes: Values
     predicted: Values = Field(description="What the model reads off its image; null if unknown.")
@@ -168,6 +172,7 @@ class SearchAnswer(BaseModel):
 
     query: SearchQuery
     edits: dict[str, str]
+    like: dict[str, float] = Field(description="How much each attribute counts that is alike.")
     target: Values
     results: list[Result]
     total: int = Field(description="Items that the filters and `must` let through.")

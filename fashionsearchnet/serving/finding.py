@@ -1,10 +1,12 @@
 """One page of the items nearest to a vector."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from fashionsearchnet.index.alike import search_alike
 from fashionsearchnet.index.filters import AllowedValues
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item, Neighbours
@@ -20,6 +22,8 @@ class Wanted:
       offset: items to skip.
       k: items of the page.
       one_per_product: whether of each product only the nearest item counts.
+      like: by name, how much each attribute counts that results must have alike; if there are some,
+        what the model reads off the images is compared in place of their vectors.
       leave_out: the id of the query in the gallery. It is no result, nor is its product where one
         item stands for each product. None for an upload.
     """
@@ -29,6 +33,7 @@ class Wanted:
     offset: int
     k: int
     one_per_product: bool
+    like: Mapping[str, float]
     leave_out: str | None
 
 
@@ -46,13 +51,21 @@ class Found(NamedTuple):
     total: int
 
 
-def find(index: GalleryIndex, embedding: np.ndarray, wanted: Wanted) -> Found:
-    """Returns the wanted page of the items nearest to a vector float32 `[dim]`."""
+def find(index: GalleryIndex, query: np.ndarray, wanted: Wanted) -> Found:
+    """Returns the wanted page of the items nearest to a query.
+
+    Args:
+      index: of the gallery.
+      query: float32 `[dim]`, its vector; with `wanted.like` float32 `[C]`, probabilities of values.
+      wanted: the items and the page.
+    """
     own = wanted.leave_out
     depth = wanted.offset + wanted.k + (own is not None)
-    (found,) = index.search(
-        embedding[None], depth, wanted.filters, wanted.must, wanted.one_per_product
-    )
+    rules = (wanted.filters, wanted.must, wanted.one_per_product)
+    if wanted.like:
+        found = search_alike(index, query, depth, wanted.like, *rules)
+    else:
+        (found,) = index.search(query[None], depth, *rules)
     own_group = "" if own is None or not wanted.one_per_product else index.get(own).group
     found = found.first(wanted.k, own, own_group, wanted.offset)
     return Found(found, [index.get(name) for name in found.ids], _count(index, wanted))

@@ -84,12 +84,12 @@ class Gallery:
             )
         return data
 
-    async def nearest(self, embedding: np.ndarray, wanted: Wanted) -> Found:
-        """Returns the page of items nearest to a vector that is wanted."""
+    async def nearest(self, query: np.ndarray, wanted: Wanted) -> Found:
+        """Returns the page of items nearest to a query that is wanted; see `find`."""
 
         def search() -> Found:
             start = time.perf_counter()
-            found = find(self.index, embedding, wanted)
+            found = find(self.index, query, wanted)
             self._metrics.count_index_search(time.perf_counter() - start)
             return found
 

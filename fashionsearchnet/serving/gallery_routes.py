@@ -53,6 +53,7 @@ async def read_attributes(service: TheService) -> answers.Attributes:
         num_items=len(index),
         uses_labels=index.label_blend is not None,
         has_products=index.items.has_groups,
+        finds_alike=index.blocks.is_complete,
         model=answers.Model(
             system=description.system,
             variant=description.variant,

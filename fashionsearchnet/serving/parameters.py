@@ -61,6 +61,15 @@ class SearchParameters(BaseModel, extra="forbid"):
             examples=[["neckline=round"]],
         ),
     ] = []
+    like: Annotated[
+        list[str],
+        Field(
+            description="An attribute that results must have alike, such as neckline or, with a "
+            "weight, neckline:2; repeatable, in place of `set`. The others then count only among "
+            "results that are equally alike.",
+            examples=[["neckline", "colour:0.5"]],
+        ),
+    ] = []
     filter: Filters = []
     must: Must = []
     k: Annotated[int, Field(description="Number of results; at most limits.max_k.", ge=1)] = 20

@@ -7,9 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 from starlette.datastructures import UploadFile
 
-from fashionsearchnet.attributes import KEEP, MISSING, apply_manipulation, parse_manipulation
-from fashionsearchnet.index.items import Item
-from fashionsearchnet.search.judgement import Query, Reading, SearchResult, judge
+from fashionsearchnet.attributes import (
+    KEEP,
+    MISSING,
+    apply_manipulation,
+    edit_blocks,
+    parse_likes,
+    parse_manipulation,
+)
+from fashionsearchnet.index.items import Item, Neighbours
+from fashionsearchnet.search.judgement import (
+    Query,
+    Reading,
+    SearchResult,
+    judge,
+    judge_attributes,
+)
 from fashionsearchnet.serving import answers, readings
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.finding import Wanted
@@ -58,6 +71,7 @@ async def checked(
     with refused_names():
         manipulation = parse_manipulation(space, parameters.set, "set")
         correction = parse_manipulation(space, parameters.correct, "correct")
+        weights = parse_likes(space, parameters.like)
         filters = parse_filters(space, parameters.filter)
         must = parse_filters(space, parameters.must, "'must'")
     if (upload is None) == (item is None):
@@ -69,6 +83,7 @@ async def checked(
             f"got {got}.",
         )
     gallery = service.gallery
+    _check_like(gallery, parameters)
     if item is not None:
         labels = (await gallery.item(item)).values
         query = Query(item, await gallery.image(item), labels)
@@ -76,7 +91,13 @@ async def checked(
         assert upload is not None
         query = Query("upload", await service.prepared(upload))
     wanted = Wanted(
-        filters, must, parameters.offset, parameters.k, parameters.one_per_product, item
+        filters,
+        must,
+        parameters.offset,
+        parameters.k,
+        parameters.one_per_product,
+        {space.names[a]: float(weights[a]) for a in np.flatnonzero(weights)},
+        item,
     )
     return Search(gallery, query, manipulation, correction, wanted)
 
@@ -88,14 +109,16 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     asked = apply_manipulation(search.correction, search.manipulation)
     encoded = await service.encode(search.query.image, asked)
     between = time.perf_counter()
-    found = await search.gallery.nearest(encoded.embedding, search.wanted)
-    end = time.perf_counter()
-    space = service.model.space
+    space, like = service.model.space, search.wanted.like
     query, reading = _corrected(search, Reading.of(space, encoded.probabilities))
-    result = judge(query, search.manipulation, reading, found.neighbours, hit_rule=None)
+    asked_for = _known(search, query, encoded.probabilities) if like else encoded.embedding
+    found = await search.gallery.nearest(asked_for, search.wanted)
+    end = time.perf_counter()
+    result = _judged(search, query, reading, found.neighbours)
     return answers.SearchAnswer(
         query=_query(service, search, encoded.probabilities),
         edits={space.names[a]: space.values[a][search.manipulation[a]] for a in result.edited},
+        like=dict(like),
         target=value_names(space, result.target),
         results=_results(service, result, found.items),
         total=found.total,
@@ -108,6 +131,44 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
             index=round(1e3 * (end - between), 2),
         ),
     )
+
+
+def _check_like(gallery: Gallery, parameters: SearchParameters) -> None:
+    """Raises an ApiError if a search by attribute cannot be answered."""
+    if not parameters.like:
+        return
+    if parameters.set:
+        raise ApiError(
+            422,
+            "like_and_set",
+            "'like' is a search of its own: leave out 'set', or search with 'set' alone.",
+        )
+    if not gallery.index.blocks.is_complete:
+        raise ApiError(
+            422,
+            "no_search_alike",
+            "this gallery cannot be searched with 'like': an earlier version built its index. "
+            "Build it again with tools/build_index.py.",
+        )
+
+
+def _judged(search: Search, query: Query, reading: Reading, neighbours: Neighbours) -> SearchResult:
+    """Returns the results with what differs of what was asked for."""
+    like = search.wanted.like
+    if not like:
+        return judge(query, search.manipulation, reading, neighbours, hit_rule=None)
+    names = sorted(like, key=lambda name: -like[name])
+    asked = [search.gallery.index.space.attribute_index(name) for name in names]
+    return judge_attributes(query, asked, reading, neighbours, hit_rule=None)
+
+
+def _known(search: Search, query: Query, probabilities: np.ndarray) -> np.ndarray:
+    """Returns the probability of each value of the query, float32 `[C]`: 1 for what is known."""
+    space, labels = search.gallery.index.space, query.labels
+    values = search.correction
+    if labels is not None:
+        values = apply_manipulation(labels, search.correction)
+    return edit_blocks(space, probabilities[None], values[None])[0]
 
 
 def _corrected(search: Search, reading: Reading) -> tuple[Query, Reading]:

@@ -131,6 +131,7 @@ class FakeIndex:
     dim = 3
     state = "000001"
     engine = SimpleNamespace(prepare=lambda: None)
+    blocks = SimpleNamespace(is_complete=False)  # as in an index of an earlier version
 
     def __init__(self) -> None:
         self.ids: list[str] = []
