@@ -45,8 +45,9 @@ import table_flags
 import vector_flags
 
 _ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are published
-_FINE_GRAINED = ("fashionai", "deepfashion_attributes")  # retrieval by attribute
-_PUBLISHED = ("shopping100k", "darn", "imaterialist", "celeba", *_ITEMS, *_FINE_GRAINED)
+_FINE_GRAINED = ("fashionai", "deepfashion_attributes")  # theirs too, the validation included
+_DRAWN = ("shopping100k", "darn", "imaterialist", "celeba")  # splits, unless a flag takes others
+_PUBLISHED = (*_DRAWN, *_ITEMS, *_FINE_GRAINED)
 _OF_IMAGES = ("images_dir", "image_column")  # of the flags of tables
 _DATASETS = (
     "garments/tiny",
@@ -103,6 +104,12 @@ _TOP_VALUES = flags.DEFINE_integer(
     "Values of each attribute to keep, the most frequent ones, at least 2; others are missing. 0 "
     "for all.",
     0,
+)
+_DENSE_SPLITS = flags.DEFINE_bool(
+    "dense_splits",
+    False,
+    "The images of query, gallery and validation have a label of every attribute; those that lack "
+    "one are trained on.",
 )
 _MIN_COUNT = flags.DEFINE_integer(
     "min_count", 20, "Values with fewer images are dropped with their rows; 1 keeps all."
@@ -169,10 +176,11 @@ _APPLIES_TO = (
     (("catalogue", "vectors"), ("name", "min_count", "fold_case", *_OF_TABLES)),
     (("catalogue", "vectors", *_PUBLISHED), ("attributes",)),
     (("catalogue", "vectors", *_PUBLISHED), ("top_values",)),
+    (("catalogue", "vectors", *_DRAWN), ("dense_splits", "num_queries", "num_gallery")),
     (("catalogue",), ("max_dropped", "split_by", "update", *_OF_IMAGES)),
     (("vectors",), vector_flags.NAMES),
-    (("catalogue", "vectors", *_PUBLISHED), ("num_queries", "num_gallery", "num_validation")),
-    (("catalogue", "vectors", *_PUBLISHED), ("split_seed", "overwrite")),
+    (("catalogue", "vectors", *_DRAWN, *_ITEMS), ("num_validation", "split_seed")),
+    (("catalogue", "vectors", *_PUBLISHED), ("overwrite",)),
     (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels")),
 )
 
@@ -256,6 +264,7 @@ def _prepare_vectors(config: str) -> None:
         num_validation=_NUM_VALIDATION.value,
         split_seed=_SPLIT_SEED.value,
         top_values=_TOP_VALUES.value,
+        dense_splits=_DENSE_SPLITS.value,
     )
     dataset, report = preparation.prepare(options, _DATA_DIR.value, _OVERWRITE.value)
     print(preparation.report_text(report))
@@ -313,6 +322,7 @@ def _prepare_source(kind: str, **options: Any) -> None:
         split_seed=_SPLIT_SEED.value,
         limits=ImageLimits(_MIN_SIDE.value, _MAX_PIXELS.value, _MAX_SIDE.value),
         top_values=_TOP_VALUES.value,
+        dense_splits=_DENSE_SPLITS.value,
         **options,
     )
     is_new = _OVERWRITE.value or _UPDATE.value

@@ -106,6 +106,12 @@ def test_in_shop_is_what_the_files_say(original_inshop, tmp_path):
     assert len(trained) == 7
 
 
+def test_published_splits_are_not_chosen(original_inshop, tmp_path):
+    chosen = {"source_dir": str(original_inshop), "dense_splits": True}
+    with pytest.raises(ValueError, match="--dense_splits is for splits that are drawn, but these"):
+        prepare_quietly(inshop.READER, tmp_path, **chosen)
+
+
 def test_images_are_cut_to_their_box(original_inshop, tmp_path):
     dataset = stored(inshop, "deepfashion_inshop", original_inshop, tmp_path)
     for data in dataset.encoded_images("query").as_numpy_iterator():

@@ -40,7 +40,8 @@ class Former:
         same = all(
             self.options.get(key) == options.get(key) for key in (*_SPLIT_OPTIONS, "group_column")
         )
-        return self.bounds if self.bounds and same else None
+        # Dense splits depend on the labels, so they are cut again.
+        return self.bounds if self.bounds and same and not options.get("dense_splits") else None
 
     def images_for(self, options: Mapping[str, Any]) -> Mapping[Path, CheckedImage]:
         """Returns the checked images if these options have the same limits, else none."""

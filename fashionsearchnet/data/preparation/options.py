@@ -27,6 +27,8 @@ class PreparationOptions:
         of their products, so that they stay the same when images are added.
       limits: sizes of the images.
       top_values: values of each attribute to keep, the most frequent ones; 0 for all.
+      dense_splits: the images of all splits but `train` have a label of every attribute, as those
+        of [Shin19]'s test.
 
     Raises:
       ValueError: for a name that is not a plain word, an empty split, or a seed out of range.
@@ -40,6 +42,7 @@ class PreparationOptions:
     split_by: str = "seed"
     limits: ImageLimits = dataclasses.field(default_factory=ImageLimits)
     top_values: int = 0
+    dense_splits: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", self.name):
@@ -69,8 +72,9 @@ class PreparationOptions:
     def to_dict(self) -> dict[str, Any]:
         """Returns the options for JSON; a data set opens with the same ones only."""
         content = dataclasses.asdict(self)
-        if not self.top_values:  # as data sets say that were prepared before there was a choice
-            del content["top_values"]
+        for name in ("top_values", "dense_splits"):
+            if not content[name]:  # as data sets say that were prepared before there was a choice
+                del content[name]
         return content | content.pop("limits")
 
 

@@ -88,6 +88,11 @@ def prepare(
       OSError: for a folder of something else, too many missing or damaged images, a file that
         cannot be read or written, or a full disk.
     """
+    if update and options.dense_splits:
+        raise ValueError(
+            "--update does not go with --dense_splits: a new label could move an image that models "
+            "were trained on to the queries. Use --overwrite, and train again."
+        )
     existing = None if overwrite or update else reader.open_existing(options, data_dir)
     if existing is not None:
         return existing
@@ -189,16 +194,28 @@ def _split(
     """Returns the records of each split, and the bounds of splits by id.
 
     Raises:
-      ValueError: for a split without an image.
+      ValueError: for a split without an image, too few images with all labels, or a choice of
+        splits that are published.
     """
     if source.fixed_splits is not None:
+        if options.dense_splits:
+            raise ValueError(
+                "--dense_splits is for splits that are drawn, but these are published. Leave it "
+                "out."
+            )
         return _published_splits(source, selection, options), {}
     sizes, seed = options.split_sizes, options.split_seed
-    if options.split_by == "seed":
-        return splits.split_indices(len(selection.records), sizes, seed), {}
     keys = [record.group or record.image for record in selection.records]
-    indices, bounds = splits.split_by_id(keys, sizes, seed, source.bounds)
-    empty = [name for name, rows in indices.items() if not len(rows)]
+    rows = np.arange(len(keys))
+    if options.dense_splits:
+        rows = splits.dense_rows(selection.labels, keys)
+        splits.check_dense(len(rows), sizes)
+    if options.split_by == "seed":
+        cut = splits.split_indices(len(rows), sizes, seed)
+        return splits.with_rest(cut, rows, len(keys)), {}
+    cut, bounds = splits.split_by_id([keys[row] for row in rows], sizes, seed, source.bounds)
+    indices = splits.with_rest(cut, rows, len(keys))
+    empty = [name for name, found in indices.items() if not len(found)]
     if empty:
         raise ValueError(
             f"the split {empty[0]!r} would have no image of {len(keys):,}. Ask for other sizes of "

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.checks import check_range
 
 REST = "train"  # the split that gets what the others leave
@@ -87,6 +88,40 @@ def split_by_id(
         for bound in bounds.values()
     ]
     return dict(zip([*bounds, REST], np.split(order, ends), strict=True)), dict(bounds)
+
+
+def dense_rows(labels: np.ndarray, keys: Sequence[str]) -> np.ndarray:
+    """Returns the examples with a label of every attribute, int64 `[any]`.
+
+    An example without one takes those of its key with it: examples of one key stay together.
+
+    Args:
+      labels: int32 `[num, A]`, -1 for missing.
+      keys: one per example; see `split_by_id`.
+    """
+    is_dense = (labels != MISSING).all(axis=1)
+    sparse = {key for key, dense in zip(keys, is_dense, strict=True) if not dense}
+    return np.array([row for row, key in enumerate(keys) if key not in sparse], np.int64)
+
+
+def check_dense(num_dense: int, sizes: Mapping[str, int]) -> None:
+    """Raises a ValueError if too few examples have a label of every attribute for the splits."""
+    check_sizes(num_dense, sizes, " Only images with a label of every attribute count here.")
+
+
+def with_rest(
+    cut: Mapping[str, np.ndarray], rows: np.ndarray, num_examples: int
+) -> dict[str, np.ndarray]:
+    """Returns splits of some examples as splits of all; the others are trained on.
+
+    Args:
+      cut: int64, positions in `rows`, by split, `train` among them.
+      rows: int64, examples in rising order.
+      num_examples: how many there are.
+    """
+    found = {name: rows[part] for name, part in cut.items()}
+    others = np.setdiff1d(np.arange(num_examples), rows)
+    return found | {REST: np.concatenate([found[REST], others])}
 
 
 def _hash(key: str, seed: int) -> int:

@@ -218,17 +218,22 @@ def _split(
     is_labelled = (known.labels != MISSING).any(axis=1)
     labelled = np.flatnonzero(is_labelled)
     keys = [known.groups[row] or ids[row] for row in labelled]
-    bounds = None
-    if former and former["made_from"]["splits"] == _split_options(options):
+    sizes, seed, bounds = options.split_sizes, options.split_seed, None
+    rows = np.arange(len(keys))
+    if options.dense_splits:  # they depend on the labels, so they are cut again
+        rows = splits.dense_rows(known.labels[labelled], keys)
+        splits.check_dense(len(rows), sizes)
+    elif former and former["made_from"]["splits"] == _split_options(options):
         bounds = former["bounds"]
-    cut, bounds = splits.split_by_id(keys, options.split_sizes, options.split_seed, bounds)
-    empty = [name for name, rows in cut.items() if not len(rows)]
+    cut, bounds = splits.split_by_id([keys[row] for row in rows], sizes, seed, bounds)
+    cut = splits.with_rest(cut, rows, len(keys))
+    empty = [name for name, part in cut.items() if not len(part)]
     if empty:
         raise ValueError(
             f"the split {empty[0]!r} would have no vector of {len(keys):,}. Ask for other sizes of "
             "the splits, or label more vectors."
         )
-    indices = {name: labelled[rows] for name, rows in cut.items()}
+    indices = {name: labelled[part] for name, part in cut.items()}
     return indices | {UNLABELLED: np.flatnonzero(~is_labelled)}, bounds
 
 
@@ -239,7 +244,7 @@ def _split_options(options: VectorOptions) -> dict[str, Any]:
 def _made_from(options: VectorOptions) -> dict[str, Any]:
     """Returns all that the data set depends on, as JSON can hold it."""
     content = dataclasses.asdict(options)
-    for name in ("limits", "name"):
+    for name in ("limits", "name", *([] if options.dense_splits else ["dense_splits"])):
         del content[name]
     file = content.pop("file")
     for name, entries in (("csv", content), ("path", file), ("ids", file)):

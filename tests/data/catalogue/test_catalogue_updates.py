@@ -269,3 +269,22 @@ def test_rows_kept_and_reported_are_the_rows_of_the_file(shop):
     assert report["rows"] == 40 == report["kept"] + sum(report["dropped"].values())
     assert report["dropped"] == {"repeated row": 1, "wrong number of cells": 1}
     shutil.rmtree(shop.data_dir)
+
+
+def test_dense_splits_have_every_label(shop):
+    for row in shop.rows[::4]:
+        row[1] = ""
+    sizes = {"num_queries": 3, "num_gallery": 4, "num_validation": 2}
+    for how in ("id", "seed"):
+        dataset = shop.prepare(dense_splits=True, split_by=how, name=f"shop_{how}", **sizes)
+        for split in ("query", "gallery", "validation"):
+            assert (dataset.labels(split) >= 0).all()
+        assert sum(dataset.num_examples(split) for split in SPLITS) == 40
+        assert (dataset.labels("train")[:, 0] < 0).sum() == 10
+    products = shop.prepare(dense_splits=True, group_column="product", name="products", **sizes)
+    used = [set(products.instance_ids(split)) for split in SPLITS]
+    assert len(set.union(*used)) == sum(map(len, used))
+    with pytest.raises(ValueError, match="--update does not go with --dense_splits: a new label"):
+        shop.prepare({"update": True}, dense_splits=True, name="shop_id", **sizes)
+    with pytest.raises(ValueError, match="images with a label of every attribute count here"):
+        shop.prepare(dense_splits=True, name="other", num_queries=20)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from fashionsearchnet.data.preparation.splits import split_by_id, split_indices
+from fashionsearchnet.data.preparation.splits import (
+    check_dense,
+    dense_rows,
+    split_by_id,
+    split_indices,
+    with_rest,
+)
 
 SIZES = {"query": 5, "gallery": 20, "validation": 7}
 
@@ -104,3 +110,22 @@ def test_images_of_one_product_share_a_split():
 def test_splits_by_id_may_fill_all():
     with pytest.raises(ValueError, match="there are 32"):
         split_by_id([str(i) for i in range(32)], SIZES, 0)
+
+
+def test_dense_rows_leave_out_a_product_with_a_missing_label():
+    labels = np.array([[0, 1], [1, -1], [0, 0], [1, 1], [-1, -1]], np.int32)
+    rows = dense_rows(labels, ["a", "b", "b", "c", "d"])
+    assert rows.tolist() == [0, 3] and rows.dtype == np.int64
+
+
+def test_the_rest_is_trained_on():
+    cut = {"query": np.array([1]), "train": np.array([2, 0])}
+    found = with_rest(cut, np.array([1, 3, 4]), 6)
+    assert {name: rows.tolist() for name, rows in found.items()} == {
+        "query": [3], "train": [4, 1, 0, 2, 5],
+    }  # fmt: skip
+
+
+def test_too_few_images_with_all_labels():
+    with pytest.raises(ValueError, match=r"there are 4\..* a label of every attribute count here"):
+        check_dense(4, {"query": 5})

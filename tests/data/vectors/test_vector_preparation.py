@@ -54,6 +54,22 @@ def test_splits_are_functions_of_the_id(tmp_path):
             assert split_of.get(name, split) in (split, "unlabelled")
 
 
+def test_dense_splits_have_every_label(tmp_path):
+    options = write(tmp_path)
+    table = tmp_path / "labels.csv"
+    lines = table.read_text().splitlines()
+    lines[1:41:2] = [line.rpartition(",")[0] + "," for line in lines[1:41:2]]
+    table.write_text("\n".join(lines) + "\n")
+    dataset, _ = prepare(dataclasses.replace(options, dense_splits=True), tmp_path / "data")
+    assert [dataset.num_examples(split) for split in SPLITS] == [10, 20, 10, 60, 20]
+    for split in ("query", "gallery", "validation"):
+        assert (dataset.labels(split) >= 0).all()
+    assert (dataset.labels("train") < 0).any(axis=1).sum() == 20
+    prepare(options, tmp_path / "other")  # the same files without: another data set
+    with pytest.raises(ValueError, match="holds other vectors, labels or options"):
+        prepare(options, tmp_path / "data")
+
+
 def test_slices(tmp_path):
     dataset, _ = prepare(write(tmp_path), tmp_path / "data")
     train = dataset.image_ids("train")
