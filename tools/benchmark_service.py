@@ -5,7 +5,10 @@
 Starts tools/serve.py three times: without its memory for recent images, the same without batching,
 and as it is. Sends searches by upload again and again, and times the bare pass of the same image in
 this process too. Each round measures everything in turn, so the ratios hold on a noisy machine.
-Prints two tables in Markdown.
+Prints three tables in Markdown: requests, the stages of one, and passes of several images.
+
+--busy starts programs that compute all the time, to see what a shared machine does to each row. In
+the environment, TF_NUM_INTRAOP_THREADS=1 makes TensorFlow compute an operation on one core.
 """
 
 import contextlib
@@ -30,6 +33,7 @@ flags.DEFINE_string("index", None, "Folder that tools/build_index.py wrote.", re
 flags.DEFINE_string("image", "", "Image to send; by default that of the first item.")
 flags.DEFINE_integer("clients", 16, "Clients that ask at the same time.", 2, 1000)
 flags.DEFINE_integer("requests", 200, "Requests per measurement and round.", 1)
+flags.DEFINE_integer("busy", 0, "Other programs that compute all the time meanwhile.", 0)
 flags.DEFINE_integer("rounds", 3, "Rounds; each measures everything in turn.", 1)
 
 if __name__ == "__main__":
@@ -45,6 +49,8 @@ from fashionsearchnet.serving.uploads import prepare_image
 
 _SERVE = Path(__file__).with_name("serve.py")
 _BOUNDARY = "fashionsearchnet-benchmark"
+BARE, NEW, AGAIN = "bare forward pass", "1 client", "1 client, another edit of the photo"
+_BATCHES = (1, 4, 16)  # images of a pass
 _STAGES = ("upload", "prepare", "pass", "edit", "index")  # of the header Server-Timing
 
 
@@ -76,11 +82,13 @@ class Measured:
     Attributes:
       seconds: of each request, in all rounds.
       rates: requests per second, of each round.
+      cpu_seconds: of this process, in all rounds.
       stages: the milliseconds of each stage of each request, by the name of the stage.
     """
 
     seconds: list[float] = dataclasses.field(default_factory=list)
     rates: list[float] = dataclasses.field(default_factory=list)
+    cpu_seconds: float = 0.0
     stages: list[dict[str, float]] = dataclasses.field(default_factory=list)
 
     @property
@@ -166,15 +174,28 @@ def nothing(service: Service, into: Measured) -> None:
     into.rates.append(FLAGS.requests / (time.perf_counter() - start))
 
 
-def passes(encode: Callable[[], object], into: Measured) -> None:
-    """Calls the model FLAGS.requests times."""
-    seconds = []
-    for _ in range(FLAGS.requests):
+def passes(encode: Callable[[], object], into: Measured, number: int) -> None:
+    """Calls the model `number` times."""
+    seconds, cpu = [], time.process_time()
+    for _ in range(number):
         start = time.perf_counter()
         encode()
         seconds.append(time.perf_counter() - start)
+    into.cpu_seconds += time.process_time() - cpu
     into.seconds += seconds
     into.rates.append(len(seconds) / sum(seconds))
+
+
+@contextlib.contextmanager
+def busy(number: int) -> Iterator[None]:
+    """Keeps so many other programs computing while the block runs."""
+    programs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    try:
+        yield
+    finally:
+        for program in programs:
+            program.kill()
+            program.wait()
 
 
 def print_times(measured: dict[str, Measured], bare: str) -> None:
@@ -211,41 +232,76 @@ def print_stages(measured: dict[str, Measured], names: Sequence[str]) -> None:
     )
 
 
+def print_batches(measured: dict[int, Measured]) -> None:
+    """Prints what a pass of several images takes, by their number."""
+    print("\n| images of a pass | p50 ms | p99 ms | ms per image | ms of CPU per image |")
+    print("|---:|---:|---:|---:|---:|")
+    for number, found in measured.items():
+        slowest = 1e3 * np.percentile(found.seconds, 99)
+        cpu = 1e3 * found.cpu_seconds / (number * len(found.seconds))
+        print(
+            f"| {number} | {found.median_ms:.1f} | {slowest:.1f} | "
+            f"{found.median_ms / number:.2f} | {cpu:.2f} |"
+        )
+
+
+def measure_all(
+    image: bytes, model: ExportedModel, services: Sequence[Service]
+) -> tuple[dict[str, Measured], dict[int, Measured]]:
+    """Returns what requests take, by their kind, and what passes take, by their images.
+
+    Args:
+      image: to send.
+      model: runs the bare passes, in this process.
+      services: one without memory, one that also runs each image alone, and one as it is.
+    """
+    first, alone, remembers = services
+    prepared = prepare_image(image, Limits().max_pixels)
+    keep = np.full((max(_BATCHES), model.space.num_attributes), KEEP, np.int32)
+    pairs = [f"{name}={v}" for name, values in model.space.to_dict().items() for v in values]
+    edits, clients = [search_body(image, pair) for pair in pairs], FLAGS.clients
+
+    def encode(number: int, into: Measured) -> None:
+        images, calls = [prepared] * number, max(FLAGS.requests // number, 5)
+        passes(lambda: model.encode_query(images, keep[:number]), into, calls)
+
+    measures: dict[str, Callable[[Measured], None]] = {
+        BARE: lambda into: encode(1, into),
+        "empty request (/healthz)": lambda into: nothing(first, into),
+        NEW: lambda into: search(first, edits, 1, into),
+        AGAIN: lambda into: search(remembers, edits, 1, into),
+        f"{clients} clients": lambda into: search(first, edits, clients, into),
+        f"{clients} clients, max_batch_size=1": lambda i: search(alone, edits, clients, i),
+    }
+    for measure in measures.values():  # warms up all; not counted
+        measure(Measured())
+    measured = {name: Measured() for name in measures}
+    batches = {number: Measured() for number in _BATCHES}
+    for _ in range(FLAGS.rounds):
+        for name, measure in measures.items():
+            measure(measured[name])
+        for number, found in batches.items():
+            encode(number, found)
+    return measured, batches
+
+
 def main() -> None:
     model, index = ExportedModel(FLAGS.export), GalleryIndex.open(FLAGS.index)
     image = Path(FLAGS.image).read_bytes() if FLAGS.image else index.image(index.ids[0])
     if image is None:
         raise ValueError(f"the index {FLAGS.index} stores no images; give one by --image=PATH.")
-    prepared = prepare_image(image, Limits().max_pixels)
-    keep = np.full((1, model.space.num_attributes), KEEP, np.int32)
-    pairs = [
-        f"{name}={value}" for name, values in model.space.to_dict().items() for value in values
-    ]
-    edits, clients = [search_body(image, pair) for pair in pairs], FLAGS.clients
     with (
         serving("--cache_mb=0") as first,
         serving("--cache_mb=0", "--max_batch_size=1") as alone,
         serving() as remembers,
+        busy(FLAGS.busy),
     ):
-        bare, new, again = "bare forward pass", "1 client", "1 client, another edit of the photo"
-        measures: dict[str, Callable[[Measured], None]] = {
-            bare: lambda into: passes(lambda: model.encode_query([prepared], keep), into),
-            "empty request (/healthz)": lambda into: nothing(first, into),
-            new: lambda into: search(first, edits, 1, into),
-            again: lambda into: search(remembers, edits, 1, into),
-            f"{clients} clients": lambda into: search(first, edits, clients, into),
-            f"{clients} clients, max_batch_size=1": lambda i: search(alone, edits, clients, i),
-        }
-        for measure in measures.values():  # warms up all; not counted
-            measure(Measured())
-        measured = {name: Measured() for name in measures}
-        for _ in range(FLAGS.rounds):
-            for name, measure in measures.items():
-                measure(measured[name])
+        measured, batches = measure_all(image, model, [first, alone, remembers])
         memory = remembers.peak_megabytes()
-    print_times(measured, bare)
-    print_stages(measured, [new, again])
-    together, apart = (np.median(measured[name].rates) for name in list(measures)[-2:])
+    print_times(measured, BARE)
+    print_stages(measured, [NEW, AGAIN])
+    print_batches(batches)
+    together, apart = (np.median(measured[name].rates) for name in list(measured)[-2:])
     print(f"\nbatching answers {together / apart:.2f} times as many requests per second;")
     print(f"start-up until the service is ready: {first.start_seconds:.1f} s; gallery:", end=" ")
     print(f"{len(index):,} items of {index.dim} numbers; peak memory: {memory:.0f} MB.")
