@@ -67,8 +67,16 @@ def load_pretrained_weights(model: System) -> None:
         print(f"loaded {layers}, from {FLAGS.pretrained_weights}")
 
 
-def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:
+def load_start(
+    kind: type[AnySystem], dataset: Dataset, *, any_attributes: bool = False
+) -> AnySystem:
     """Returns the system that the run --init_from holds.
+
+    Args:
+      kind: its class.
+      dataset: that the script trains on.
+      any_attributes: whether the attributes may differ, since nothing that depends on them is taken
+        over.
 
     Raises:
       ValueError: unless it is a `kind`, with the data set's attributes.
@@ -80,7 +88,8 @@ def load_start(kind: type[AnySystem], dataset: Dataset) -> AnySystem:
             f"--init_from={FLAGS.init_from} is a run of {found.name}; this script starts from a "
             f"run of {wanted}."
         )
-    found.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
+    if not any_attributes:
+        found.space.check_same(dataset.space, f"--init_from={FLAGS.init_from}", "the data set")
     dataset.check_seen_by(found.image_input, f"the model of --init_from={FLAGS.init_from}")
     return found
 

@@ -8,6 +8,7 @@ from absl.testing import flagsaver
 from evaluation_fakes import script
 from fakes import FakeDataset
 
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.files import read_json
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
@@ -16,6 +17,7 @@ from fashionsearchnet.systems import registry
 SMALL = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
 SHORT = ("--num_epochs=1", "--batch_size=16")
 READER = ("--generator_dim=12",)
+OTHER_SPACE = AttributeSpace.from_dict({"shape": ["box", "disc"], "size": ["s", "m", "l"]})
 
 
 class ItemDataset(FakeDataset):
@@ -94,7 +96,7 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen, capsys):
         registry.load_complete_system(embedders)
 
 
-def test_baselines_on_a_learned_feature(tmp_path, frozen):
+def test_baselines_on_a_learned_feature(tmp_path, frozen, monkeypatch):
     items = tmp_path / "items"
     call("train_instances", items, *frozen, "--projection_dim=7", "--pooling=levels", "--flip")
     start = (f"--init_from={items}", *READER)
@@ -104,6 +106,10 @@ def test_baselines_on_a_learned_feature(tmp_path, frozen):
         model = registry.load_complete_system(tmp_path / name)
         assert model.instance_classifier is None and model.projection.units == 7
         assert model.arguments["trunk"]["training"] == "frozen"
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: ItemDataset(OTHER_SPACE))
+    call("train_embedders", tmp_path / "others", *start, "--reader_dim=8")
+    assert registry.load_system(tmp_path / "others").space == OTHER_SPACE
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: ItemDataset())
     with pytest.raises(ValueError, match=r"needs embedders of width 32, but .*run of Emb-Concat"):
         call("train_manipulator", tmp_path / "flam", f"--init_from={tmp_path / 'emb'}")
     with pytest.raises(ValueError, match="--backbone=resnet50 cannot be changed by a stage that"):

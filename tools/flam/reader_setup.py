@@ -25,7 +25,8 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str
     if "reader_dim" in FLAGS:
         reader["reader_dim"] = FLAGS.reader_dim
     if FLAGS.init_from:
-        start = training_setup.load_start(FLAM, dataset)
+        # A feature of items knows no attributes: it may come from another data set, as in Table 4.
+        start = training_setup.load_start(FLAM, dataset, any_attributes=True)
         kept = {"trunk": training_setup.trunk_of_start(start), "num_instances": 0}
         with strategy.scope():
             model = FLAM(dataset.space, **{**start.arguments, **reader, **kept})
