@@ -87,7 +87,7 @@ def pin(page: Page, name: str) -> None:
         beside.click()
     else:
         chip(page, name).locator(CHIP).click()
-        page.locator(".menu-toggle").click()
+        page.locator(".menu-toggle-pin").click()
 
 
 def upload(page: Page, buffer: bytes, name: str = "mine.png") -> None:

@@ -117,7 +117,7 @@ def test_where_the_search_looked_is_laid_over_the_picture(visit):
     expect(stage.locator(".overlay")).to_have_count(0)
     page.locator(CHIP).nth(0).click()
     page.keyboard.press("Escape")
-    for _ in range(2):  # the pin of the first chip, the next chip
+    for _ in range(3):  # both buttons of the first chip, the next chip
         page.keyboard.press("Tab")
     expect(stage).to_contain_text("Where the search looked for neckline")
 
@@ -264,7 +264,7 @@ def test_all_of_it_works_by_keyboard(visit):
     press("Enter")
     expect(page.get_by_role("dialog", name="colour")).to_be_visible()
     expect(page.get_by_role("listbox", name="Change to: colour")).to_be_focused()
-    for _ in range(4):  # the pin, and round to close and the two lists
+    for _ in range(5):  # pin, go by it alone, and round to close and the two lists
         press("Tab")
     expect(page.get_by_role("button", name="It is really")).to_be_focused()
     press("Escape")

@@ -1,6 +1,6 @@
 // The service's HTTP API. Every call takes an AbortSignal and returns parsed JSON.
 
-import { mustPairs } from "./address.js";
+import { likeTexts, mustPairs } from "./address.js";
 
 /** The service answered, and refused or failed. */
 export class ApiError extends Error {
@@ -55,6 +55,7 @@ export function search(state, signal) {
   const fields = [
     ...pairs("correct", state.corrections),
     ...pairs("set", state.edits),
+    ...likeTexts(state.likes).map((text) => ["like", text]),
     ...pairs("must", mustPairs(state.must)),
     ...pairs("filter", state.filters),
     ["k", state.k],

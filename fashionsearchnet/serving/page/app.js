@@ -57,7 +57,7 @@ function build() {
     change: (pairs) => go({ filters: pairs }),
     counts,
   });
-  panel = new QueryPanel(part.query, attributes, {
+  panel = new QueryPanel(part.query, attributes, service.finds_alike, {
     change: go,
     counts,
     explain,
@@ -176,7 +176,7 @@ function show() {
   part.landing.hidden = searching;
   part.amount.hidden = !searching;
   if (!searching) part.saving.hidden = true;
-  part["list-title"].textContent = searching ? "Most similar" : "Start from the gallery";
+  part["list-title"].textContent = searching ? words.listTitle(state) : "Start from the gallery";
   filters.show(state.filters);
   shortlist.show(state.kept);
   showChoices();

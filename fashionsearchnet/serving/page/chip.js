@@ -6,14 +6,14 @@ import { guesses, isDoubtful } from "./words.js";
 /**
  * Returns the chip of an attribute.
  *
- * `fact` is {name, reading, label, lacksLabel, original, current, edited, corrected, pinned}: the
- * answer's reading, the gallery's label or null, whether only other attributes have one, the value
- * without and with the changes, what was changed to and corrected to (or null), and the values that
- * results must have (or null).
- * `handlers` has open(), pin() and undo().
+ * `fact` is {name, reading, label, lacksLabel, original, current, edited, corrected, pinned, weight}:
+ * the answer's reading, the gallery's label or null, whether only other attributes have one, the
+ * value without and with the changes, what was changed to and corrected to (or null), the values
+ * that results must have (or null), and how much it counts that results have it alike (or null).
+ * `handlers` has open(), pin(), like() and undo(); like is null where that cannot be asked.
  */
 export function chipNode(fact, isOpen, handlers) {
-  const { name, current, edited, corrected, pinned } = fact;
+  const { name, current, edited, corrected, pinned, weight } = fact;
   const isGuess = isUncertain(fact);
   const button = element(
     "button",
@@ -31,17 +31,20 @@ export function chipNode(fact, isOpen, handlers) {
       current,
       isGuess ? element("span", { class: "chip-guess" }, "?") : null,
       pinned ? element("span", { class: "chip-mark" }, icon("pin")) : null,
+      weight ? element("span", { class: "chip-mark chip-mark-like" }, icon("alike")) : null,
     ),
     notes(fact, isGuess).map((text) => element("span", { class: "chip-note" }, text)),
   );
   const classes = ["chip"];
   if (edited !== null) classes.push("chip-edited");
   if (isGuess) classes.push("chip-doubtful");
+  if (weight) classes.push("chip-alike");
   const chip = element("li", { class: classes.join(" ") }, button);
   chip.dataset.name = name;
   const buttons = element("span", { class: "chip-buttons" });
   if (edited !== null || corrected !== null) buttons.append(undoButton(fact, handlers.undo));
   buttons.append(pinButton(fact, handlers.pin));
+  if (handlers.like) buttons.append(likeButton(fact, handlers.like));
   chip.append(buttons);
   return chip;
 }
@@ -51,6 +54,12 @@ export function isUncertain({ reading, label, edited, corrected }) {
   return edited === null && corrected === null && label === null && isDoubtful(reading);
 }
 
+/** Returns what the button for results alike in an attribute does next; it counts twice at most. */
+export function likeWords({ name, weight }) {
+  if (weight === null) return `Find what is alike in ${name}`;
+  return weight === 1 ? `Let ${name} count twice` : `Do not go by ${name} any more`;
+}
+
 /** Returns the words of the pin of an attribute. */
 export function pinWords({ name, current, pinned }) {
   return pinned ? `Results must have ${name} ${pinned.join(" or ")}` : `Must have ${current}`;
@@ -58,8 +67,9 @@ export function pinWords({ name, current, pinned }) {
 
 // What stands below the value: where it comes from, and what results must have.
 function notes(fact, isGuess) {
-  const { reading, label, lacksLabel, original, current, edited, corrected, pinned } = fact;
+  const { reading, label, lacksLabel, original, current, edited, corrected, pinned, weight } = fact;
   const lines = [];
+  if (weight) lines.push(weight === 1 ? "results are alike in this" : `counts ${weight} times`);
   if (edited !== null && edited !== original) lines.push(`was ${original}`);
   if (corrected !== null) lines.push(`corrected, the picture was read as ${reading.value}`);
   else if (label !== null && label !== reading.value && !isDoubtful(reading)) {
@@ -72,6 +82,22 @@ function notes(fact, isGuess) {
     lines.push(isOther ? `must have ${pinned.join(" or ")}` : "must have");
   }
   return lines;
+}
+
+function likeButton(fact, onclick) {
+  const words = likeWords(fact);
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "round chip-like",
+      "aria-pressed": String(fact.weight !== null),
+      "aria-label": words,
+      title: words,
+      onclick,
+    },
+    icon("alike"),
+  );
 }
 
 function pinButton(fact, onclick) {

@@ -2,6 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const PATHS = {
+  alike: "M3 10a4.500 4.500 0 1 0 9 0a4.500 4.500 0 1 0 -9 0M8 10a4.500 4.500 0 1 0 9 0a4.500 4.500 0 1 0 -9 0",
   check: "M4 10.5l4 4 8-9",
   close: "M5 5l10 10M15 5L5 15",
   differs: "M4 7.5h12M4 12.5h12M13 4L7 16",

@@ -13,9 +13,10 @@ let open = null;
  * Opens a menu for the element that `anchor` returns (which may be another one later), beside
  * `panel`. `header` is shown on a narrow screen, where the menu may hide the picture. Each of
  * `tabs` is {text, hint, options, details, onpick}: a list to pick from, whose details may come
- * later (a promise of Map of value to text). `toggle` is {text, pressed, onclick}.
+ * later (a promise of Map of value to text). Each of `toggles` is {kind, text, pressed, onclick}; its
+ * kind is an icon.
  */
-export function openMenu({ anchor, panel, title, text, header, tabs, toggle, onclose }) {
+export function openMenu({ anchor, panel, title, text, header, tabs, toggles, onclose }) {
   closeMenu();
   const body = element("div", { class: "menu-body" });
   const hint = element("p", { class: "menu-hint" });
@@ -33,7 +34,7 @@ export function openMenu({ anchor, panel, title, text, header, tabs, toggle, onc
     element("div", { class: "tabs", role: "group", "aria-label": title }, buttons),
     hint,
     body,
-    toggleButton(toggle),
+    toggles.map(toggleButton),
   );
   const shade = element("div", { class: "shade" });
   document.body.append(shade, node);
@@ -108,21 +109,21 @@ function head(header, title, text) {
   );
 }
 
-function toggleButton({ text, pressed, onclick }) {
+function toggleButton({ kind, text, pressed, onclick }) {
   return element(
     "button",
     {
       type: "button",
-      class: "menu-toggle",
+      class: `menu-toggle menu-toggle-${kind}`,
       "aria-pressed": String(pressed),
       onclick: () => {
         closeMenu(true);
         onclick();
       },
     },
-    icon("pin"),
+    icon(kind),
     element("span", {}, text),
-    pressed ? element("span", { class: "menu-toggle-off" }, "Take back") : null,
+    pressed && kind === "pin" ? element("span", { class: "menu-toggle-off" }, "Take back") : null,
   );
 }
 

@@ -1,6 +1,7 @@
-// The query: its picture, and its attributes as chips that can be changed, corrected and pinned.
+// The query: its picture, and its attributes as chips that can be changed, corrected, pinned, and
+// searched by alone.
 
-import { chipNode, pinWords, readingWords } from "./chip.js";
+import { chipNode, likeWords, pinWords, readingWords } from "./chip.js";
 import { count, element, percent } from "./dom.js";
 import { closeMenu, openMenu } from "./menu.js";
 import { Stage } from "./stage.js";
@@ -8,7 +9,8 @@ import { withEntry } from "./state.js";
 
 const NUM_SKELETONS = 4;
 const EDGE = 24; // pixels beside a chip that is swiped into sight
-const NO_CHANGES = { edits: new Map(), corrections: new Map(), must: new Map() };
+const NOTHING = new Map();
+const NO_CHANGES = { edits: NOTHING, corrections: NOTHING, likes: NOTHING, must: NOTHING };
 
 export class QueryPanel {
   #key = null;
@@ -20,10 +22,12 @@ export class QueryPanel {
   #open = null; // the attribute whose menu is open, or null
 
   /**
-   * `handlers` has change({edits, corrections, must}), counts() (a promise of Maps by attribute
-   * and value, or null), explain(), copy(button) and leave().
+   * `handlers` has change({edits, corrections, likes, must}), counts() (a promise of Maps by
+   * attribute and value, or null), explain(), copy(button) and leave(). `findsAlike` is whether
+   * attributes can be searched by alone.
    */
-  constructor(root, attributes, handlers) {
+  constructor(root, attributes, findsAlike, handlers) {
+    this.findsAlike = findsAlike;
     this.root = root;
     this.handlers = handlers;
     this.#values = new Map(attributes.map(({ name, values }) => [name, values]));
@@ -42,9 +46,9 @@ export class QueryPanel {
   }
 
   /** Shows a query {key, source, alt, detail, isItem}; its chips follow with `fill`. */
-  show(query, { edits, corrections, must }) {
+  show(query, { edits, corrections, likes, must }) {
     this.root.hidden = false;
-    this.#changes = { edits, corrections, must };
+    this.#changes = { edits, corrections, likes, must };
     const isNew = query.key !== this.#key;
     closeMenu();
     if (isNew) {
@@ -64,7 +68,8 @@ export class QueryPanel {
     const isNew = this.#readings === null;
     this.#readings = readings;
     this.#render();
-    const [changed] = [...this.#changes.edits.keys(), ...this.#changes.must.keys()];
+    const { edits, likes, must } = this.#changes;
+    const [changed] = [...edits.keys(), ...likes.keys(), ...must.keys()];
     if (isNew && changed !== undefined) this.#uncover(changed);
   }
 
@@ -87,7 +92,9 @@ export class QueryPanel {
       element(
         "p",
         { class: "hint" },
-        "Choose one to change or correct it; pin a must.",
+        this.findsAlike
+          ? "Choose one to change or correct it, pin a must, or go by it alone."
+          : "Choose one to change or correct it; pin a must.",
       ),
       this.chips,
     );
@@ -107,10 +114,9 @@ export class QueryPanel {
   #render() {
     const focused = document.activeElement;
     const { name } = focused?.closest(".chip")?.dataset ?? {};
-    const selector = [".chip-undo", ".chip-pin"].find((one) => focused?.matches(one));
+    const selector = [".chip-undo", ".chip-pin", ".chip-like"].find((one) => focused?.matches(one));
     this.section.hidden = false;
-    const { edits, corrections, must } = this.#changes;
-    this.undoAll.hidden = edits.size + corrections.size + must.size === 0;
+    this.undoAll.hidden = Object.values(this.#changes).every((change) => change.size === 0);
     this.chips.setAttribute("aria-busy", String(this.#readings === null));
     if (this.#readings === null) {
       const empty = () => element("li", { class: "chip skeleton" });
@@ -133,10 +139,12 @@ export class QueryPanel {
     const corrected = this.#changes.corrections.get(name) ?? null;
     const original = corrected ?? label ?? reading.value;
     const pinned = this.#changes.must.get(name) ?? null;
+    const weight = this.#changes.likes.get(name) ?? null;
     const current = edited ?? original;
     // Only beside attributes with a label a missing one says something.
     const lacksLabel = label === null && this.#readings.some((other) => other.label !== null);
-    return { name, reading, label, lacksLabel, original, current, edited, corrected, pinned };
+    const changes = { edited, corrected, pinned, weight };
+    return { name, reading, label, lacksLabel, original, current, ...changes };
   }
 
   #chip(reading) {
@@ -145,6 +153,7 @@ export class QueryPanel {
     return chipNode(fact, this.#open === name, {
       open: () => (this.#open === name ? closeMenu(true) : this.#openMenu(fact)),
       pin: () => this.#pin(fact),
+      like: this.findsAlike ? () => this.#like(fact) : null,
       undo: () => (fact.edited === null ? this.#correct(fact, null) : this.#edit(fact, null)),
     });
   }
@@ -152,7 +161,7 @@ export class QueryPanel {
   #edit(fact, value) {
     const wanted = value === fact.original ? null : value;
     const edits = withEntry(this.#changes.edits, fact.name, wanted);
-    this.#change(fact, { edits }, wanted ?? fact.original);
+    this.#change(fact, { edits, likes: NOTHING }, wanted ?? fact.original);
   }
 
   #correct(fact, value) {
@@ -174,6 +183,13 @@ export class QueryPanel {
   #pin({ name, pinned, current }) {
     const must = withEntry(this.#changes.must, name, pinned ? null : [current]);
     this.handlers.change({ ...this.#changes, must });
+  }
+
+  // Not at all, once, twice, not at all. It is a search of its own, so edits go.
+  #like({ name, weight }) {
+    const next = weight === null ? 1 : weight === 1 ? 2 : null;
+    const likes = withEntry(this.#changes.likes, name, next);
+    this.handlers.change({ ...this.#changes, edits: NOTHING, likes });
   }
 
   #undoAll() {
@@ -206,7 +222,7 @@ export class QueryPanel {
       text: readingWords(fact),
       header: sheet.node,
       tabs: [this.#changeTab(fact), this.#correctTab(fact)],
-      toggle: { text: pinWords(fact), pressed: fact.pinned !== null, onclick: () => this.#pin(fact) },
+      toggles: this.#toggles(fact),
       onclose: () => {
         this.#setOpen(null, null);
         this.#look(null);
@@ -214,6 +230,14 @@ export class QueryPanel {
     });
     this.#setOpen(name, sheet);
     this.#look(name);
+  }
+
+  #toggles(fact) {
+    const pinned = fact.pinned !== null;
+    const pin = { kind: "pin", text: pinWords(fact), pressed: pinned, onclick: () => this.#pin(fact) };
+    if (!this.findsAlike) return [pin];
+    const onclick = () => this.#like(fact);
+    return [pin, { kind: "alike", text: likeWords(fact), pressed: fact.weight !== null, onclick }];
   }
 
   #changeTab(fact) {

@@ -33,6 +33,7 @@ export function plainState({ kept, onePerProduct }, defaults) {
     photo: null,
     edits: new Map(),
     corrections: new Map(),
+    likes: new Map(),
     must: new Map(),
     filters: [],
     k: defaults.k,

@@ -26,7 +26,13 @@ export function technicalPanel(service, answer) {
       "dl",
       {},
       entries.flatMap(([term, text]) => [element("dt", {}, term), element("dd", {}, text)]),
-      element("dt", {}, "Euclidean distance to the changed query"),
+      element(
+        "dt",
+        {},
+        Object.keys(answer.like).length
+          ? "1 less the probability of the same value"
+          : "Euclidean distance to the changed query",
+      ),
       element("dd", {}, element("ol", { start: answer.offset + 1 }, distances)),
     ),
   );

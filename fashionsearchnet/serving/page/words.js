@@ -5,8 +5,9 @@ import { count } from "./dom.js";
 const DOUBT = 0.6; // a reading below this probability is shown as a guess
 
 /** Returns the title of the document; `photo` is the name of an uploaded file, or null. */
-export function documentTitle({ item, edits }, photo) {
-  return [item ?? photo, ...words(edits), "FashionSearchNet"].filter(Boolean).join(" · ");
+export function documentTitle({ item, edits, likes }, photo) {
+  const alike = likes.size ? `alike in ${list(likes.keys())}` : null;
+  return [item ?? photo, ...words(edits), alike, "FashionSearchNet"].filter(Boolean).join(" · ");
 }
 
 /** Returns "1–24 of 8,000 items", or "12 items" for all; `noun` is "item" or "product". */
@@ -40,11 +41,18 @@ export function finding({ value, number, all }) {
   return `${number} of ${all} ${number === 1 ? "is" : "are"} ${value}`;
 }
 
+/** Returns the title of a list of results. */
+export function listTitle({ likes }) {
+  return likes.size ? `Most alike in ${list(likes.keys())}` : "Most similar";
+}
+
 /** Returns "8 are the same in all 4 attributes", "" if none is. */
-export function matching({ results, query, edits }) {
+export function matching({ results, query, edits, like }) {
   const number = results.filter((result) => result.matches).length;
   if (!number) return "";
   const same = `${number} ${number === 1 ? "is" : "are"} the same`;
+  const asked = Object.keys(like);
+  if (asked.length) return `${same} in ${list(asked)}`;
   return Object.keys(edits).length
     ? `${same} in everything else too`
     : `${same} in all ${count(query.attributes.length, "attribute")}`;
@@ -92,6 +100,12 @@ export function condition(filters) {
       return `${name} is ${values.join(" or ")}`;
     })
     .join(" and ");
+}
+
+// Returns "neckline", "neckline and colour" or "neckline, colour and sleeve".
+function list(names) {
+  const [last, ...others] = [...names].reverse();
+  return others.length ? `${others.reverse().join(", ")} and ${last}` : last;
 }
 
 function words(edits) {
