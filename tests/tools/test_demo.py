@@ -15,7 +15,7 @@ TOOLS = Path(__file__).parents[2] / "tools"
 
 
 def demo_commands(*arguments: str, status: int = 0) -> list[list[str]]:
-    """The command lines that the demo runs one after the other, each of which ends with `status`."""
+    """The command lines that the demo runs in turn; each ends with `status`."""
     ran: list[list[str]] = []
 
     def record(line: list[str]) -> subprocess.CompletedProcess:
