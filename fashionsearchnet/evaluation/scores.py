@@ -19,7 +19,13 @@ from fashionsearchnet import files
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.evaluation import metrics
 
-BASELINES = ("chance", "unedited query", "predicted attributes", "whole image")
+BASELINES = (
+    "chance",
+    "unedited query",
+    "predicted attributes",
+    "predicted agreement",
+    "whole image",
+)
 
 
 @dataclasses.dataclass(frozen=True)

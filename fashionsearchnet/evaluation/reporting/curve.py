@@ -8,9 +8,8 @@ from typing import Any
 from fashionsearchnet import files
 from fashionsearchnet.evaluation import scores
 
-_BASELINE_STYLES = dict(
-    zip(scores.BASELINES, (":", "-.", "--", (0, (4, 1, 1, 1, 1, 1))), strict=True)
-)
+_STYLES = (":", "-.", "--", (0, (6, 2)), (0, (4, 1, 1, 1, 1, 1)))
+_BASELINE_STYLES = dict(zip(scores.BASELINES, _STYLES, strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
