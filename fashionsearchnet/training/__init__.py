@@ -2,7 +2,7 @@
 
 from fashionsearchnet.training.balanced import BalancedSampler, EpochSampler, Images
 from fashionsearchnet.training.edits import EditSampler, EditTriplets
-from fashionsearchnet.training.loop import RunLength, train
+from fashionsearchnet.training.loop import Execution, RunLength, train
 from fashionsearchnet.training.optimizers import OptimizerSettings
 from fashionsearchnet.training.pairs import Pairs, PairSampler
 from fashionsearchnet.training.stages import Stage, Update
@@ -14,6 +14,7 @@ __all__ = [
     "EditSampler",
     "EditTriplets",
     "EpochSampler",
+    "Execution",
     "Images",
     "OptimizerSettings",
     "PairSampler",

@@ -38,11 +38,11 @@ class MetricsLog:
         self._sums: dict[str, tf.Tensor] = {}
         self._count, self._images, self._start = 0, 0, time.perf_counter()
 
-    def add(self, logged: Mapping[str, tf.Tensor], images: int) -> None:
-        """Takes in the scalars of one step without waiting for the device."""
+    def add(self, logged: Mapping[str, tf.Tensor], steps: int, images: int) -> None:
+        """Takes in the sums of the scalars of some steps without waiting for the device."""
         for name, value in logged.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+        self._count += steps
         self._images += images
 
     def check_finite(self, number: int) -> None:

@@ -8,6 +8,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -39,6 +40,22 @@ class RunLength:
     seed: int = 0
 
 
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """How steps are executed.
+
+    Attributes:
+      steps_per_call: steps in one call of the compiled function, at most; a call ends where a line
+        of metrics.jsonl or a checkpoint is due. The weights are the same for any number. More
+        steps save the time between two calls, in which a GPU waits.
+      jit_compile: whether XLA compiles the updates. It rounds in another order and draws other
+        noise from the same seed, so the weights differ from those of a run without.
+    """
+
+    steps_per_call: int = 1
+    jit_compile: bool = False
+
+
 def train(
     stage: Stage,
     *,
@@ -46,6 +63,7 @@ def train(
     optimizer: OptimizerSettings,
     length: RunLength,
     strategy: tf.distribute.Strategy,
+    execution: Execution = Execution(),
 ) -> None:
     """Trains a stage from its last checkpoint, or from where its model stands, to the last step.
 
@@ -59,11 +77,8 @@ def train(
         they are to be saved. They are not saved then: the last checkpoint is from before that.
     """
     check_range("num_steps", length.num_steps, 1)
-    replicas = strategy.num_replicas_in_sync
-    if stage.global_batch_size % replicas:
-        raise ValueError(
-            f"batch_size {stage.global_batch_size} must be a multiple of the {replicas} replicas."
-        )
+    check_range("steps_per_call", execution.steps_per_call, 1)
+    _check_replicas(stage, strategy, execution)
     updates = _named_updates(stage)
     workdir = Path(workdir)
     with strategy.scope():
@@ -77,7 +92,7 @@ def train(
         return
     log = MetricsLog(workdir, stage.name, first_step, distribution.is_chief(strategy))
     batches = iter(_distribute(stage, first_step, strategy))
-    train_step = _make_train_step(updates, groups, strategy)
+    train_steps = _make_train_steps(updates, groups, strategy, batches, execution.jit_compile)
     bar = tqdm(
         total=length.num_steps,
         initial=first_step,
@@ -86,17 +101,42 @@ def train(
         mininterval=1.0,
         disable=not distribution.is_chief(strategy),
     )
+    number = first_step  # of steps that are done
     with bar:
-        for number in range(first_step + 1, length.num_steps + 1):
-            seed = tf.constant([length.seed, number], tf.int32)
-            log.add(train_step(next(batches), seed), stage.global_batch_size)
-            bar.update()
+        while number < length.num_steps:
+            count = _steps_of_call(number, length, execution.steps_per_call)
+            # As tensors: the function would be traced again for other numbers of Python.
+            numbers = tf.constant([length.seed, number, count], tf.int32)
+            log.add(train_steps(batches, numbers), count, count * stage.global_batch_size)
+            number += count
+            bar.update(count)
             last = number == length.num_steps
             if last or number % length.log_every == 0:
                 bar.set_postfix(log.flush(number), refresh=False)
             if last or number % length.checkpoint_every == 0:
                 log.check_finite(number)
                 checkpoints.save(number)
+
+
+def _check_replicas(stage: Stage, strategy: tf.distribute.Strategy, execution: Execution) -> None:
+    """Raises a ValueError for what several replicas cannot do."""
+    replicas = strategy.num_replicas_in_sync
+    if stage.global_batch_size % replicas:
+        raise ValueError(
+            f"batch_size {stage.global_batch_size} must be a multiple of the {replicas} replicas."
+        )
+    if execution.jit_compile and replicas > 1:
+        raise ValueError(
+            f"jit_compile is for one replica, since XLA cannot sum over the {replicas} of this "
+            "run; leave it out, or train on one device."
+        )
+
+
+def _steps_of_call(number: int, length: RunLength, steps_per_call: int) -> int:
+    """Returns how many steps to take after step `number` in one call."""
+    ends = [length.num_steps, number + steps_per_call]
+    ends += [number - number % e + e for e in (length.log_every, length.checkpoint_every)]
+    return min(ends) - number
 
 
 def _named_updates(stage: Stage) -> dict[str, Update]:
@@ -122,13 +162,20 @@ def _optimizers_by_name(groups: Mapping[str, RateGroups]) -> dict[str, keras.Opt
     return {"optimizer": found[first], **{f"optimizer_{name}": found[name] for name in others}}
 
 
-def _make_train_step(
+def _make_train_steps(
     updates: Mapping[str, Update],
     groups: Mapping[str, RateGroups],
     strategy: tf.distribute.Strategy,
+    batches: Any,  # an iterator of tf.data or of tf.distribute: they have no common class
+    jit_compile: bool,
 ):
-    """Returns the compiled step: (distributed batch, seed) -> logged scalars."""
+    """Returns the compiled function (batches, [seed, done, count]) -> sums of logged scalars.
+
+    It takes `count` steps, the first of which has the number `done` + 1.
+    """
     steps = {name: _replica_update(updates[name], groups[name]) for name in updates}
+    if jit_compile:
+        steps = {name: tf.function(step, jit_compile=True) for name, step in steps.items()}
 
     def replica_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         logged: dict[str, tf.Tensor] = {}
@@ -147,7 +194,20 @@ def _make_train_step(
             for name, value in logged.items()
         }
 
-    return train_step
+    seed = tf.TensorSpec([2], tf.int32)
+    # Traced here for the names of the logged scalars alone; the call below uses the same trace.
+    names = train_step.get_concrete_function(batches.element_spec, seed).structured_outputs
+
+    @tf.function
+    def train_steps(batches: Any, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        sums = {name: tf.zeros([]) for name in names}
+        seed, done, count = tf.unstack(numbers)
+        for step in tf.range(done + 1, done + count + 1):
+            logged = train_step(next(batches), tf.stack([seed, step]))
+            sums = {name: sums[name] + logged[name] for name in names}
+        return sums
+
+    return train_steps
 
 
 def _replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str, tf.Tensor]]:

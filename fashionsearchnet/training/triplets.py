@@ -7,6 +7,7 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import NEGATIVES_OF
+from fashionsearchnet.data.dataset import ListedTriplets
 from fashionsearchnet.training.pairs import ImagesByValue
 from fashionsearchnet.training.sampler import Rows, Sampler
 
@@ -77,3 +78,29 @@ class TripletSampler(Sampler[AttributeTriplets]):
         )
         mirrored = rng.random((batch_size, 3)) < 0.5
         return AttributeTriplets(anchor, positive, negative, attribute, mirrored)
+
+
+class ListedTripletSampler(Sampler[AttributeTriplets]):
+    """Draws from triplets that a data set lists, each equally likely.
+
+    Attributes:
+      left_out: empty: no value is left out where none is known.
+    """
+
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, listed: ListedTriplets):
+        """Takes the triplets of the split to train on.
+
+        Raises:
+          ValueError: if there are none.
+        """
+        if not len(listed.anchor):
+            raise ValueError("the split lists no triplet to train on; choose another one.")
+        self._listed = listed
+
+    def sample(self, rng: np.random.Generator, batch_size: int) -> AttributeTriplets:
+        """Returns `batch_size` triplets."""
+        rows = rng.integers(len(self._listed.anchor), size=batch_size)
+        drawn = {name: array[rows] for name, array in vars(self._listed).items()}
+        return AttributeTriplets(**drawn, mirrored=rng.random((batch_size, 3)) < 0.5)

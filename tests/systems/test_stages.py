@@ -294,7 +294,7 @@ PLAIN_RATE = {
 }
 
 
-def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None):
+def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None, steps_per_call=1):
     rate = rate or RATE[stage.name]
     training.train(
         stage,
@@ -302,6 +302,7 @@ def train(stage, workdir, num_steps, strategy=None, log_every=5, rate=None):
         optimizer=training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4),
         length=training.RunLength(num_steps, log_every=log_every, checkpoint_every=3),
         strategy=strategy or distribution.get_strategy("one_device"),
+        execution=training.Execution(steps_per_call=steps_per_call),
     )
 
 
@@ -371,8 +372,9 @@ def test_a_gan_learns_the_vectors_that_its_discriminator_sees(tmp_path):
 
 @pytest.mark.parametrize("build", ALL)
 def test_a_resumed_run_equals_a_straight_one(build, tmp_path):
+    """However many steps a call takes."""
     straight, stopped, resumed = build(), build(), build()
-    train(straight, tmp_path / "straight", 5)
+    train(straight, tmp_path / "straight", 5, steps_per_call=4)
     train(stopped, tmp_path / "resumed", 3)
     train(resumed, tmp_path / "resumed", 5)
     expected = weights(straight.model)
@@ -390,7 +392,7 @@ def test_two_replicas_give_the_weights_of_one(build, tmp_path):
             stage = build(normalization="none", dropout_rate=0.0)
         own = own_paths(stage)
         before = weights(stage.model)
-        train(stage, tmp_path / name, 4, strategy, rate=PLAIN_RATE[stage.name])
+        train(stage, tmp_path / name, 4, strategy, rate=PLAIN_RATE[stage.name], steps_per_call=2)
         after = weights(stage.model)
         return {path: after[path] - before[path] for path in own}
 

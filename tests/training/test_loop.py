@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from fashionsearchnet import training
-from fashionsearchnet.training import distribution
+from fashionsearchnet.training import distribution, loop
 
 ROOT = Path(__file__).parents[2]
 NUM, DIM, BATCH = 24, 5, 8
@@ -86,6 +86,7 @@ def run(
     settings=SETTINGS,
     checkpoint_every=3,
     targets=None,
+    **execution,
 ) -> np.ndarray:
     """Trains to `num_steps`, or is stopped after `stop_at`; returns all weights."""
     keras.utils.set_random_seed(3)
@@ -94,7 +95,14 @@ def run(
         stage = RegressionStage(targets, delay, stop_at)
     length = training.RunLength(num_steps, log_every=2, checkpoint_every=checkpoint_every, seed=7)
     try:
-        training.train(stage, workdir=workdir, optimizer=settings, length=length, strategy=strategy)
+        training.train(
+            stage,
+            workdir=workdir,
+            optimizer=settings,
+            length=length,
+            strategy=strategy,
+            execution=training.Execution(**execution),
+        )
     except (StopIteration, tf.errors.OutOfRangeError):
         assert stop_at < num_steps
     return np.concatenate([np.ravel(w) for w in stage.model.get_weights()])
@@ -112,6 +120,39 @@ def test_a_stopped_and_resumed_run_ends_with_the_weights_of_a_straight_one(tmp_p
         # A line that a resume cut in two is the mean of its second part only.
         if mine["step"] - 1 != (stop_at // 3) * 3:
             assert mine["loss"] == pytest.approx(theirs["loss"])
+
+
+@pytest.mark.parametrize("steps_per_call", [2, 4, 100])
+def test_several_steps_in_a_call_are_the_same_steps(steps_per_call, tmp_path):
+    """With lines every 2 steps and checkpoints every 3, and a stop in the middle of a call."""
+    single = run(tmp_path / "single", 10)
+    run(tmp_path / "several", 10, stop_at=5, steps_per_call=steps_per_call)
+    np.testing.assert_array_equal(
+        run(tmp_path / "several", 10, steps_per_call=steps_per_call), single
+    )
+    lines = [_metrics(tmp_path / name) for name in ("single", "several")]
+    assert [line["step"] for line in lines[1]] == [2, 4, 6, 8, 10]
+    for one, other in zip(*lines, strict=True):
+        if one["step"] != 4:  # the resume cut it in two
+            assert other["loss"] == pytest.approx(one["loss"])
+            assert other["noise"] == pytest.approx(one["noise"])
+
+
+def test_a_call_takes_as_many_steps_as_it_may():
+    length = training.RunLength(100, log_every=50, checkpoint_every=40)
+    ends = [0]
+    while ends[-1] < 100:
+        ends.append(ends[-1] + loop._steps_of_call(ends[-1], length, 16))
+    assert ends == [0, 16, 32, 40, 50, 66, 80, 96, 100]
+
+
+def test_xla_gives_nearly_the_same_weights(tmp_path):
+    """But for its noise, which it draws in another way."""
+    compiled = run(tmp_path / "compiled", 10, jit_compile=True, steps_per_call=2)
+    np.testing.assert_allclose(compiled, run(tmp_path / "plain", 10), atol=0.05)
+    mirrored = distribution.get_strategy("mirrored")
+    with pytest.raises(ValueError, match="jit_compile is for one replica"):
+        run(tmp_path / "two", 10, jit_compile=True, strategy=mirrored)
 
 
 def test_a_killed_process_resumes_exactly(tmp_path):
