@@ -5,6 +5,7 @@ import functools
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from fakes import SPACE
 from small_networks import network
 
+from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
@@ -52,6 +54,12 @@ def _exported(seed: int) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with mock.patch.object(export, "check_export", return_value={}):
         return export.export_system(tiny_system(seed), folder)
+
+
+def load_images(system: System, images: Sequence[bytes]) -> tf.Tensor:
+    """Returns encoded images as a system's input."""
+    image_input = system.image_input
+    return tf.stack([preprocess.load_image(tf.constant(data), image_input) for data in images])
 
 
 class PlainSystem(System):

@@ -1,8 +1,10 @@
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -10,14 +12,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from evaluation_fakes import FakeDataset, FakeSystem
-from exported import PlainSystem, export_tiny, tiny_system
+from absl import flags
+from evaluation_fakes import script
+from exported import PlainSystem, export_tiny, load_images, tiny_system
 from fakes import SPACE
+from small_networks import network
 
-from fashionsearchnet import evaluation
 from fashionsearchnet.attributes import AttributeSpace, predicted_values, softmax_blocks
-from fashionsearchnet.data import preprocess
-from fashionsearchnet.export import precision
+from fashionsearchnet.export import check
 from fashionsearchnet.export import saved_model as export
 from fashionsearchnet.export.signatures import ServedSystem
 from fashionsearchnet.networks.backbones import Trunk, pretrained_input
@@ -26,13 +28,7 @@ from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 
-ROOT = Path(__file__).parents[2]
 EDITS = np.array([[-1, -1, -1], [2, -1, -1], [-1, 1, 3], [0, 0, 0]], np.int32)
-
-
-def load_images(system, images):
-    image_input = system.image_input
-    return tf.stack([preprocess.load_image(tf.constant(data), image_input) for data in images])
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +46,33 @@ def signatures(folder):
     return tf.saved_model.load(str(folder)).signatures
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """An export of a system with neither attention nor blocks, without the serving package."""
+    folder = tmp_path_factory.mktemp("plain")
+    with (
+        mock.patch.object(export, "check_export", return_value={}),
+        mock.patch.dict(sys.modules, {"tensorflow_serving.apis": None}),
+    ):
+        return export.export_system(PlainSystem(), folder, warmup_images=export.sample_images(9, 2))
+
+
 @pytest.fixture
 def unchecked():
     with mock.patch.object(export, "check_export", return_value={}):
+        yield
+
+
+@pytest.fixture
+def checked_here():
+    """The check without the seconds that a fresh process takes to start."""
+
+    def run(command, **_):
+        *_, folder, cases = command
+        found = check.compare(folder, json.loads(Path(cases).read_text()))
+        return subprocess.CompletedProcess(command, 0, json.dumps(found), "")
+
+    with mock.patch.object(export, "subprocess", types.SimpleNamespace(run=run)):
         yield
 
 
@@ -102,10 +122,9 @@ def test_the_signatures_of_a_labelled_gallery(system, signatures):
         signatures["embed_blocks"](blocks=found["blocks"], beliefs=beliefs[:2], blend=blend)
 
 
-def test_a_system_without_blocks_has_no_such_signatures(unchecked, tmp_path):
-    made = export.export_system(PlainSystem(), tmp_path)
-    assert json.loads((made / "assets/export.json").read_text())["label_blend"] is None
-    assert "embed_blocks" not in tf.saved_model.load(str(made)).signatures
+def test_a_system_without_blocks_has_no_such_signatures(plain):
+    assert json.loads((plain / "assets/export.json").read_text())["label_blend"] is None
+    assert "embed_blocks" not in tf.saved_model.load(str(plain)).signatures
 
 
 def test_names_and_shapes_of_the_signatures(signatures):
@@ -194,53 +213,69 @@ def test_warm_up_requests_are_calls_of_every_signature(folder, signatures):
     assert called == {*signatures} - {"serving_default"}
 
 
-def test_without_the_serving_package_there_is_no_warm_up(tmp_path, unchecked):
-    with mock.patch.dict(sys.modules, {"tensorflow_serving.apis": None}):
-        made = export.export_system(PlainSystem(), tmp_path)
-    assert (made / "saved_model.pb").exists()
-    assert not (made / export.WARMUP_FILE).exists()
+def test_without_the_serving_package_there_is_no_warm_up(plain):
+    assert (plain / "saved_model.pb").exists()
+    assert not (plain / export.WARMUP_FILE).exists()
 
 
 def test_features_and_attention_are_those_of_the_two_methods(system):
     pictures = load_images(system, export.sample_images(40))
     features, attention = system.features_and_attention(pictures)
-    for found, wanted in (
-        (features, system.image_features(pictures)),
-        (attention, system.attention(pictures)),
-    ):
+    expected = system.image_features(pictures), system.attention(pictures)
+    for found, wanted in zip((features, attention), expected, strict=True):
         assert found.keys() == wanted.keys()
         for name, value in found.items():
             np.testing.assert_array_equal(value, wanted[name])
 
 
-def test_a_pretrained_trunk_is_exported_with_its_input(tmp_path):
-    """On pooled features: the statistics that standardise them, and no attention."""
+def pooled_system(trunk, image_input):
+    """A system on pooled features, with statistics that standardise them and no attention."""
     keras.utils.set_random_seed(0)
-    trunk = Trunk("efficientnet_lite0", pretrained="imagenet", training="frozen")
-    pooled = FashionSearchNetV2(
+    made = FashionSearchNetV2(
         SPACE,
         variant="ours_pooled",
-        image_input=pretrained_input(trunk, 40),
+        image_input=image_input,
         trunk=trunk,
         hidden_dims=(6,),
         representation_dim=4,
     )
     rng = np.random.default_rng(0)
-    pooled.standardization.adapt([rng.normal(0.3, 2.0, (9, pooled.trunk.output_shape[1]))])
-    made = export.export_system(pooled, tmp_path)  # checks it in a fresh process
+    made.standardization.adapt([rng.normal(0.3, 2.0, (9, made.trunk.output_shape[1]))])
+    return made
+
+
+def test_a_pretrained_trunk_is_exported_with_its_input(tmp_path):
+    """One signature of it: a network of this depth takes seconds for each."""
+    trunk = Trunk("efficientnet_lite0", pretrained="imagenet", training="frozen")
+    pooled = pooled_system(trunk, pretrained_input(trunk, 40))
+    served = ServedSystem(pooled, "float32")
+    images = tf.TensorSpec([None], tf.string, "image_bytes")
+    predict = tf.function(served.predict, input_signature=[images])
+    with mock.patch.object(served, "signatures", return_value={"predict": predict}):
+        export._write_saved_model(served, tmp_path, {})
     pictures = export.sample_images(40, 2)
-    found = tf.saved_model.load(str(made)).signatures["predict"](image_bytes=tf.constant(pictures))
+    loaded = tf.saved_model.load(str(tmp_path)).signatures["predict"]
+    found = loaded(image_bytes=tf.constant(pictures))
     features = pooled.image_features(load_images(pooled, pictures))
     expected = softmax_blocks(SPACE, pooled.attribute_logits(features).numpy())
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-4)
     assert not {"maps", "boxes"} & set(found)
 
 
-def test_a_system_without_attention_has_no_maps(tmp_path, unchecked):
-    made = export.export_system(PlainSystem(), tmp_path, warmup_images=export.sample_images(9, 2))
-    outputs = tf.saved_model.load(str(made)).signatures["predict"].structured_outputs
+def test_pooled_features_are_exported_with_their_statistics(tmp_path, checked_here):
+    """The check runs every signature."""
+    arguments = network(training="frozen")
+    image_input = dataclasses.replace(arguments["image_input"], fit="stretch", channels="bgr")
+    made = export.export_system(pooled_system(arguments["trunk"], image_input), tmp_path)
+    checked = json.loads((made / export.CHECK_FILE).read_text())
+    assert {"encode_query/embedding", "predict/probabilities"} <= checked.keys()
+    assert not {"predict/maps", "predict/boxes"} & checked.keys()
+
+
+def test_a_system_without_attention_has_no_maps(plain):
+    outputs = tf.saved_model.load(str(plain)).signatures["predict"].structured_outputs
     assert set(outputs) == {"probabilities", "values"}
-    described = json.loads((made / "assets/export.json").read_text())
+    described = json.loads((plain / "assets/export.json").read_text())
     assert (described["variant"], described["geometry"], described["dim"]) == (None, None, 40)
 
 
@@ -296,7 +331,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_fresh_process_finds_wrong_numbers_and_the_version_is_removed(tmp_path):
+def test_wrong_numbers_are_found_and_the_version_is_removed(tmp_path, checked_here):
     true_cases = export.live_cases
 
     def wrong_cases(*arguments):
@@ -342,65 +377,24 @@ def test_the_fingerprint_tells_models_apart():
     assert of(0, "float32") == found[0]
 
 
-@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
-def test_reduced_precision_halves_the_kernels(kind):
-    system = PlainSystem()
-    served = ServedSystem(system, kind)
-    kernels = {weight.dtype.name for weight in served.weights if len(weight.shape) > 1}
-    biases = {weight.dtype.name for weight in served.weights if len(weight.shape) == 1}
-    assert (kernels, biases) == ({kind}, {"float32"})
-    images = tf.constant(export.sample_images(16))
-    found = served.encode_gallery(images)["embedding"]
-    before = system.encode_gallery(load_images(system, images.numpy())).numpy()
-    precision.round_weights(system, kind)
-    wanted = system.encode_gallery(load_images(system, images.numpy())).numpy()
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
-    assert not np.allclose(wanted, before, rtol=1e-5, atol=1e-6)
+def test_an_export_that_does_not_run_in_a_fresh_process_is_removed(tmp_path):
+    failed = subprocess.CompletedProcess([], 1, "", "Traceback\nKeyError: 'state'\n")
+    with mock.patch.object(export.subprocess, "run", return_value=failed):
+        with pytest.raises(ValueError, match=r"in a fresh process \(KeyError: 'state'\); it has"):
+            export.export_system(PlainSystem(), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
-def test_what_float16_cannot_hold_is_refused():
-    system = PlainSystem()
-    system.projection.kernel.assign(system.projection.kernel * 1e6)
-    with pytest.raises(ValueError, match=r"kernel reaches .*, and precision float16 ends at 65504"):
-        precision.round_weights(system, "float16")
-    precision.round_weights(system, "bfloat16")
-
-
-@pytest.mark.parametrize(("spread", "is_lost"), [(1.0, False), (1e-3, True)])
-def test_change_of_accuracy_is_that_of_the_rounded_weights(spread, is_lost):
-    class Weighted(FakeSystem):
-        """Tells values apart by so little that bfloat16 loses it, or by enough."""
-
-        def __init__(self):
-            super().__init__()
-            self.kernel = keras.Variable(1.0 + spread * np.eye(7, dtype=np.float32))
-
-        def query_embedding(self, features, manipulation):
-            return super().query_embedding(features, manipulation) @ self.kernel.value
-
-        def gallery_embedding(self, features, manipulation=None):
-            return features["embedding"] @ self.kernel.value
-
-    protocol = evaluation.ManipulationProtocol(top_k=(1,), headline_k=1, num_resamples=50)
-    dataset = FakeDataset(missing=False)
-    found = precision.measure_change(Weighted(), dataset, protocol, "bfloat16")
-    assert found["float32"] == 1.0
-    assert found["difference"] == pytest.approx(found["reduced"] - 1.0)
-    assert (found["changed"] > 0) == is_lost
-    low, high = found["interval"]
-    assert low <= found["difference"] <= high <= 0.0
-    assert (found["figure"], found["dataset"]) == ("Top-1", "fakes/tiny")
-
-
-def test_the_script_exports_a_run(tmp_path):
+def test_the_script_exports_a_run(tmp_path, capsys):
+    """Checked in a fresh process."""
     run = tmp_path / "run"
     registry.save_system(run, tiny_system(), "global", dataset="fakes")
-    command = [
-        *(sys.executable, "tools/export.py", f"--workdir={run}"),
-        *(f"--output={tmp_path / 'exports'}", "--precision=float16"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert f"written: {tmp_path / 'exports' / '1'}" in done.stdout
+    output = f"--output={tmp_path / 'exports'}"
+    with script("export") as tool:
+        flags.FLAGS(["export.py", f"--workdir={run}", output, "--precision=float16"])
+        tool.main()
+    told = capsys.readouterr().out
+    assert f"written: {tmp_path / 'exports' / '1'}" in told
+    assert "checked in a fresh process: no output differs" in told
     described = json.loads((tmp_path / "exports/1/assets/export.json").read_text())
     assert described["precision"] == "float16"
