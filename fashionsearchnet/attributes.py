@@ -71,7 +71,11 @@ def find_name(name: str, names: Sequence[str]) -> int | None:
 
 @dataclasses.dataclass(frozen=True)
 class AttributeSpace:
-    """Names and values of the attributes of one data set, in a fixed order."""
+    """Names and values of the attributes of one data set, in a fixed order.
+
+    A space whose attributes have no values belongs to a data set that says which images are alike
+    in an attribute (`Dataset.listed_triplets`), and not what they show of it.
+    """
 
     names: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
@@ -87,7 +91,7 @@ class AttributeSpace:
         _check_distinct("attribute names", self.names)
         for name, values in zip(self.names, self.values, strict=True):
             _check_distinct(f"values of attribute {name!r}", values)
-            if len(values) < 2:
+            if len(values) < 2 and any(self.values):
                 raise ValueError(
                     f"attribute {name!r} must have at least two values, or nothing can be changed; "
                     f"got {list(values)}. Leave the attribute out."
@@ -115,6 +119,11 @@ class AttributeSpace:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the space as JSON."""
         files.write_json(path, self.to_dict())
+
+    @property
+    def has_values(self) -> bool:
+        """Whether the attributes have values."""
+        return any(self.values)
 
     @property
     def num_attributes(self) -> int:

@@ -45,7 +45,8 @@ import table_flags
 import vector_flags
 
 _ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are published
-_FINE_GRAINED = ("fashionai", "deepfashion_attributes")  # theirs too, the validation included
+# Theirs too, the validation included.
+_FINE_GRAINED = ("fashionai", "deepfashion_attributes", "zappos50k")
 _DRAWN = ("shopping100k", "darn", "imaterialist", "celeba")  # splits, unless a flag takes others
 _PUBLISHED = (*_DRAWN, *_ITEMS, *_FINE_GRAINED)
 _OF_IMAGES = ("images_dir", "image_column")  # of the flags of tables

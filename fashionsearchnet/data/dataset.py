@@ -29,6 +29,23 @@ class ListedEdits:
     source: str
 
 
+@dataclasses.dataclass(frozen=True)
+class ListedTriplets:
+    """Triplets that a data set publishes for a split, N of them.
+
+    Attributes:
+      attribute: int32 `[N]`, the attribute that counts.
+      anchor: int32 `[N]`, positions of images in the split.
+      positive: int32 `[N]`, images that are closer to the anchor than the negative.
+      negative: int32 `[N]`.
+    """
+
+    attribute: np.ndarray
+    anchor: np.ndarray
+    positive: np.ndarray
+    negative: np.ndarray
+
+
 def check_instance_ids(instance_ids: Sequence[str], where: str) -> None:
     """Raises a ValueError if an image has no instance id: such images would pass for one item.
 
@@ -105,6 +122,11 @@ class Dataset(abc.ABC):
 
     def listed_edits(self) -> ListedEdits | None:
         """Returns the edits that the data set publishes for its split `query`; None without."""
+        return None
+
+    def listed_triplets(self, split: str) -> ListedTriplets | None:
+        """Returns the triplets that the data set publishes for a whole split; None without."""
+        del split
         return None
 
     @abc.abstractmethod

@@ -11,8 +11,9 @@ import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import preprocess
-from fashionsearchnet.data.dataset import Dataset, ListedEdits
+from fashionsearchnet.data.dataset import Dataset, ListedEdits, ListedTriplets
 from fashionsearchnet.data.listed_edits import MANIPULATIONS_FILE, read_listed_edits
+from fashionsearchnet.data.listed_triplets import read_listed_triplets
 from fashionsearchnet.data.vectors.dataset import DESCRIPTION, VectorDataset
 from fashionsearchnet.networks.image_input import ImageInput
 
@@ -75,6 +76,11 @@ class PreparedDataset(Dataset):
     def listed_edits(self) -> ListedEdits | None:
         """Returns the edits that the data set publishes for its split `query`; None without."""
         return read_listed_edits(Path(self.builder.data_dir), self)
+
+    def listed_triplets(self, split: str) -> ListedTriplets | None:
+        """Returns the triplets that the data set publishes for a whole split; None without."""
+        number = self.num_examples(split)
+        return read_listed_triplets(Path(self.builder.data_dir), split, number)
 
     def boxes(self, split: str, image_input: ImageInput) -> np.ndarray | None:
         """Returns the true boxes on the network's input, float32 `[num, A, 4]`, or None."""

@@ -3,6 +3,9 @@
 The papers answer one task, "one with a neckline like this". The task "this one, but with a v-neck"
 and the logits are ours: the attribute memory of [Ak21] holds the mean vector of each value. An edit
 puts a mean in place of the image's own vector, and the nearest mean is what the image shows.
+
+On a data set that lists triplets in place of values there are no means, and the first task alone is
+answered.
 """
 
 import abc
@@ -38,8 +41,9 @@ _MAP_THRESHOLD = 0.2  # share of an attention's maximum that counts, as in [Ak21
 class AttributeNetwork(RepresentationSystem):
     """A trunk and a head that makes a unit vector of an image for each attribute asked for."""
 
-    tasks = ("attribute", "manipulation")
+    tasks: tuple[str, ...] = ("attribute", "manipulation")
     has_blocks = True
+    needs_values = False
 
     def __init__(
         self,
@@ -71,6 +75,11 @@ class AttributeNetwork(RepresentationSystem):
                 f"block_dim is for a system with edit_ranking; got {block_dim} without it. Leave "
                 "it out."
             )
+        if edit_ranking and not space.has_values:
+            raise ValueError(
+                "edit_ranking is for attributes with values, which edits set; the data set lists "
+                "triplets only. Leave it out."
+            )
         editing = {"edit_ranking": edit_ranking, "block_dim": block_dim}
         super().__init__(
             name,
@@ -82,9 +91,14 @@ class AttributeNetwork(RepresentationSystem):
             largest_stride=LARGEST_STRIDE,
         )
         self._edits = editing
+        if not space.has_values:
+            self.tasks, self.has_blocks = ("attribute",), False
 
     def build_memory(self, dim: int) -> None:
         """Creates the memory of class means, and what ranks edits, for vectors of `dim` numbers."""
+        if not self.space.has_values:
+            self.built = True
+            return
         self.memory = AttributeMemory(self.space, dim, name="attribute_memory")
         self.edit_ranking: EditRanking | None = None
         if self._edits["edit_ranking"]:
@@ -180,14 +194,21 @@ class AttributeNetwork(RepresentationSystem):
         maps = self._as_maps(attention)
         features["boxes"] = self._boxes(maps)
         logits = self.attribute_logits(features)
+        if logits is None:
+            logits = tf.zeros([tf.shape(maps)[0], 0])
         return features, {"maps": maps, "boxes": features["boxes"], "logits": logits}
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns the unit vector of an attribute, float32 `[B, dim]`."""
         return features["embedding"][:, attribute if self.describes_each_attribute else 0]
 
-    def attribute_logits(self, features: Features) -> tf.Tensor:
-        """Returns 20 times the cosine to the mean vector of each value, float32 `[B, C]`; ours."""
+    def attribute_logits(self, features: Features) -> tf.Tensor | None:
+        """Returns 20 times the cosine to the mean vector of each value, float32 `[B, C]`; ours.
+
+        None where attributes have no values.
+        """
+        if not self.space.has_values:
+            return None
         means = tf.math.l2_normalize(self.memory.padded(), axis=-1)  # [V, A, dim]
         cosines = tf.einsum("bad,vad->vab", self._of_each(features), means)  # [V, A, B]
         return _LOGIT_SCALE * tf.transpose(self.memory.rows_of(cosines))
@@ -197,6 +218,7 @@ class AttributeNetwork(RepresentationSystem):
 
         Edited attributes get the mean vector of the wanted value.
         """
+        self.check_answers("manipulation")
         edited = self.memory.overwrite(self._of_each(features), manipulation)
         if self.edit_ranking is None:
             return flatten(self._blocks(edited))
@@ -206,19 +228,27 @@ class AttributeNetwork(RepresentationSystem):
         self, features: Features, manipulation: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Returns the vectors of images as they are, float32 `[B, A * block_dim]`; ours."""
+        self.check_answers("manipulation")
         return self.merge_blocks(self.gallery_blocks(features), manipulation)
 
     def gallery_blocks(self, features: Features) -> tf.Tensor:
         """Returns the vectors of all attributes as they are compared, `[B, A, block_dim]`."""
+        self._check_has_blocks()
         return self._blocks(self._of_each(features))
 
     def prototypes(self) -> tf.Tensor:
         """Returns the rows of the memory as they are compared, float32 `[C, block_dim]`."""
+        self._check_has_blocks()
         return self.memory.rows_of(self._blocks(self.memory.padded()))
 
     def merge_blocks(self, blocks: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
         """Returns blocks side by side, whatever the edit."""
+        self._check_has_blocks()
         return flatten(blocks)
+
+    def _check_has_blocks(self) -> None:
+        if not self.has_blocks:
+            raise self._without_blocks()
 
     def _blocks(self, vectors: tf.Tensor) -> tf.Tensor:
         if self.edit_ranking is None:

@@ -30,14 +30,17 @@ class System(keras.Model):
       has_attention: whether it says where it looks.
       has_blocks: whether its gallery vectors are made of one block per attribute, so that a gallery
         can use labels.
+      needs_values: whether it learns what images show of attributes, so that it cannot stand on a
+        data set that lists triplets in place of values.
       space: the attributes.
       image_input: what the network wants to see.
       arguments: with `space`, all that rebuilds the system; JSON can hold it.
     """
 
-    tasks: ClassVar[tuple[str, ...]]
+    tasks: tuple[str, ...]
     has_attention: bool = False
-    has_blocks: ClassVar[bool] = False
+    has_blocks: bool = False
+    needs_values: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -53,7 +56,15 @@ class System(keras.Model):
           space: the attributes.
           image_input: what the network wants to see.
           arguments: the other arguments of the subclass, as JSON can hold them.
+
+        Raises:
+          ValueError: for attributes without values, if the system needs some.
         """
+        if self.needs_values and not space.has_values:
+            raise ValueError(
+                f"the attributes {', '.join(space.names)} have no values: their data set lists "
+                f"triplets only. {name} learns from values; use asenet or agman."
+            )
         super().__init__(name=name)
         self.space = space
         self.image_input = image_input

@@ -12,7 +12,13 @@ from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.attribute_network import AttributeNetwork
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
-from fashionsearchnet.training import AttributeTriplets, Stage, TripletSampler, Update
+from fashionsearchnet.training import (
+    AttributeTriplets,
+    ListedTripletSampler,
+    Stage,
+    TripletSampler,
+    Update,
+)
 
 _ORDER = ("anchor", "positive", "negative")
 
@@ -20,6 +26,8 @@ _ORDER = ("anchor", "positive", "negative")
 @dataclasses.dataclass
 class TripletStage(Stage):
     """Trains trunk and head: an anchor and its positive agree in an attribute, the negative not.
+
+    Where a data set lists triplets, they are drawn from its list.
 
     The loss is mean(max(0, a . n - a . p + margin)) of unit vectors, as in the code of [Ma20]. The
     three images of all triplets of a step go through the network as one batch.
@@ -57,7 +65,14 @@ class TripletStage(Stage):
         check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
         if self.outputs is not None:
             check_frozen(self.model)
-        self.sampler = TripletSampler(
+        self.sampler = self._sampler()
+
+    def _sampler(self) -> TripletSampler | ListedTripletSampler:
+        """Returns what draws triplets: of those that the data set lists, if it lists some."""
+        listed = self.dataset.listed_triplets(self.split)
+        if listed is not None:
+            return ListedTripletSampler(listed)
+        return TripletSampler(
             self.model.space,
             self.dataset.labels(self.split),
             self.rare_values,

@@ -6,7 +6,11 @@ from fashionsearchnet.training.loop import Execution, RunLength, train
 from fashionsearchnet.training.optimizers import OptimizerSettings
 from fashionsearchnet.training.pairs import Pairs, PairSampler
 from fashionsearchnet.training.stages import Stage, Update
-from fashionsearchnet.training.triplets import AttributeTriplets, TripletSampler
+from fashionsearchnet.training.triplets import (
+    AttributeTriplets,
+    ListedTripletSampler,
+    TripletSampler,
+)
 
 __all__ = [
     "AttributeTriplets",
@@ -16,6 +20,7 @@ __all__ = [
     "EpochSampler",
     "Execution",
     "Images",
+    "ListedTripletSampler",
     "OptimizerSettings",
     "PairSampler",
     "Pairs",

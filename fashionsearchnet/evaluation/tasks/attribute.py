@@ -45,6 +45,11 @@ class AttributeProtocol(TaskProtocol):
 
     def make_plan(self, dataset: Dataset, splits: Splits) -> "AttributePlan":
         """Asks each query for each attribute of which some, not all candidates have its value."""
+        if not dataset.space.has_values:
+            raise ValueError(
+                f"{dataset.name} has no values of attributes, but lists triplets; use "
+                "tools/evaluate_triplets.py."
+            )
         parts = [_questions(splits, a) for a in range(dataset.space.num_attributes)]
         columns = np.concatenate(parts, axis=1)
         num_relevant, num_items = columns[2:4]

@@ -1,0 +1,1 @@
+"""Zappos50k with the triplet lists of CSN; see `reader`."""
