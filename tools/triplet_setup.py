@@ -50,7 +50,8 @@ def train(stage: TripletStage, dataset: Dataset, strategy: tf.distribute.Strateg
     if stage.sampler.left_out:
         print(f"not drawn as the value of a triplet: {', '.join(stage.sampler.left_out)}")
     training_setup.train(stage, dataset, strategy)
-    fill_memory(stage.model, dataset, FLAGS.train_split, FLAGS.workdir, stage.outputs)
+    if dataset.space.has_values:
+        fill_memory(stage.model, dataset, FLAGS.train_split, FLAGS.workdir, stage.outputs)
     training_setup.save(stage.model, stage.name, strategy)
 
 
