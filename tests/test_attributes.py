@@ -23,6 +23,12 @@ def test_sizes_and_offsets(space):
     assert space.offsets == (0, 3, 5)
 
 
+def test_a_space_without_values():
+    space = AttributeSpace.from_dict({"colour": [], "size": []})
+    assert not space.has_values and (space.num_values, space.total_values) == ((0, 0), 0)
+    assert AttributeSpace.from_dict({"colour": ["red", "green"]}).has_values
+
+
 def test_a_space_of_one_attribute():
     space = AttributeSpace.from_dict({"colour": ["red", "green"]})
     assert (space.offsets, space.total_values) == ((0,), 2)
@@ -33,7 +39,7 @@ def test_a_space_of_one_attribute():
     [
         ({}, "at least one attribute"),
         ({"colour": ["red"]}, "at least two values"),
-        ({"colour": []}, "at least two values"),
+        ({"colour": [], "size": ["S", "M"]}, "at least two values"),
         ({"colour": ["red", "red"]}, "'red' occurs twice"),
         ({"colour": ["red", " "]}, "non-empty"),
         ({"": ["red", "green"]}, "non-empty"),

@@ -280,10 +280,18 @@ def test_the_contract_has_no_other_members():
         *("attribute_query", "alike_query", "alike_embedding", "instance_embedding"),
         *("attribute_logits", "attention", "features_and_attention"),
         *("encode_query", "encode_gallery", "encode_attribute", "encode_instance"),
-        *("has_blocks", "gallery_blocks", "prototypes", "merge_blocks", "labelled_embedding"),
+        *(
+            "needs_values",
+            "has_blocks",
+            "gallery_blocks",
+            "prototypes",
+            "merge_blocks",
+            "labelled_embedding",
+        ),
         *("call", "check_answers", "in_float32"),
     }
     assert own == tested
     assert all(
-        inspect.getdoc(vars(System)[name]) for name in own - {"has_attention", "has_blocks", "call"}
+        inspect.getdoc(vars(System)[name])
+        for name in own - {"has_attention", "has_blocks", "needs_values", "call"}
     )
