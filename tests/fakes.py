@@ -1,5 +1,7 @@
 """A data set made in memory."""
 
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
@@ -69,15 +71,9 @@ class FakeDataset(Dataset):
         return 127.0, 127.0, 127.0
 
     def render(self, split: str, index: int, image_size: int) -> np.ndarray:
-        """Returns float32 `[image_size, image_size, 3]` in about 0..255."""
-        rng = np.random.default_rng((*self._seeds[split], 1, index))
-        image = rng.normal(0.0, NOISE, (image_size, image_size, 3)).astype(np.float32)
-        half = image_size // 2
-        for a, value in enumerate(self._labels[split][index]):
-            rows = slice(0, half) if a < 2 else slice(half, None)
-            columns = slice(0, half) if a % 2 == 0 else slice(half, None)
-            image[rows, columns] += GREY if value == MISSING else COLOURS[value]
-        return image
+        """Returns float32 `[image_size, image_size, 3]` in about 0..255, read-only."""
+        values = tuple(self._labels[split][index].tolist())
+        return _render((*self._seeds[split], 1, index), values, image_size)
 
     def _see(self, split: str, index: int, image_input: ImageInput) -> np.ndarray:
         """Returns an image as a network's input."""
@@ -95,21 +91,20 @@ class FakeDataset(Dataset):
     def images(
         self, split: str, image_input: ImageInput, *, batch_size: int = 64
     ) -> tf.data.Dataset:
-        def generate() -> Iterator[np.ndarray]:
-            for index in range(self.num_examples(split)):
-                yield self._see(split, index, image_input)
-
-        signature = tf.TensorSpec([image_input.size, image_input.size, 3], tf.float32)
-        return tf.data.Dataset.from_generator(generate, output_signature=signature).batch(
+        return tf.data.Dataset.from_tensor_slices(self._all_images(split, image_input)).batch(
             batch_size
         )
+
+    def _all_images(self, split: str, image_input: ImageInput) -> np.ndarray:
+        """Returns the images of a split as a network's input."""
+        rows = range(self.num_examples(split))
+        return np.stack([self._see(split, index, image_input) for index in rows])
 
     def image_loader(
         self, split: str, image_input: ImageInput
     ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """Ignores which images to mirror; see `training_examples`."""
-        rows = range(self.num_examples(split))
-        images = tf.constant(np.stack([self._see(split, index, image_input) for index in rows]))
+        images = tf.constant(self._all_images(split, image_input))
         return lambda positions, mirrored: tf.gather(images, positions)
 
     def training_examples(
@@ -126,6 +121,7 @@ class FakeDataset(Dataset):
         """Returns endless batches, shuffled by (seed, epoch). `flip` is ignored: it would move
         the quadrants."""
         number = self.num_examples(split)
+        images, labels = self._all_images(split, image_input), self._labels[split]
         pipelines, mine = 1, 0
         batch_size = global_batch_size
         if context is not None:
@@ -133,19 +129,35 @@ class FakeDataset(Dataset):
             batch_size = context.get_per_replica_batch_size(global_batch_size)
         share = global_batch_size // pipelines
 
-        def generate() -> Iterator[dict[str, np.ndarray]]:
-            position = first_step * global_batch_size
-            while True:
-                order = np.random.default_rng((seed, position // number)).permutation(number)
-                for index in order[position % number :]:
-                    if position % global_batch_size // share == mine:
-                        image = self._see(split, index, image_input)
-                        yield {"image": image, "attributes": self._labels[split][index]}
-                    position += 1
+        @functools.cache
+        def order(epoch: int) -> np.ndarray:
+            return np.random.default_rng((seed, epoch)).permutation(number)
 
+        def generate() -> Iterator[dict[str, np.ndarray]]:
+            for step in itertools.count(first_step):
+                first = step * global_batch_size + mine * share
+                for start in range(first, first + share, batch_size):
+                    places = [divmod(p, number) for p in range(start, start + batch_size)]
+                    rows = [order(epoch)[place] for epoch, place in places]
+                    yield {"image": images[rows], "attributes": labels[rows]}
+
+        side = image_input.size
         signature = {
-            "image": tf.TensorSpec([image_input.size, image_input.size, 3], tf.float32),
-            "attributes": tf.TensorSpec([self.space.num_attributes], tf.int32),
+            "image": tf.TensorSpec([batch_size, side, side, 3], tf.float32),
+            "attributes": tf.TensorSpec([batch_size, self.space.num_attributes], tf.int32),
         }
-        examples = tf.data.Dataset.from_generator(generate, output_signature=signature)
-        return examples.batch(batch_size, drop_remainder=True)
+        return tf.data.Dataset.from_generator(generate, output_signature=signature)
+
+
+@functools.lru_cache(maxsize=1000)
+def _render(seed: tuple[int, ...], values: tuple[int, ...], image_size: int) -> np.ndarray:
+    """Returns an image of these values; see `FakeDataset.render`."""
+    rng = np.random.default_rng(seed)
+    image = rng.normal(0.0, NOISE, (image_size, image_size, 3)).astype(np.float32)
+    half = image_size // 2
+    for a, value in enumerate(values):
+        rows = slice(0, half) if a < 2 else slice(half, None)
+        columns = slice(0, half) if a % 2 == 0 else slice(half, None)
+        image[rows, columns] += GREY if value == MISSING else COLOURS[value]
+    image.setflags(write=False)
+    return image

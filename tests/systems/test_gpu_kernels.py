@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 from gpu_kernels import without_kernel
+from stage_table import ALL
 from test_conformance import BUILDERS
-from test_stages import ALL
 
 from fashionsearchnet import training
 from fashionsearchnet.export.signatures import ServedSystem
