@@ -80,8 +80,9 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen, capsys):
     check_measured(flam, classifiers, embedders, capsys)
     ranked = tmp_path / "ranked"
     start = (f"--init_from={embedders}", "--variant=ranked", "--several_edits=at_once")
-    call("train_manipulator", ranked, *start, "--num_changes=2")
-    assert registry.load_complete_system(ranked).editor.several_edits == "at_once"
+    call("train_manipulator", ranked, *start, "--num_changes=2", "--generator_dim=9")
+    editor = registry.load_complete_system(ranked).editor
+    assert editor.several_edits == "at_once" and editor.generator.hidden.units == 9
     with pytest.raises(ValueError, match="--matching_weight is not for --variant=ranked; it is"):
         call("train_manipulator", tmp_path / "other", *start, "--matching_weight=2")
     with pytest.raises(ValueError, match="--sharpness is not for --variant=m; it is for ranked"):

@@ -13,6 +13,8 @@ reads labels where there are some, and what the embedders read where there are n
       --flagfile=flags/catalogue/pretrained/flam/ranked.flags
 """
 
+from typing import Any
+
 from absl import flags
 
 from fashionsearchnet import command
@@ -42,6 +44,9 @@ flags.DEFINE_enum(
     "in_turn",
     list(SEVERAL_EDITS),
     f"How a query edits several attributes. {command.choices(SEVERAL_EDITS)}",
+)
+flags.DEFINE_integer(
+    "generator_dim", None, "Hidden width of the generator; by default that of --init_from.", 1
 )
 flags.DEFINE_string(
     "unlabelled_dataset",
@@ -107,7 +112,9 @@ def build_model(dataset: Dataset) -> FLAM:
             f"{FLAGS.init_from} is a run of {start.title}. Train train_embedders.py with --variant="
             f"{FLAGS.variant}."
         )
-    chosen = {"variant": FLAGS.variant, "several_edits": FLAGS.several_edits}
+    chosen: dict[str, Any] = {"variant": FLAGS.variant, "several_edits": FLAGS.several_edits}
+    if FLAGS.generator_dim:
+        chosen["generator_dim"] = FLAGS.generator_dim
     model = FLAM(dataset.space, **{**start.arguments, **chosen})
     model.copy_parts(start, *model.feature_parts, "vector_standardization", "reader")
     if not wanted.ranked:
