@@ -20,7 +20,7 @@ TRUNK_TRAINING = {
 
 # training
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("float32", "tensor_float_32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZERS = {
     "sgd": "with momentum",
     "adam": "without weight decay",

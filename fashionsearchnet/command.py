@@ -8,6 +8,7 @@ and when it lists its devices, and a newcomer takes them for errors. They are sh
 not start. `--tensorflow_log` shows them always.
 """
 
+import contextlib
 import functools
 import importlib.abc
 import importlib.util
@@ -131,28 +132,34 @@ class _HeldBack:
 
 
 class _TensorFlowFinder(importlib.abc.MetaPathFinder):
-    """Makes the first import of TensorFlow a quiet one."""
+    """Sets TensorFlow up when it is imported for the first time."""
+
+    def __init__(self, is_quiet: bool):
+        self._is_quiet = is_quiet
 
     def find_spec(self, name, path=None, target=None):
-        """Returns the module's spec with a quiet `exec_module`; None for other modules."""
+        """Returns the module's spec with an `exec_module` that sets it up; None for others."""
         if name != "tensorflow":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec and spec.loader:
-            execute = spec.loader.exec_module
-            quiet = functools.partial(_import_quietly, execute)
-            spec.loader.exec_module = quiet  # type: ignore[method-assign]
+            execute = functools.partial(_import, spec.loader.exec_module, self._is_quiet)
+            spec.loader.exec_module = execute  # type: ignore[method-assign]
         return spec
 
 
-def _import_quietly(execute: Callable[[types.ModuleType], None], module: types.ModuleType) -> None:
+def _import(
+    execute: Callable[[types.ModuleType], None], is_quiet: bool, module: types.ModuleType
+) -> None:
     """Imports TensorFlow and lists its devices; says so if it does not find the machine's GPU."""
-    with _HeldBack():
+    with _HeldBack() if is_quiet else contextlib.nullcontext():
         execute(module)
         has_gpu = bool(module.config.list_physical_devices("GPU"))
+    # By default a GPU would shorten the factors of float32 products, and boxes would move.
+    module.config.experimental.enable_tensor_float_32_execution(False)
     is_hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1")
-    if not has_gpu and not is_hidden and any(map(os.path.exists, _GPU_FILES)):
+    if is_quiet and not has_gpu and not is_hidden and any(map(os.path.exists, _GPU_FILES)):
         print(
             "This machine has an NVIDIA GPU, but TensorFlow cannot use it and runs on the CPU; "
             f"--{_FLAG} shows why.",
@@ -173,8 +180,8 @@ def prepare_tensorflow(*, show_log: bool = False) -> None:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
     is_quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") >= "2"
     can_hold_back = hasattr(os, "memfd_create") and sys.stderr is not None  # Linux has the former
-    if is_quiet and can_hold_back and "tensorflow" not in sys.modules:
-        sys.meta_path.insert(0, _TensorFlowFinder())
+    if "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _TensorFlowFinder(is_quiet and can_hold_back))
 
 
 def _find_shared_modules() -> None:

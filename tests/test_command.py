@@ -104,6 +104,14 @@ print("from Python", file=sys.stderr, flush=True)
 """
 
 
+FAKE_CONFIG = """
+class config:
+    list_physical_devices = lambda kind: [kind] * {has_gpu}
+    class experimental:
+        enable_tensor_float_32_execution = lambda enabled: print(enabled)
+"""
+
+
 def import_fake(folder: Path, body: str, **environment: str):
     """The finished process of a script whose TensorFlow runs `body` when it is imported."""
     (folder / "tensorflow.py").write_text(FAKE.format(body=body))
@@ -125,10 +133,11 @@ def test_a_crash_at_the_start_shows_its_text(crash, status, tmp_path):
 
 @pytest.mark.parametrize(("visible", "has_gpu", "says"), [("0", 0, 1), ("0", 1, 0), ("-1", 0, 0)])
 def test_a_gpu_that_cannot_be_used_is_named(visible, has_gpu, says, tmp_path):
-    body = "class config: list_physical_devices = lambda kind: [kind] * " + str(has_gpu)
+    body = FAKE_CONFIG.format(has_gpu=has_gpu)
     done = import_fake(tmp_path, body, CUDA_VISIBLE_DEVICES=visible)
     lines = done.stderr.splitlines()
     assert lines[0] == "from Python" and len(lines) == 1 + says
+    assert done.stdout == "False\n"  # float32 products are whole
     assert not says or "TensorFlow cannot use it and runs on the CPU" in lines[1]
 
 

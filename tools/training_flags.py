@@ -68,13 +68,29 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
         "float32",
         PRECISIONS,
         "Losses, distances, maps and boxes stay float32. mixed_bfloat16 is much faster on "
-        "CPUs with AMX and much slower on those without bfloat16; mixed_float16 is for older GPUs.",
+        "CPUs with AMX and much slower on those without bfloat16; mixed_float16 is for older GPUs. "
+        "tensor_float_32 is float32 whose products a GPU of 2020 or later shortens.",
+    )
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "The same command gives the same weights on a GPU, too; slower. A CPU does not need it.",
     )
     flags.DEFINE_enum(
         "distribution",
         "one_device",
         STRATEGIES,
         "mirrored: all GPUs of this machine; multi_worker: the machines in TF_CONFIG.",
+    )
+    flags.DEFINE_integer(
+        "steps_per_call",
+        1,
+        "Steps in one call of the compiled function: more keep a GPU busy. The weights are the "
+        "same.",
+        1,
+    )
+    flags.DEFINE_bool(
+        "jit_compile", False, "XLA compiles the steps; for one device. docs/gpu.md says when."
     )
     flags.DEFINE_integer("log_every", 50, "Steps per line of metrics.jsonl.", 1)
     flags.DEFINE_integer("checkpoint_every", 500, "Steps.", 1)

@@ -20,7 +20,7 @@ from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, trunk_outputs
-from fashionsearchnet.training import distribution, runs, training_images
+from fashionsearchnet.training import arithmetic, distribution, runs, training_images
 
 FLAGS = flags.FLAGS
 
@@ -184,7 +184,7 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
         labels = dataset.labels(FLAGS.train_split)
         for hint in training_images.hints(labels, dataset.space, FLAGS.batch_size):
             print(f"note: {hint}", file=sys.stderr)
-    keras.mixed_precision.set_dtype_policy(FLAGS.precision)
+    arithmetic.set_arithmetic(FLAGS.precision, deterministic=FLAGS.deterministic)
     keras.utils.set_random_seed(FLAGS.seed)
     return dataset, strategy
 
@@ -230,6 +230,7 @@ def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strat
             seed=FLAGS.seed,
         ),
         strategy=strategy,
+        execution=training.Execution(FLAGS.steps_per_call, FLAGS.jit_compile),
     )
 
 

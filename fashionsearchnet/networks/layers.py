@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import NORMALIZATIONS
+from fashionsearchnet.networks import kernels
 
 
 class FusedBatchNormalization(keras.layers.Layer):
@@ -41,10 +42,12 @@ class FusedBatchNormalization(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
-            outputs, _, _ = self._normalise(
-                inputs, self.moving_mean.value, self.moving_variance.value, False
-            )
-            return outputs
+            mean, variance = self.moving_mean.value, self.moving_variance.value
+            if kernels.plain_only():  # the kernel's gradient is not deterministic on a GPU
+                factor = self.gamma.value * tf.math.rsqrt(variance + self.epsilon)
+                outputs = tf.cast(inputs, tf.float32) * factor + (self.beta.value - mean * factor)
+                return tf.cast(outputs, inputs.dtype)
+            return self._normalise(inputs, mean, variance, False)[0]
         empty = tf.zeros([0], tf.float32)
         outputs, mean, variance = self._normalise(inputs, empty, empty, True)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):

@@ -16,7 +16,7 @@ from fashionsearchnet.networks.losses import (
 from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import Update
-from fashionsearchnet.training.distribution import gather, num_replicas
+from fashionsearchnet.training.distribution import gather, num_replicas, on_each_replica
 
 
 class EditRankingStage(EditStage):
@@ -85,11 +85,12 @@ class EditRankingStage(EditStage):
         self._ranking_loss, self._reduction = ranking_loss, reduction
         self._variables = list(variables)
         self._rates = {memory.path: memory_rate_multiplier}
-        self.representations = tf.constant(representations, tf.float32)
-        self._combinations = tf.constant(self.edits.combination_of, tf.int32)
+        self.representations = np.asarray(representations, np.float32)
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of the variables that the stage trains."""
+        self._stored = on_each_replica(self.representations)
+        self._combinations = on_each_replica(self.edits.combination_of)
         return [Update(self.loss, self._variables, rate_multipliers=self._rates)]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
@@ -97,7 +98,7 @@ class EditRankingStage(EditStage):
         edit = batch["manipulation"]
 
         def features(name: str) -> dict[str, tf.Tensor]:
-            return {"embedding": tf.gather(self.representations, batch[name])}
+            return {"embedding": tf.gather(self._stored, batch[name])}
 
         query = self.model.query_embedding(features("anchor"), edit)
         positive = self.model.gallery_embedding(features("positive"), edit)

@@ -111,6 +111,52 @@ def crop_boxes(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
     return tf.cast(boxes, tf.float32) / tf.maximum(scale, 1.0)
 
 
+def sample(maps: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns bilinear samples of each box, float32 `[batch * attributes, size, size, channels]`.
+
+    The first and the last sample of a row are the centres of the first and the last cell.
+
+    Args:
+      maps: float32 `[batch, height, width, channels]`.
+      boxes: int32 `[batch, attributes, 4]`, inclusive cells.
+      size: samples per side, at least 2.
+    """
+    batch, num_attributes = tf.shape(boxes)[0], boxes.shape[1]
+    _, height, width, _ = maps.shape
+    return tf.image.crop_and_resize(
+        maps,
+        tf.reshape(crop_boxes(boxes, height, width), [-1, 4]),
+        tf.repeat(tf.range(batch), num_attributes),
+        [size, size],
+    )
+
+
+def sample_by_products(maps: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
+    """Returns what `sample` does, by products of matrices; see `networks.kernels.plain_only`."""
+    num_attributes = boxes.shape[1]
+    _, height, width, channels = maps.shape
+    rows = _bilinear_weights(boxes[..., 0], boxes[..., 2], size, height)  # [B, A, size, h]
+    columns = _bilinear_weights(boxes[..., 1], boxes[..., 3], size, width)  # [B, A, size, w]
+    sampled = tf.matmul(
+        tf.reshape(rows, [-1, num_attributes * size, height]),
+        tf.reshape(maps, [-1, height, width * channels]),
+    )  # [B, A * size, w * C]
+    sampled = tf.reshape(sampled, [-1, num_attributes, size, width, channels])
+    sampled = tf.matmul(columns[:, :, None], sampled)  # [B, A, size, size, C]
+    return tf.reshape(sampled, [-1, size, size, channels])
+
+
+def _bilinear_weights(first: tf.Tensor, last: tf.Tensor, size: int, length: int) -> tf.Tensor:
+    """Returns the share of each cell in each sample, float32 `[..., size, length]`.
+
+    `first` and `last` are int32 `[...]`, cells of one axis.
+    """
+    first, last = (tf.cast(cell, tf.float32)[..., None] for cell in (first, last))
+    place = first + (last - first) * tf.range(size, dtype=tf.float32) / (size - 1)
+    cells = tf.range(length, dtype=tf.float32)
+    return tf.maximum(0.0, 1.0 - tf.abs(place[..., None] - cells))
+
+
 def image_boxes(
     boxes: tf.Tensor, *, first_centre: float, cell_stride: float, image_size: int
 ) -> tf.Tensor:

@@ -11,6 +11,7 @@ from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.features import extract_features, load_stored, store
 from fashionsearchnet.systems.memory import AttributeMemory, class_means
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
+from fashionsearchnet.training.distribution import once
 
 _FILE = "local_representations.npy"
 _BATCH_SIZE = 1024
@@ -63,7 +64,7 @@ def fill_memory(
     parts = np.array_split(each, -(-len(each) // _BATCH_SIZE))
     means, _ = class_means(model.space, parts, dataset.labels(split))
     model.memory.memory.assign(means)
-    store(Path(workdir) / _FILE, [representations], dataset, split)
+    once(lambda: store(Path(workdir) / _FILE, [representations], dataset, split))
 
 
 def of_each_attribute(representations: np.ndarray, num_attributes: int) -> np.ndarray:

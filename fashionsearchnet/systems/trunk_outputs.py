@@ -21,6 +21,7 @@ from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.features import feature_batches, images_digest, store
 from fashionsearchnet.training import BalancedSampler, EpochSampler, Images
+from fashionsearchnet.training.distribution import once
 
 _DTYPE = np.float16  # its rounding is far below what two photos of one item differ by
 _BATCH_SIZE = 64
@@ -153,9 +154,13 @@ def _stored(
     """Returns the outputs that a description stands for, and computes them where they are not."""
     text = json.dumps(description, sort_keys=True)
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
-    if not (path.is_file() and path.with_suffix(".json").is_file()):
-        batches = _compute(system, dataset, split, description["mirrored"])
-        store(path, batches, dataset, split, made_from=description)
+
+    def make() -> None:
+        if not (path.is_file() and path.with_suffix(".json").is_file()):
+            batches = _compute(system, dataset, split, description["mirrored"])
+            store(path, batches, dataset, split, made_from=description)
+
+    once(make)
     cure = f"Delete {path} and run the same command again."
     facts = files.read_json(path.with_suffix(".json"), "what the outputs were made from", cure)
     shape = (dataset.num_examples(split), *system.trunk.output_shape[1:])

@@ -3,11 +3,15 @@
 import functools
 import json
 import os
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import STRATEGIES
+
+_of_workers: tf.distribute.Strategy | None = None  # of this process, if it is one of several
 
 
 @functools.cache
@@ -40,7 +44,22 @@ def get_strategy(name: str) -> tf.distribute.Strategy:
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, '
             '"task": {"type": "worker", "index": 0}} on the first host.'
         ) from error
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    global _of_workers
+    _of_workers = tf.distribute.MultiWorkerMirroredStrategy()
+    return _of_workers
+
+
+def once(make: Callable[[], object]) -> None:
+    """Calls `make` in one process, the chief, for all workers that share a disk.
+
+    All workers must call it at the same point. It returns in each once the chief is done.
+    """
+    strategy = tf.distribute.get_strategy() if _of_workers is None else _of_workers
+    if is_chief(strategy):
+        make()
+    if _of_workers is not None:  # a sum that needs all of them
+        ones = _of_workers.run(lambda: tf.ones([]))
+        _of_workers.reduce(tf.distribute.ReduceOp.SUM, ones, axis=None)
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -65,6 +84,14 @@ def replica_rows(global_batch_size: int, context: tf.distribute.InputContext | N
     first = context.input_pipeline_id * share
     size = context.get_per_replica_batch_size(global_batch_size)
     return [slice(start, start + size) for start in range(first, first + share, size)]
+
+
+def on_each_replica(array: np.ndarray) -> tf.Variable:
+    """Returns an array as a constant that lies once on each replica; call it in the scope.
+
+    A tensor would lie on the first device, and be copied to the others in every step.
+    """
+    return tf.Variable(array, trainable=False)
 
 
 def gather(tensor: tf.Tensor) -> tf.Tensor:

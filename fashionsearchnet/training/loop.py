@@ -15,6 +15,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from fashionsearchnet.checks import check_range
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.training import distribution
 from fashionsearchnet.training.checkpoints import Checkpoints
 from fashionsearchnet.training.logs import MetricsLog
@@ -79,9 +80,9 @@ def train(
     check_range("num_steps", length.num_steps, 1)
     check_range("steps_per_call", execution.steps_per_call, 1)
     _check_replicas(stage, strategy, execution)
-    updates = _named_updates(stage)
     workdir = Path(workdir)
     with strategy.scope():
+        updates = _named_updates(stage)
         groups = {
             name: rate_groups(update, optimizer, length.num_steps)
             for name, update in updates.items()
@@ -175,7 +176,7 @@ def _make_train_steps(
     """
     steps = {name: _replica_update(updates[name], groups[name]) for name in updates}
     if jit_compile:
-        steps = {name: tf.function(step, jit_compile=True) for name, step in steps.items()}
+        steps = {name: _compiled(step) for name, step in steps.items()}
 
     def replica_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         logged: dict[str, tf.Tensor] = {}
@@ -208,6 +209,17 @@ def _make_train_steps(
         return sums
 
     return train_steps
+
+
+def _compiled(step: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., dict[str, tf.Tensor]]:
+    """Returns an update as XLA compiles it."""
+
+    @tf.function(jit_compile=True)
+    def compiled(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        with kernels.for_xla():
+            return step(batch, seed)
+
+    return compiled
 
 
 def _replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str, tf.Tensor]]:

@@ -62,8 +62,10 @@ class Stage(abc.ABC):
 
     @abc.abstractmethod
     def updates(self) -> Sequence[Update]:
-        """Returns the updates that a step applies in turn to one batch; the loop calls this once.
+        """Returns the updates that a step applies in turn to one batch.
 
+        The loop calls this once, in the scope of the strategy, so that a stage can place there what
+        its losses need (`distribution.on_each_replica`).
         A later update sees the variables that the earlier ones have moved. Several updates need
         distinct names.
         """

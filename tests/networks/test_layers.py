@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.networks.layers import (
     AttributeClassifiers,
     ConvolutionBlock,
@@ -181,3 +182,12 @@ def test_dropout_without_a_seed_or_a_rate_does_nothing():
     inputs = tf.ones([3, 4])
     assert dropout(inputs, 0.5, None) is inputs
     assert dropout(inputs, 0.0, tf.constant([1, 2])) is inputs
+
+
+def test_plain_operations_normalize_as_the_fused_kernel_does(rng, monkeypatch):
+    layer = FusedBatchNormalization()
+    inputs = tf.constant(rng.normal(4.0, 2.0, size=(8, 3, 3, 2)), tf.float32)
+    layer(inputs, training=True)
+    fused = layer(inputs)
+    monkeypatch.setattr(kernels, "_deterministic", True)
+    np.testing.assert_allclose(layer(inputs), fused, rtol=1e-5, atol=1e-5)

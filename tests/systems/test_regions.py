@@ -206,6 +206,25 @@ def test_crop_boxes_by_hand():
     np.testing.assert_array_equal(regions.crop_boxes(tf.zeros([1, 4], tf.int32), 1, 1), [[0] * 4])
 
 
+def test_samples_by_products_are_those_of_crop_and_resize(rng):
+    maps = tf.constant(rng.normal(size=(5, 13, 9, 4)), tf.float32)
+    first = rng.integers(0, (13, 9), size=(5, 3, 2))
+    last = rng.integers(first, (13, 9))
+    boxes = tf.constant(np.concatenate([first, last], axis=-1), tf.int32)
+    found, gradients = [], []
+    for sample in (regions.sample, regions.sample_by_products):
+        with tf.GradientTape() as tape:
+            tape.watch(maps)
+            samples = sample(maps, boxes, 6)
+            loss = tf.reduce_sum(tf.square(samples))
+        found.append(samples)
+        gradients.append(tape.gradient(loss, maps))
+    np.testing.assert_allclose(found[1], found[0], atol=1e-5)
+    np.testing.assert_allclose(gradients[1], gradients[0], atol=1e-3)
+    corner = tf.gather_nd(maps[0], boxes[0, :, :2])
+    np.testing.assert_allclose(tf.reshape(found[1], [5, 3, 6, 6, 4])[0, :, 0, 0], corner, atol=1e-5)
+
+
 def test_image_boxes_by_hand():
     # Cells of 16 pixels whose first is centred 17.5 pixels from the edge of a 227 pixel image.
     boxes = tf.constant([[[0, 0, 12, 12], [6, 6, 6, 6]]])

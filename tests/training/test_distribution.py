@@ -56,6 +56,33 @@ def test_several_machines_need_to_be_listed(config, monkeypatch):
         distribution.get_strategy("multi_worker")
 
 
+def test_an_array_lies_once_on_each_replica(mirrored):
+    with mirrored.scope():
+        stored = distribution.on_each_replica(np.arange(6.0, dtype=np.float32))
+    devices = {str(copy.device) for copy in mirrored.experimental_local_results(stored)}
+    assert len(devices) == 2
+    np.testing.assert_array_equal(stored, np.arange(6.0))
+    devices = set()
+
+    @tf.function
+    def step():
+        def replica():
+            read = stored.read_value() + 0.0
+            devices.add(str(read.device))
+            return read
+
+        return mirrored.run(replica)
+
+    step()
+    assert len(devices) == 2  # each reads its own
+
+
+def test_one_process_does_all_that_one_must_do():
+    done = []
+    distribution.once(lambda: done.append(1))
+    assert done == [1]
+
+
 def test_one_replica_gathers_itself_and_keeps_the_seed():
     tensor, seed = tf.ones([2, 3]), tf.constant([1, 2])
     assert distribution.num_replicas() == 1

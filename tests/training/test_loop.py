@@ -230,10 +230,12 @@ def test_all_replicas_skip_a_step_that_overflows_on_one(tmp_path):
 def test_two_workers_give_the_weights_of_one_device(tmp_path):
     """Two processes on loopback; both end with the weights of a single one."""
     script = (
-        "import sys; from fashionsearchnet.training import distribution;"
+        "import sys, time; from fashionsearchnet.training import distribution;"
         "strategy = distribution.get_strategy('multi_worker');"
         "sys.path.insert(0, 'tests/training'); import test_loop as t, numpy as np;"
-        "np.save(sys.argv[2], t.run(sys.argv[1], 8, strategy=strategy))"
+        "np.save(sys.argv[2], t.run(sys.argv[1], 8, strategy=strategy));"
+        "distribution.once(lambda: (time.sleep(1), open(sys.argv[3], 'a').write(sys.argv[2])));"
+        "assert open(sys.argv[3]).read()"  # the others wait for the one that writes
     )
     ports = [_free_port(), _free_port()]
     cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
@@ -242,12 +244,14 @@ def test_two_workers_give_the_weights_of_one_device(tmp_path):
         config = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         environment = {**os.environ, "TF_CONFIG": json.dumps(config), "CUDA_VISIBLE_DEVICES": ""}
         command = [sys.executable, "-c", script, str(tmp_path / "run"), str(tmp_path / f"{index}")]
+        command.append(str(tmp_path / "written_once"))
         workers.append(
             subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         )
     for worker in workers:
         _, errors = worker.communicate(timeout=120)
         assert worker.returncode == 0, errors[-2000:]
+    assert (tmp_path / "written_once").read_text() == str(tmp_path / "0")
     straight = run(tmp_path / "straight", 8)
     for index in range(2):
         found = np.load(tmp_path / f"{index}.npy")

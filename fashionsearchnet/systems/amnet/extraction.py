@@ -11,6 +11,7 @@ from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.features import feature_batches, load_stored, store
 from fashionsearchnet.systems.memory import class_means
+from fashionsearchnet.training.distribution import once
 
 _FILE = "convolutional_features.npy"
 _BATCH_SIZE = 256
@@ -26,10 +27,14 @@ def fill_memory(
     batch: those of all images can be larger than memory.
     """
     exact = cast(AMNet, model.in_float32())
-    batches = feature_batches(
-        lambda images: {"convolved": exact.convolve(images)}, model.image_input, dataset, split
-    )
-    store(Path(workdir) / _FILE, (batch["convolved"] for batch in batches), dataset, split)
+
+    def make() -> None:
+        batches = feature_batches(
+            lambda images: {"convolved": exact.convolve(images)}, model.image_input, dataset, split
+        )
+        store(Path(workdir) / _FILE, (batch["convolved"] for batch in batches), dataset, split)
+
+    once(make)
     convolved = load_convolved(workdir, dataset, split)
     signature = [tf.TensorSpec([None, model.convolved_dim], tf.float32)]
     represent = tf.function(exact.represent, input_signature=signature)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.networks.layers import AttributeClassifiers, ParallelDense, dropout
 from fashionsearchnet.systems import regions
 
@@ -16,21 +17,16 @@ _SAMPLES = 2
 def pool_regions(conv5: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
     """Returns `[batch, attributes, size * size * channels]`: each box of conv5, resampled.
 
-    [Ak21] Sec. 3.2, by `tf.image.crop_and_resize`, which computes in float32.
+    [Ak21] Sec. 3.2, by bilinear samples in float32.
 
     Args:
       conv5: float `[batch, h, w, channels]`.
       boxes: int32 `[batch, attributes, 4]`, inclusive cells.
       size: cells per side of the pooled region.
     """
-    batch, num_attributes = tf.shape(boxes)[0], boxes.shape[1]
-    _, height, width, channels = conv5.shape
-    crops = tf.image.crop_and_resize(
-        tf.cast(conv5, tf.float32),
-        tf.reshape(regions.crop_boxes(boxes, height, width), [-1, 4]),
-        tf.repeat(tf.range(batch), num_attributes),
-        [size * _SAMPLES, size * _SAMPLES],
-    )  # [B * A, size * 2, size * 2, C]
+    num_attributes, channels = boxes.shape[1], conv5.shape[-1]
+    sample = regions.sample_by_products if kernels.plain_only() else regions.sample
+    crops = sample(tf.cast(conv5, tf.float32), boxes, size * _SAMPLES)
     pooled = tf.nn.max_pool2d(crops, _SAMPLES, _SAMPLES, "VALID")
     return tf.reshape(pooled, [-1, num_attributes, size * size * channels])
 

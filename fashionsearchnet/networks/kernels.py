@@ -1,0 +1,38 @@
+"""Which operations a graph may use: some have no repeatable kernel on a GPU, or none in XLA.
+
+They are faster on a CPU than the plain operations that compute the same, so they are the default.
+"""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+_for_xla = contextvars.ContextVar("for_xla", default=False)
+_deterministic = False  # of all threads: each replica is traced in one of its own
+
+
+@contextlib.contextmanager
+def for_xla() -> Iterator[None]:
+    """Holds graphs that are traced in this context to operations that XLA can compile."""
+    token = _for_xla.set(True)
+    try:
+        yield
+    finally:
+        _for_xla.reset(token)
+
+
+def make_deterministic() -> None:
+    """Makes the operations of this process give the same numbers each time, on a GPU too."""
+    global _deterministic
+    tf.config.experimental.enable_op_determinism()
+    _deterministic = True
+
+
+def plain_only() -> bool:
+    """Returns whether a graph must do without operations such as `CropAndResize`.
+
+    XLA cannot compile it, and its gradient has no deterministic kernel on a GPU: it fails there.
+    """
+    return _for_xla.get() or _deterministic
