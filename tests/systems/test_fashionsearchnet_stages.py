@@ -159,7 +159,8 @@ def test_a_sum_over_the_batch_is_the_mean_times_its_size(ranking_loss):
             reduction=reduction,
         )
         batch = next(iter(stage.examples(0, None)))
-        loss, numbers = stage.loss(batch, tf.constant([1, 2]))
+        (update,) = stage.updates()
+        loss, numbers = update.loss(batch, tf.constant([1, 2]))
         losses.append((float(loss), float(numbers["ranking_accuracy"])))
     assert losses[1] == (pytest.approx(BATCH * losses[0][0]), losses[0][1])
 
