@@ -15,6 +15,12 @@ target exists in the gallery, or given:
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --sheet \\
       --query_id=garments-008001 --set=neckline=v-neck --query_id=garments-008002 --set=colour=red
 
+Or a retrieval sheet by attribute: a row for each query and each --like, with the images that are
+alike in that attribute. The queries are drawn at random, or given:
+
+  python tools/explain.py --workdir=runs/demo/agman --data_dir=data --sheet --like=neckline \\
+      --like=sleeve --num_queries=3
+
 With one --query_id, all --set are one edit. With one --set, every --query_id gets it. Otherwise
 give as many --set as --query_id: the first --set is for the first --query_id, and so on.
 """
@@ -49,8 +55,16 @@ flags.DEFINE_bool("sheet", False, "Draw a retrieval sheet instead of activation 
 flags.DEFINE_multi_string(
     "set", [], "Sheet: an edit of --query_id, attribute=value; repeatable, see above."
 )
-flags.DEFINE_integer("num_queries", 8, "Sheet: random edits, one per row.", 1, 50)
-flags.DEFINE_integer("seed", 0, "Sheet: of the random edits.", 0)
+flags.DEFINE_multi_string(
+    "like",
+    [],
+    "Sheet: an attribute that results should have alike, such as neckline; repeatable, in place of "
+    "--set.",
+)
+flags.DEFINE_integer(
+    "num_queries", 8, "Sheet: random edits, one per row; with --like, random queries.", 1, 50
+)
+flags.DEFINE_integer("seed", 0, "Sheet: of the random edits or queries.", 0)
 flags.DEFINE_integer("k", 5, "Sheet: results per query.", 1, 20)
 flags.DEFINE_string("gallery_split", "gallery", "Sheet: split to search; slices work.")
 flags.DEFINE_enum(
@@ -63,12 +77,23 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from fashionsearchnet.attributes import AttributeSpace, parse_manipulation
+from fashionsearchnet.attributes import (
+    MISSING,
+    AttributeSpace,
+    parse_likes,
+    parse_manipulation,
+)
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.explain.attention import attention_rows, check_attention
 from fashionsearchnet.explain.attention_sheet import draw_attention_sheet
-from fashionsearchnet.explain.results import legend, retrieval_rows, sample_edits
+from fashionsearchnet.explain.results import (
+    alike_legend,
+    alike_rows,
+    legend,
+    retrieval_rows,
+    sample_edits,
+)
 from fashionsearchnet.explain.retrieval_sheet import draw_retrieval_sheet
 from fashionsearchnet.search.judgement import Query
 from fashionsearchnet.search.live_gallery import LiveGallery, read_images
@@ -77,7 +102,9 @@ from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.system import System
 
 _MAP_FLAGS = ("image", "attributes")
-_SHEET_FLAGS = ("set", "num_queries", "seed", "k", "gallery_split", "hit_rule", "batch_size")
+_SHEET_FLAGS = (
+    *("set", "like", "num_queries", "seed", "k", "gallery_split", "hit_rule", "batch_size"),
+)
 
 
 def check_flags() -> None:
@@ -86,7 +113,10 @@ def check_flags() -> None:
         if FLAGS[name].present:
             mode = "activation maps, not to --sheet" if FLAGS.sheet else "--sheet"
             raise ValueError(f"--{name} belongs to {mode}: leave it out, or change the mode.")
-    if FLAGS.sheet and bool(FLAGS.query_id) != bool(FLAGS.set):
+    for name in ("set", "hit_rule"):
+        if FLAGS.like and FLAGS[name].present:
+            raise ValueError(f"--{name} is for edits: leave it out, or leave out --like.")
+    if FLAGS.sheet and not FLAGS.like and bool(FLAGS.query_id) != bool(FLAGS.set):
         raise ValueError(
             "--query_id=ID and --set=attribute=value belong together: which image, and what to "
             "change of it. Leave out both for random edits."
@@ -94,7 +124,7 @@ def check_flags() -> None:
     for name in ("num_queries", "seed"):
         if FLAGS.query_id and FLAGS[name].present:
             raise ValueError(
-                f"--{name} belongs to random edits: leave it out, or leave out --query_id."
+                f"--{name} belongs to random edits or queries: leave it or --query_id out."
             )
     if not FLAGS.sheet and not FLAGS.query_id and not FLAGS.image:
         raise ValueError(
@@ -149,8 +179,8 @@ def draw_maps(system: System, trained: dict[str, Any], path: Path) -> None:
         [space.names[a] for a in attributes],
         path,
         title=f"Where the system looks for each attribute ({system.title})",
-        note="Value and probability: of the attention's own classifier. Heat: the evidence for "
-        "that value, from nothing to the strongest place of each map.",
+        note="Value and probability: what the attention speaks for. Heat: from nothing to the "
+        "strongest place of each map.",
     )
 
 
@@ -188,6 +218,37 @@ def draw_sheet(system: System, trained: dict[str, Any], path: Path) -> None:
     )
 
 
+def choose_queries(dataset: Dataset, attributes: Sequence[int]) -> tuple[list[Query], str]:
+    """Returns queries with a label of these attributes, and in words how they were chosen."""
+    if FLAGS.query_id:
+        return queries_by_id(dataset, FLAGS.query_split, FLAGS.query_id), "chosen by hand"
+    labels = dataset.labels(FLAGS.query_split)[:, list(attributes)]
+    labelled = np.flatnonzero((labels != MISSING).all(axis=1))
+    order = np.random.default_rng(FLAGS.seed).permutation(labelled)[: FLAGS.num_queries]
+    queries = queries_at(dataset, FLAGS.query_split, sorted(order.tolist()))
+    return queries, f"{len(queries)} of {len(labelled):,}, chosen at random (seed {FLAGS.seed})"
+
+
+def draw_alike_sheet(system: System, trained: dict[str, Any], path: Path) -> None:
+    """Draws the images that are alike in each attribute that the flags name."""
+    dataset, space = open_dataset(system, trained), system.space
+    weights = [parse_likes(space, [like]) for like in FLAGS.like]
+    attributes = [int(np.argmax(row)) for row in weights]
+    queries, chosen = choose_queries(dataset, attributes)
+    gallery = LiveGallery(system, dataset, FLAGS.gallery_split, FLAGS.batch_size, task="attribute")
+    found = [gallery.search_alike(queries, row, FLAGS.k) for row in weights]
+    results = [results[number] for number in range(len(queries)) for results in found]
+    rows = alike_rows(gallery, results)
+    draw_retrieval_sheet(
+        rows,
+        path,
+        title=f"{system.title}: the {FLAGS.k} of {len(gallery.ids):,} images most alike in "
+        f"{', '.join(space.names[a] for a in attributes)}",
+        note=f"Queries: {chosen}. {alike_legend(rows)} Data: {dataset.name}, split "
+        f"{FLAGS.gallery_split}.",
+    )
+
+
 def main() -> None:
     check_flags()
     trained = registry.describe_system(FLAGS.workdir)
@@ -195,7 +256,10 @@ def main() -> None:
     system = load(FLAGS.workdir)
     name = "sheet.png" if FLAGS.sheet else "maps.png"
     path = Path(FLAGS.output or Path(FLAGS.workdir) / "explain" / name).expanduser()
-    (draw_sheet if FLAGS.sheet else draw_maps)(system, trained, path)
+    if FLAGS.like:
+        draw_alike_sheet(system, trained, path)
+    else:
+        (draw_sheet if FLAGS.sheet else draw_maps)(system, trained, path)
     print(f"written: {path}")
 
 

@@ -110,6 +110,31 @@ def retrieval_rows(
     )
 
 
+def alike_rows(gallery: LiveGallery, results: Sequence[SearchResult]) -> tuple[RetrievalRow, ...]:
+    """Returns a row of a sheet for each result of a search by attribute.
+
+    Args:
+      gallery: what was searched.
+      results: of `gallery.search_alike`, for queries with labels of what was asked for.
+    """
+    space, rows = gallery.system.space, []
+    for result, panels in zip(results, result_panels(gallery, results), strict=True):
+        asked = list(result.asked)
+        wanted = result.target[asked]
+        edits = tuple(
+            (space.names[a], value_words(space, a, result.target[a]), "like this") for a in asked
+        )
+        rows.append(
+            RetrievalRow(
+                query=Panel(decode(result.query.image), f"query {result.query.name}"),
+                edits=edits,
+                results=panels,
+                num_relevant=int((gallery.labels[:, asked] == wanted).all(axis=1).sum()),
+            )
+        )
+    return tuple(rows)
+
+
 def search_picture(gallery: LiveGallery, result: SearchResult) -> SearchPicture:
     """Returns the content of a sheet of one search."""
     space, edited = gallery.system.space, result.edited
@@ -165,6 +190,15 @@ def legend(rows: Sequence[RetrievalRow], hit_rule: str) -> str:
     return (
         f"Green frame and tick: every attribute matches (hit rule {hit_rule}). Below the others: "
         f"what differs. {num_hits} of {len(rows)} rows have a match."
+    )
+
+
+def alike_legend(rows: Sequence[RetrievalRow]) -> str:
+    """Explains the frames of a sheet by attribute and counts the matches, for its note."""
+    shown = [panel.matches for row in rows for panel in row.results]
+    return (
+        "Green frame and tick: the label of what was asked for is the query's. Below the others: "
+        f"what it is. {sum(shown):,} of {len(shown):,} results match."
     )
 
 

@@ -26,7 +26,7 @@ class RetrievalRow:
 
     Attributes:
       query: the query image.
-      edits: for each edited attribute its name, what the query has, and the wanted value.
+      edits: for each attribute that is asked for its name, what the query has, and what is wanted.
       results: nearest first; below each is what differs.
       num_relevant: how many images of the gallery match.
     """

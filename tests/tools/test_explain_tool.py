@@ -84,9 +84,20 @@ def test_sheets_of_random_and_of_given_edits(run, tmp_path, capsys):
     assert f"written: {output}" in capsys.readouterr().out
 
 
+def test_sheets_by_attribute(run):
+    one = run("--sheet", "--like=shape", "--num_queries=1", "--k=2")
+    two = run("--sheet", "--like=shape", "--like=size", "--num_queries=1", "--k=2")
+    given = ("--sheet", "--like=shape", "--query_id=query1", "--query_id=query2", "--k=2")
+    assert one.shape[1] == two.shape[1] and one.shape[0] < two.shape[0]
+    assert run(*given).shape == two.shape
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (("--sheet", "--like=color"), "no attribute 'color'.*: colour, size"),
+        (("--sheet", "--like=size", "--set=size=large"), "--set is for edits: leave it out"),
+        (("--like=size", "--query_id=query3"), "--like belongs to --sheet"),
         ((), "give images: --image=PATH, or --query_id=ID"),
         (("--image=none.jpg",), "none.jpg cannot be the query image: unreadable file"),
         (("--query_id=qery3",), r"no image 'qery3' .did you mean query3"),
