@@ -3,8 +3,9 @@
   python tools/benchmark_attributes.py
 
 A system must see an image once, however many attributes it has. Each table cell is the time of all
-vectors of a batch over that of the trunk alone, both timed in turn; the fastest of the rounds, since
-other programs can only slow a round down. The trunk is EfficientNet-Lite0 with random weights: times do not depend on them.
+vectors of a batch over that of the trunk alone. Both are timed in turn, and the fastest round
+counts: other programs can only slow a round down. The trunk is EfficientNet-Lite0 with random
+weights; times do not depend on them.
 """
 
 import time
