@@ -224,6 +224,11 @@ def choose_queries(dataset: Dataset, attributes: Sequence[int]) -> tuple[list[Qu
         return queries_by_id(dataset, FLAGS.query_split, FLAGS.query_id), "chosen by hand"
     labels = dataset.labels(FLAGS.query_split)[:, list(attributes)]
     labelled = np.flatnonzero((labels != MISSING).all(axis=1))
+    if not len(labelled):
+        raise ValueError(
+            f"no image of split {FLAGS.query_split!r} has a label of what --like names; choose "
+            "images by --query_id."
+        )
     order = np.random.default_rng(FLAGS.seed).permutation(labelled)[: FLAGS.num_queries]
     queries = queries_at(dataset, FLAGS.query_split, sorted(order.tolist()))
     return queries, f"{len(queries)} of {len(labelled):,}, chosen at random (seed {FLAGS.seed})"

@@ -135,7 +135,7 @@ def print_results(space: AttributeSpace, result: SearchResult) -> None:
         verdict = "; ".join(
             describe_difference(space, a, labels[a], result.target[a]) for a in differing
         )
-        verdict = f"differs: {verdict}" if verdict else "match"
+        verdict = f"differs: {verdict}" if verdict else "match" if space.has_values else ""
         print(f"{rank:4}  {distance:8.3f}  {name}  {verdict}")
 
 

@@ -74,6 +74,11 @@ def train_editing(kind: type[AttributeNetwork], script: str) -> None:
             f"--init_from={FLAGS.init_from} must be a run of tools/{script}.py; it is one of the "
             "stage on edits already. Give the run that it started from."
         )
+    if not dataset.space.has_values:
+        raise ValueError(
+            f"{dataset.name} lists triplets and no values, so nothing can be edited; take a data "
+            "set with values."
+        )
     build: Any = kind
     block_dim = min(FLAGS.block_dim, start.memory.memory.shape[-1])
     arguments = {**start.arguments, "edit_ranking": True, "block_dim": block_dim}

@@ -64,7 +64,7 @@ def attention_rows(
                     picture=overlay_map(seen, heat),
                     box=tuple(boxes[a]),
                     value=system.space.value_name(a, value),
-                    probability=float(own.probabilities[a]),
+                    probability=None if value == MISSING else float(own.probabilities[a]),
                     is_right=None if label in (None, MISSING) else label == value,
                     remarks=_remarks(system.space, a, value, label, other),
                     true_box=None if truth is None or truth[a].min() < 0 else tuple(truth[a]),
@@ -98,6 +98,9 @@ def _attention(system: System, query: Query) -> tuple[np.ndarray, np.ndarray, Re
     found = system.attention(model_input(system, query.image))
     assert found is not None, f"{system.name} says that it has attention"
     maps, boxes, logits = (np.asarray(found[key])[0] for key in ("maps", "boxes", "logits"))
+    if not system.space.has_values:
+        nothing = np.full(system.space.num_attributes, MISSING)
+        return maps, boxes, Reading(nothing, np.zeros(len(nothing)))
     return maps, boxes, Reading.of(system.space, softmax_blocks(system.space, logits))
 
 
@@ -106,6 +109,8 @@ def _remarks(
 ) -> tuple[str, ...]:
     """Returns further lines on a value: a label or a reading that differs."""
     remarks = []
+    if value == MISSING:
+        return ()
     if label == MISSING:
         remarks.append("no label")
     elif label is not None and label != value:

@@ -24,8 +24,8 @@ class AttentionCell:
     Attributes:
       picture: uint8 `[side, side, 3]`, RGB: what the network sees of the image, under the heat.
       box: ymin, xmin, ymax, xmax in 0..1 of the square.
-      value: the value that the map belongs to.
-      probability: of that value, in 0..1.
+      value: the value that the map belongs to, '-' where attributes have none.
+      probability: of that value, in 0..1; None without one.
       is_right: whether it is the label; None without one.
       remarks: further lines.
       true_box: like `box`; None if there is none.
@@ -34,7 +34,7 @@ class AttentionCell:
     picture: np.ndarray
     box: tuple[float, ...]
     value: str
-    probability: float
+    probability: float | None
     is_right: bool | None = None
     remarks: tuple[str, ...] = ()
     true_box: tuple[float, ...] | None = None
@@ -93,7 +93,9 @@ def _cell_text(cell: AttentionCell, width: float) -> list[Block]:
     mark = {True: f"{CHECK_MARK} ", False: f"{CROSS} ", None: ""}[cell.is_right]
     color = {True: MATCH, False: MISS, None: "black"}[cell.is_right]
     font = dataclasses.replace(layout.BODY, color=color)
-    lines = (f"probability {cell.probability:.0%}", *cell.remarks)
+    lines = cell.remarks
+    if cell.probability is not None:
+        lines = (f"probability {cell.probability:.0%}", *lines)
     return [
         layout.wrap(mark + cell.value, font, width, 2),
         *(layout.wrap(line, layout.SMALL, width, 2) for line in lines),

@@ -131,15 +131,19 @@ def call(name, *arguments):
         tool.main()
 
 
-@pytest.mark.parametrize("system", ["asenet", "agman"])
-def test_a_run_on_triplets(data_dir, dataset, system, tmp_path, capsys):
-    run = tmp_path / "run"
+def train(data_dir, system, folder):
     small = ("--image_size=40", "--width=0.05", "--first_stride=2", "--normalization=batch")
     call(
         f"{system}/train_embedding",
-        *("--dataset=zappos50k/paper", f"--data_dir={data_dir}", f"--workdir={run}"),
+        *("--dataset=zappos50k/paper", f"--data_dir={data_dir}", f"--workdir={folder}"),
         *("--num_epochs=1", "--batch_size=4", "--triplets_per_epoch=8", "--hidden_dim=8", *small),
     )
+
+
+@pytest.mark.parametrize("system", ["asenet", "agman"])
+def test_a_run_on_triplets(data_dir, dataset, system, tmp_path, capsys):
+    run = tmp_path / "run"
+    train(data_dir, system, run)
     model = registry.load_complete_system(run)
     assert model.tasks == ("attribute",) and not model.has_blocks
     images = np.concatenate(list(dataset.images("query", model.image_input)))
@@ -158,6 +162,32 @@ def test_a_run_on_triplets(data_dir, dataset, system, tmp_path, capsys):
         anchor, near, far = model.attribute_embedding(features, int(attribute)).numpy()[rows]
         correct.append(np.sum((anchor - near) ** 2) < np.sum((anchor - far) ** 2))
     assert found["queries"] == pytest.approx(np.mean(correct))
+
+
+@pytest.fixture(scope="module")
+def run(data_dir, tmp_path_factory):
+    """A short run of ASENet_V2."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train(data_dir, "asenet", folder)
+    return folder
+
+
+def test_searches_and_pictures_of_a_run(data_dir, dataset, run, tmp_path, capsys):
+    where = (f"--workdir={run}", f"--data_dir={data_dir}")
+    query = f"--query_id={dataset.image_ids('query')[0]}"
+    call("search", *where, query, "--like=closure", f"--output={tmp_path / 'search.png'}")
+    printed = capsys.readouterr().out
+    assert "closure: label -  <- alike" in printed and "match" not in printed
+    call("explain", *where, query)
+    call("explain", *where, query, "--sheet", "--like=closure")
+    with pytest.raises(ValueError, match=r"has a label of what --like names; choose .*--query_id"):
+        call("explain", *where, "--sheet", "--like=closure")
+
+
+def test_nothing_can_be_edited(data_dir, run, tmp_path):
+    source = (f"--init_from={run}", f"--data_dir={data_dir}", "--dataset=zappos50k/paper")
+    with pytest.raises(ValueError, match="lists triplets and no values, so nothing can be edited"):
+        call("asenet/train_editing", *source, f"--workdir={tmp_path}")
 
 
 def test_what_needs_values_says_so(dataset):
