@@ -227,6 +227,24 @@ def test_items_on_stored_outputs(tmp_path):
     assert np.isfinite(stage.loss(batch, tf.constant([0, 1]))[0])
 
 
+def test_items_with_one_image_are_counted_and_all_of_them_refused():
+    class Alone(FakeDataset):
+        has_pair = True
+
+        def instance_ids(self, split):
+            ids = self.image_ids(split)
+            return [ids[0], ids[0], *ids[2:]] if self.has_pair else ids
+
+    dataset = Alone()
+    stage = InstanceStage(flam_stages.build_model(num_instances=3), dataset, global_batch_size=4)
+    assert stage.num_alone == dataset.num_examples("train") - 2
+    batch = next(iter(stage.examples(0, None)))
+    assert set(np.unique(batch["items"])) == {int(batch["items"][0, 0])}
+    dataset.has_pair = False
+    with pytest.raises(ValueError, match=r"is in one image, so no pair of images shows the same"):
+        InstanceStage(flam_stages.build_model(num_instances=3), dataset)
+
+
 def train(stage, folder, steps, rate=0.005):
     training.train(
         stage,

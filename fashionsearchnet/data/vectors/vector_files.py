@@ -220,8 +220,9 @@ def _check_ids(path: Path, ids: list[str]) -> None:
         first.setdefault(name, row)
     if twice:
         raise ValueError(
-            f"{len(twice):,} ids of {path} occur twice: {', '.join(twice[:_SHOWN])}. Give each "
-            "vector its own id, or leave the repeated rows out."
+            f"{path}: {len(twice):,} of {len(ids):,} rows repeat an id: "
+            f"{', '.join(twice[:_SHOWN])}. Give each vector its own id, or leave the repeated rows "
+            "out."
         )
 
 
@@ -238,6 +239,6 @@ def _check_vectors(path: Path, ids: list[str], vectors: np.ndarray, metric: str)
         if found:
             some = ", ".join(f"{row} (id {ids[row]!r})" for row in found[:_SHOWN])
             raise ValueError(
-                f"{len(found):,} rows of {path} hold {words}: {some}. Compute these vectors again, "
-                "or leave the rows out."
+                f"{path}: {len(found):,} of {len(vectors):,} rows hold {words}: {some}. Compute "
+                "these vectors again, or leave the rows out."
             )

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset, check_instance_ids
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.systems.flam.losses import hardest_triplet_losses
 from fashionsearchnet.systems.flam.model import FLAM
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
@@ -102,7 +104,22 @@ class InstanceStage(Stage):
         check_instance_ids(ids, f"split {self.split!r} of {self.dataset.name}")
         self._ids = ids
         _, self._items = np.unique(np.asarray(ids), return_inverse=True)
+        self._check_pairs()
         self._classes = frequent_items(self._items, self._num_classes)
+
+    @property
+    def num_alone(self) -> int:
+        """The number of items that one image shows: no pair of images is of them."""
+        return int((np.bincount(self._items) == 1).sum())
+
+    def _check_pairs(self) -> None:
+        number = int(self._items.max()) + 1
+        if self.num_alone == number:
+            raise ValueError(
+                f"each of the {number:,} items of split {self.split!r} of {self.dataset.name} is "
+                "in one image, so no pair of images shows the same item. Take a data set with "
+                "several images of an item (a catalogue: --group_column of tools/prepare_data.py)."
+            )
 
     @property
     def _num_classes(self) -> int:
@@ -126,12 +143,14 @@ class InstanceStage(Stage):
         if self.outputs is not None:
             return drawn
         load_images = self.dataset.image_loader(self.split, self.model.image_input)
-        size = self.model.image_input.size
 
-        def load(pairs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        def in_pairs(array: tf.Tensor) -> tf.Tensor:
+            return tf.reshape(array, [-1, 2, *array.shape[1:]])
+
+        def load(pairs: dict[str, tf.Tensor]) -> dict[str, Any]:
             mirrored = tf.reshape(pairs["mirrored"] & self.flip, [-1])
             images = load_images(tf.reshape(pairs["position"], [-1]), mirrored)
-            return pairs | {"seen": tf.reshape(images, [-1, 2, size, size, 3])}
+            return pairs | {"seen": tf.nest.map_structure(in_pairs, images)}
 
         return drawn.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -158,7 +177,8 @@ class InstanceStage(Stage):
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's shares of the loss and of its parts; see `Update`."""
         del seed
-        seen = tf.concat(tf.unstack(batch["seen"], axis=1), axis=0)  # [2 b, ...], firsts first
+        seen = as_input(batch["seen"], self.model.image_input)  # [b, 2, ...]
+        seen = tf.concat(tf.unstack(seen, axis=1), axis=0)  # [2 b, ...], firsts first
         if self.outputs is None:
             seen = self.model.trunk(seen, training=True)
         features = self.model.feature(seen)

@@ -61,7 +61,7 @@ def test_parquet(tmp_path):
             [[1.0, 2.0], None, [4.0, 5.0]],
             r"row 1 .*\(id 'b'\) must hold a list of numbers; got None",
         ),
-        ([[1.0, 2.0], [3.0, None], [4.0, 5.0]], r"1 rows of .* hold NaN .*: 1 \(id 'b'\)"),
+        ([[1.0, 2.0], [3.0, None], [4.0, 5.0]], r"1 of 3 rows hold NaN .*: 1 \(id 'b'\)"),
     ],
 )
 def test_parquet_that_is_refused(tmp_path, rows, message):
@@ -99,10 +99,10 @@ def broken(row, value):
 @pytest.mark.parametrize(
     ("found", "ids", "message"),
     [
-        (broken(2, np.nan), None, r"1 rows of .*v.npy hold NaN .*: 2 \(id 'item0002'\).*Compute"),
-        (broken(3, np.inf), None, r"1 rows of .*v.npy hold NaN or infinite"),
-        (broken(4, 0), None, r"1 rows of .*v.npy hold zeros only.*: 4 \(id 'item0004'\)"),
-        (None, list("abcabd"), r"2 ids of .*v.npy occur twice: 'a' \(rows 0 and 3\), 'b'"),
+        (broken(2, np.nan), None, r"v.npy: 1 of 6 rows hold NaN .*: 2 \(id 'item0002'\).*Compute"),
+        (broken(3, np.inf), None, r"v.npy: 1 of 6 rows hold NaN or infinite"),
+        (broken(4, 0), None, r"v.npy: 1 of 6 rows hold zeros only.*: 4 \(id 'item0004'\)"),
+        (None, list("abcabd"), r"v.npy: 2 of 6 rows repeat an id: 'a' \(rows 0 and 3\), 'b'"),
         (None, ["a", "", "c", "d", "e", "f"], r"row 1 of .*v.npy has a blank id"),
         (None, list("abc"), r"v.ids.txt has 3 ids, but .*v.npy has 6 vectors"),
         (
