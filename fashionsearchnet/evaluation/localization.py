@@ -7,6 +7,7 @@ import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.evaluation import metrics
 from fashionsearchnet.networks.image_input import MapGeometry
 from fashionsearchnet.systems.features import FeatureArrays
@@ -97,7 +98,7 @@ def attention_scores(
     found: list[np.ndarray] = []
     done = 0
     for images in dataset.images(split, system.image_input, batch_size=batch_size):
-        attention = system.attention(images)
+        attention = system.attention(as_input(images, system.image_input))
         assert attention is not None
         maps = np.maximum(np.asarray(attention["maps"], np.float64), 0.0)
         true = truth[done : done + len(maps)]

@@ -13,7 +13,7 @@ from fashionsearchnet.evaluation.localization import localization
 from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
-from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.index.exact import Candidates
 from fashionsearchnet.systems.features import extract_features
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import runs
@@ -145,7 +145,7 @@ def measure(method: Method, plan: Plan) -> scores.MethodScores:
 
 
 def _ranked(
-    method: Method, index: ExactIndex, plan: Plan, questions: np.ndarray
+    method: Method, index: Candidates, plan: Plan, questions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the first two arguments of `Plan.score`; refuses infinite and NaN distances."""
     embeddings = method.embed(questions)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fashionsearchnet.attributes import softmax_blocks
-from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.index.exact import Candidates
 from fashionsearchnet.systems.features import FeatureArrays, attribute_logits, gallery_embeddings
 from fashionsearchnet.systems.system import System
 
@@ -26,7 +26,7 @@ class Method:
 
     name: str
     embed: Callable[[np.ndarray], np.ndarray]
-    index: Callable[[int], ExactIndex]
+    index: Callable[[int], Candidates]
     passes: Callable[[np.ndarray], np.ndarray] | None = None
 
 

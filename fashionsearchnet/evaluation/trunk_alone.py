@@ -1,11 +1,10 @@
 """A pretrained trunk as it comes, as a system that answers every task with one vector."""
 
-from typing import ClassVar
-
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.networks.backbones import (
     Trunk,
     load_pretrained,
@@ -23,7 +22,7 @@ class TrunkAlone(ConvolutionalSystem):
     Nothing is trained, and an edit changes nothing: the row that every system must beat.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("manipulation", "attribute", "instance")
+    tasks = ("manipulation", "attribute", "instance")
     stages = ("none",)
 
     def __init__(self, space: AttributeSpace, trunk: Trunk, image_size: int):
@@ -49,7 +48,8 @@ class TrunkAlone(ConvolutionalSystem):
         trunk = Trunk(backbone, pretrained="imagenet", training="frozen")
         system = cls(dataset.space, trunk, image_size)
         load_pretrained(system.backbone, trunk.pretrained)
-        compiled = tf.function(lambda images: system.trunk(images, training=False))
+        seen = system.image_input
+        compiled = tf.function(lambda i: system.trunk(as_input(i, seen), training=False))
         images = dataset.images(split, system.image_input)
         system.standardization.adapt(compiled(batch).numpy() for batch in images)
         return system

@@ -1,5 +1,6 @@
-"""Exact nearest neighbours by Euclidean distance: every query against every gallery item."""
+"""Exact nearest neighbours: every query against every gallery item."""
 
+import abc
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +11,26 @@ _CHUNK_DISTANCES = 4_000_000  # per block of queries: 16 MB of float32, so memor
 _MAX_CHUNK = 1024  # queries per block, however small the gallery is
 
 
-class ExactIndex:
-    """The embeddings of a gallery, ready to be searched."""
+class Candidates(abc.ABC):
+    """The items of a gallery, each of which is compared with every query."""
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """The number of items."""
+
+    @abc.abstractmethod
+    def squared_distances(self, queries: np.ndarray) -> np.ndarray:
+        """Returns float32 `[queries, gallery]` for float queries `[queries, dim]`; see `chunks`."""
+
+    def chunks(self, num_queries: int) -> Iterator[slice]:
+        """Yields slices of so many queries that their distances fit into little memory."""
+        size = min(max(1, _CHUNK_DISTANCES // len(self)), _MAX_CHUNK)
+        for start in range(0, num_queries, size):
+            yield slice(start, min(start + size, num_queries))
+
+
+class ExactIndex(Candidates):
+    """The embeddings of a gallery, ready to be searched by Euclidean distance."""
 
     def __init__(self, embeddings: np.ndarray) -> None:
         """Takes float `[gallery, dim]`.
@@ -56,12 +75,6 @@ class ExactIndex:
         distances += self._squares
         distances += np.einsum("qd,qd->q", centered, centered)[:, None]
         return distances
-
-    def chunks(self, num_queries: int) -> Iterator[slice]:
-        """Yields slices of so many queries that their distances fit into little memory."""
-        size = min(max(1, _CHUNK_DISTANCES // len(self)), _MAX_CHUNK)
-        for start in range(0, num_queries, size):
-            yield slice(start, min(start + size, num_queries))
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the K nearest gallery items of each query, nearest first.

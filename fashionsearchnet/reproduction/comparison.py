@@ -63,7 +63,7 @@ def make_comparison(plan: Plan, progress: Progress, states: Sequence[StepState])
         "baselines": _baselines(table.first, recipe),
         "rows": [table.row(run.row) for run in plan.runs if run.seed == table.seed],
         "gains": table.gains(),
-        "beside_predicted_attributes": table.beside_predicted(),
+        "beside_predictions": table.beside_predictions(),
         "seeds": table.seeds(),
         "edits": [_edits(plan, n, table.seed) for n in plan.experiment.num_changes if n > 1],
         "localization": {
@@ -222,19 +222,24 @@ class _Table:
             )
         return gains
 
-    def beside_predicted(self) -> list[dict[str, Any]]:
-        """Returns each row's lead over the predicted attributes of its own network."""
-        name, entries = "predicted attributes", []
+    def beside_predictions(self) -> list[dict[str, Any]]:
+        """Returns each row's lead over what its own network reads off the images."""
+        entries = []
         for one in self.first.values():
-            if self.grouping and name in [row.name for row in one.outcomes.rows]:
-                row, other = one.outcomes.row(), one.outcomes.row(name)
-                entries.append(
-                    {
-                        "title": one.run.row.title,
-                        "predicted_attributes": self._summary(one, name),
-                        "difference": scores.difference(row, other, self._figure, self.grouping),
-                    }
-                )
+            measured = {row.name: row for row in one.outcomes.rows} if self.grouping else {}
+            for name in ("predicted attributes", "predicted agreement"):
+                if name in measured and self.grouping:
+                    row, other = one.outcomes.row(), measured[name]
+                    entries.append(
+                        {
+                            "title": one.run.row.title,
+                            "baseline": name,
+                            "predicted": self._summary(one, name),
+                            "difference": scores.difference(
+                                row, other, self._figure, self.grouping
+                            ),
+                        }
+                    )
         return entries
 
     def seeds(self) -> list[dict[str, Any]]:

@@ -362,9 +362,10 @@ class _Planner:
 
     def benchmark(self) -> None:
         """Adds the measurement of the run time."""
-        folder, file = self._experiment.runs_dir, "benchmark.json"
-        arguments = (*self._experiment.data, f"--output={folder / file}")
-        self._add(Step("benchmark", "benchmark", arguments, folder, (file,), self._first))
+        folder, file = self._experiment.runs_dir, "benchmark.md"
+        arguments = (*self._experiment.data, "--parts=extraction", f"--output={folder / file}")
+        outputs = (file, "benchmark.json")
+        self._add(Step("benchmark", "benchmark", arguments, folder, outputs, self._first))
 
     def _add(self, step: Step) -> str:
         """Adds a step, or the rows of one that is there, and returns its name."""

@@ -179,18 +179,19 @@ def _order(report: dict[str, Any]) -> str:
 
 
 def _predicted(report: dict[str, Any]) -> list[str]:
-    """Returns each row beside the softmax outputs of its own network."""
+    """Returns each row beside what its own network reads off the images."""
     lines = [
         [
             entry["title"],
-            _mean(report, entry["predicted_attributes"]),
+            entry["baseline"],
+            _mean(report, entry["predicted"]),
             _change(report, entry["difference"]),
         ]
-        for entry in report["beside_predicted_attributes"]
+        for entry in report["beside_predictions"]
     ]
     if not lines:
         return []
-    header = ["", "predicted attributes of its network", "the row is ahead by (95 %, paired)"]
+    header = ["", "of its network", "mean", "the row is ahead by (95 %, paired)"]
     return ["## Beside the simplest method", markdown_table(header, lines)]
 
 

@@ -49,7 +49,7 @@ def test_report_files_hold_what_was_measured(measured, tmp_path):
     assert report["protocol"]["seed"] == 5
     assert report["versions"]["numpy"] == np.__version__
     assert report["published"] == []
-    assert [d["other"] for d in report["differences"]] == list(scores.BASELINES[:3])
+    assert [d["other"] for d in report["differences"]] == list(scores.BASELINES[:4])
     top_20 = scores.Figure("top_k", 20)
     difference = own.values(top_20) - measured.rows[0].values(top_20)
     assert report["differences"][0]["queries"] == pytest.approx(difference.mean())

@@ -59,7 +59,7 @@ def test_it_says_how_it_was_measured(whole):
     assert {"full", "full/query"} <= set(report["times"])
     assert report["sheets"] == ["sheet_full.png"]
     assert "| chance |" in text and "| predicted attributes |" in text
-    lead = {entry["title"]: entry["difference"] for entry in report["beside_predicted_attributes"]}
+    lead = {e["title"]: e["difference"] for e in report["beside_predictions"]}
     assert lead["Full"]["mean"] == pytest.approx(0.05, abs=0.01)
 
 

@@ -13,7 +13,7 @@ from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores, Outcomes
 from fashionsearchnet.evaluation.splits import Splits
-from fashionsearchnet.index.exact import ExactIndex
+from fashionsearchnet.index.exact import Candidates
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Plan(abc.ABC):
         """Returns the scores of a random order, by formula."""
 
     def by_vectors(
-        self, name: str, vectors: Callable[[int], tuple[np.ndarray, ExactIndex]]
+        self, name: str, vectors: Callable[[int], tuple[np.ndarray, Candidates]]
     ) -> Method:
         """Ranks by the vectors of the query images as they are.
 

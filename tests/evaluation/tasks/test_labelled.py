@@ -61,8 +61,10 @@ def test_the_rows_and_that_those_without_labels_are_the_same_as_ever():
     generic = tuple(np.random.default_rng(s).normal(size=(n, 5)) for s, n in enumerate((12, 60)))
     measured = evaluated(system, dataset, SMALL, name=NAME, generic=generic)
     assert [row.name for row in measured.rows] == [
-        *("chance", "unedited query", "predicted attributes", "generic vectors, filtered"),
+        *("chance", "unedited query", "predicted attributes"),
+        *("predicted agreement", "generic vectors, filtered"),
         *("predicted attributes, unedited and filtered", "predicted attributes, labels used"),
+        "predicted agreement, labels used",
         *("unedited query of fake, filtered", "fake, images alone", "fake, filtered"),
         *("fake, labels used and filtered", NAME),
     ]

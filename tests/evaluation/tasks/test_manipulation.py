@@ -36,7 +36,7 @@ def plan_of(dataset, protocol=SMALL):
 def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
     measured = evaluated(FakeSystem(), FakeDataset(), SMALL)
     assert [row.name for row in measured.rows] == [
-        "chance", "unedited query", "predicted attributes", "fake",
+        "chance", "unedited query", "predicted attributes", "predicted agreement", "fake",
     ]  # fmt: skip
     rows = rows_of(measured)
     assert (rows["fake"].figures["ranks"] == 1).all()
@@ -239,9 +239,9 @@ def representations(system, dataset):
 def test_rows_and_what_they_embed():
     dataset, system = FakeDataset(), FakeSystem()
     found, plan = representations(system, dataset), plan_of(dataset)
-    unedited, predicted, own = plan.methods(found, "fake")
-    assert [m.name for m in (unedited, predicted, own)] == [
-        "unedited query", "predicted attributes", "fake",
+    unedited, predicted, agreement, own = plan.methods(found, "fake")
+    assert [m.name for m in (unedited, predicted, agreement, own)] == [
+        "unedited query", "predicted attributes", "predicted agreement", "fake",
     ]  # fmt: skip
     questions = np.flatnonzero(plan.group == 0)
     embedding = found.queries["embedding"][plan.query[questions]]
@@ -267,7 +267,7 @@ def test_gallery_that_depends_on_the_edit():
     dataset, system = FakeDataset(), EditDependentSystem()
     plan = plan_of(dataset, dataclasses.replace(SMALL, num_changes=2))
     found = representations(system, dataset)
-    unedited, _, own = plan.methods(found, "fake")
+    unedited, *_, own = plan.methods(found, "fake")
     assert own.index(0) is own.index(0)
     assert own.index(0) is not own.index(1)
     for group, edited in enumerate(plan.manipulations.groups):

@@ -191,10 +191,13 @@ class LabelledGalleryPlan(ManipulationPlan):
             "predicted attributes, unedited and filtered", lambda group: (queries, index)
         )
         # The one-hot of a label takes the block's place, as that of an edit does in a query.
-        labelled = self._predicted(queries, edit_blocks(self.space, gallery, self.known))
+        labelled = edit_blocks(self.space, gallery, self.known)
         return [
             dataclasses.replace(unedited, passes=facets),
-            dataclasses.replace(labelled, name="predicted attributes, labels used"),
+            *(
+                dataclasses.replace(method, name=f"{method.name}, labels used")
+                for method in self._predictions(queries, labelled, gallery)
+            ),
         ]
 
     @property

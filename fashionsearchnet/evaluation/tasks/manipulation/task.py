@@ -12,6 +12,7 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
+from fashionsearchnet.evaluation.agreement import LABEL_TRUST, AgreementCandidates
 from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
@@ -186,7 +187,7 @@ class ManipulationPlan(Plan):
         return MethodScores("chance", figures, self.protocol.top_k, self._num_ranked)
 
     def methods(self, found: Representations, name: str) -> list[Method]:
-        """Lists unedited query, predicted attributes (if it reads them), and the system."""
+        """Lists unedited query, the predictions (if it reads attributes), and the system."""
         system, groups = found.system, self.manipulations.groups
 
         # One is enough: manipulations come sorted by the edited attributes.
@@ -202,7 +203,7 @@ class ManipulationPlan(Plan):
 
         return [
             self.by_vectors("unedited query", vectors),
-            *([self._predicted(*found.probabilities)] if found.probabilities else []),
+            *(self._predictions(*found.probabilities) if found.probabilities else ()),
             Method(name, self.embed_edited(found), lambda group: vectors(group)[1]),
         ]
 
@@ -211,14 +212,29 @@ class ManipulationPlan(Plan):
         embed = edited_embedding(found.system.query_embedding, found.queries)
         return lambda questions: embed(self.query[questions], self.edits[questions])
 
-    def _predicted(self, queries: np.ndarray, gallery: np.ndarray) -> Method:
-        """Searches softmax outputs with edited blocks set to one-hot."""
-        index = ExactIndex(gallery)
+    def _predictions(
+        self, queries: np.ndarray, gallery: np.ndarray, read: np.ndarray | None = None
+    ) -> tuple[Method, Method]:
+        """Searches softmax outputs with edited blocks set to one-hot, in two ways.
+
+        "predicted attributes" ranks by Euclidean distance, "predicted agreement" by the probability
+        of all wanted values.
+
+        Args:
+          queries: softmax outputs of the query split, float32 `[N, C]`.
+          gallery: those of the gallery, or the one-hots of labels where it knows them.
+          read: where `gallery` has labels, the softmax outputs.
+        """
+        likely = gallery if read is None else LABEL_TRUST * gallery + (1.0 - LABEL_TRUST) * read
+        by_distance, by_agreement = ExactIndex(gallery), AgreementCandidates(self.space, likely)
 
         def embed(questions: np.ndarray) -> np.ndarray:
             return edit_blocks(self.space, queries[self.query[questions]], self.edits[questions])
 
-        return Method("predicted attributes", embed, lambda group: index)
+        return (
+            Method("predicted attributes", embed, lambda group: by_distance),
+            Method("predicted agreement", embed, lambda group: by_agreement),
+        )
 
     @property
     def rules(self) -> str:
@@ -275,7 +291,8 @@ class ManipulationPlan(Plan):
                 "target's attributes.",
                 "chance: a random order of the gallery, by formula. unedited query: the gallery "
                 "representation of the query image. predicted attributes: softmax outputs with "
-                f"the edited {'blocks' if n > 1 else 'block'} set to one-hot.",
+                f"the edited {'blocks' if n > 1 else 'block'} set to one-hot. predicted agreement: "
+                "the same outputs, ranked by the probability of all wanted values.",
             ),
         )
 

@@ -1,0 +1,49 @@
+import math
+
+import numpy as np
+import pytest
+
+from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.evaluation.agreement import AgreementCandidates
+
+SPACE = AttributeSpace(("colour", "sleeve"), (("red", "blue"), ("none", "short", "long")))
+
+
+def readings(rng, number):
+    blocks = [rng.dirichlet(np.ones(size), number) for size in SPACE.num_values]
+    return np.concatenate(blocks, axis=1).astype(np.float32)
+
+
+def test_by_hand():
+    gallery = np.array([[0.75, 0.25, 0.5, 0.5, 0.0]], np.float32)
+    query = np.array([[1.0, 0.0, 0.0, 0.5, 0.5]], np.float32)  # red is wanted
+    distance = AgreementCandidates(SPACE, gallery).squared_distances(query)
+    assert distance[0, 0] == pytest.approx(-2 * math.log(0.75 * 0.25), rel=1e-5)
+
+
+def test_it_is_the_probability_of_all_wanted_values(rng):
+    queries, gallery = readings(rng, 7), readings(rng, 11)
+    candidates = AgreementCandidates(SPACE, gallery)
+    assert len(candidates) == 11
+    expected = np.array(
+        [
+            [
+                math.prod(
+                    sum(float(q[v]) * float(g[v]) for v in range(start, start + size))
+                    for start, size in zip(SPACE.offsets, SPACE.num_values, strict=True)
+                )
+                for g in gallery
+            ]
+            for q in queries
+        ]
+    )
+    distances = candidates.squared_distances(queries)
+    assert distances.dtype == np.float32
+    np.testing.assert_allclose(np.exp(-0.5 * distances), expected, rtol=1e-4)
+
+
+def test_a_value_that_no_image_shows_is_far_and_not_infinite():
+    gallery = np.array([[1.0, 0.0, 1.0, 0.0, 0.0], [0.5, 0.5, 1.0, 0.0, 0.0]], np.float32)
+    query = np.array([[0.0, 1.0, 1.0, 0.0, 0.0]], np.float32)
+    none, half = AgreementCandidates(SPACE, gallery).squared_distances(query)[0]
+    assert half < none < np.inf
