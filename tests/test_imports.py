@@ -24,6 +24,7 @@ LAYERS = [
     ("explain",),
     ("serving",),
     ("reproduction",),
+    ("benchmarks",),
     ("command",),  # how the scripts in tools/ start
 ]
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}

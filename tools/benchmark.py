@@ -1,244 +1,295 @@
-"""Measures the speed of each part beside the work that it cannot avoid, both in one run.
+"""Checks that a device computes what the CPU does, and measures each part beside its bare trunk.
 
-  python tools/benchmark.py --data_dir=data --dataset=garments/large
+  python tools/benchmark.py --device=gpu --data_dir=data --output=benchmark.md
+  python tools/benchmark.py --device=cpu --data_dir=data --batch_size=16 --image_size=64
 
 Machines differ and are noisy, so read the ratios: both sides of a ratio are timed in turn, several
 rounds each, and the medians are compared. The network is the paper's (AlexNet at full width with
-its response normalisation, 227 px) with 12 attributes of as many values as Shopping100k has;
---width and --image_size make it smaller.
-"""
+its response normalisation, 227 px) with 12 attributes of as many values as Shopping100k has. The
+data set brings the images, and the labels and items of the other systems.
 
-import statistics
-import time
-from collections.abc import Callable
+All takes at most six minutes; see --minutes. docs/gpu.md explains the table.
+"""
 
 from absl import flags
 
 from fashionsearchnet import command
 
 FLAGS = flags.FLAGS
+flags.DEFINE_enum("device", None, ["cpu", "gpu"], "By default the GPU if there is one.")
 flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
-flags.DEFINE_string("dataset", "garments/large", "Data set that feeds the input pipeline.")
+flags.DEFINE_string("dataset", "garments/instances", "Data set that knows items, for FLAM.")
 flags.DEFINE_integer("image_size", 227, "Side of the square input in pixels.", 25)
 flags.DEFINE_float("width", 1.0, "Multiplies the number of filters.", 0.05, 4.0)
 flags.DEFINE_integer("first_stride", 4, "Stride of conv1.", 1, 4)
-flags.DEFINE_integer("batch_size", 64, "Images per step.", 2)
-flags.DEFINE_integer("rounds", 5, "Rounds of timing; medians are reported.", 1)
-flags.DEFINE_integer("num_images", 10_000, "Images of the extraction; 0 leaves it out.", 0)
-flags.DEFINE_string("output", None, "JSON file to write the figures to.")
+flags.DEFINE_integer("batch_size", 64, "Images per step.", 4)
+flags.DEFINE_list(
+    "arithmetic",
+    None,
+    "Columns to measure: values of --precision of the training scripts, with +xla for steps that "
+    "XLA compiles, with +deterministic, which must come last. By default float32 on a CPU, and on "
+    "a GPU float32,tensor_float_32,mixed_bfloat16,mixed_bfloat16+xla,float32+deterministic.",
+)
+flags.DEFINE_list(
+    "parts",
+    [],
+    "Of extraction, stage1, stage2, stage3, flam_items, flam_manipulator, agman; all by default.",
+)
+flags.DEFINE_float("minutes", 5.5, "Time for everything; what does not fit is left out.", 0.01)
+flags.DEFINE_integer("num_images", 10_000, "Images of the extraction from files; 0: none.", 0)
+flags.DEFINE_string("output", "", "Markdown file (.md) to write the tables to, and a .json beside.")
 
 if __name__ == "__main__":
     command.parse_flags()  # --help and wrong flags end here
 
-import cv2
-import numpy as np
+import dataclasses
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import tensorflow as tf
 
-from fashionsearchnet import files, training
-from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet import files
+from fashionsearchnet.benchmarks import device_checks, parts, timing
+from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import PRECISIONS
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation.reporting.tables import markdown_table
 from fashionsearchnet.networks.backbones import Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems import regions
-from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
-from fashionsearchnet.systems.fashionsearchnet_v2.stages import RepresentationStage
 from fashionsearchnet.training import runs
+from fashionsearchnet.training.arithmetic import set_arithmetic
 
-# Values per attribute of Shopping100k, in its own order.
-_NUM_VALUES = (16, 17, 19, 14, 10, 15, 2, 11, 16, 7, 9, 15)
-
-
-def seconds_of(*functions: Callable[[], object]) -> list[float]:
-    """Returns the median seconds of each function, timed in turn after one warm-up call."""
-    taken: list[list[float]] = [[] for _ in functions]
-    for round_number in range(FLAGS.rounds + 1):
-        for function, seconds in zip(functions, taken, strict=True):
-            start = time.perf_counter()
-            function()
-            if round_number:
-                seconds.append(time.perf_counter() - start)
-    return [statistics.median(seconds) for seconds in taken]
+_ON_GPU = (
+    *("float32", "tensor_float_32", "mixed_bfloat16", "mixed_bfloat16+xla"),
+    "float32+deterministic",
+)
+_XLA, _DETERMINISTIC = "xla", "deterministic"
+_TIMED_SHARE = 0.6  # of the time that is left; the rest goes into compiling
+_PRODUCT_SIZES = {"cpu": 1024, "gpu": 8192}
+_HEADER = (
+    *("part", "arithmetic", "a second", "bare trunk", "ratio", "trunk, TFLOP/s", "of the peak"),
+    "peak memory, MB",
+)
 
 
-def build_model() -> FashionSearchNetV2:
-    """Returns the paper's network with 12 attributes."""
-    names = {f"attribute{a}": [f"{v}" for v in range(n)] for a, n in enumerate(_NUM_VALUES)}
-    return FashionSearchNetV2(
-        AttributeSpace.from_dict(names),
-        image_input=ImageInput(FLAGS.image_size),
-        trunk=Trunk(width=FLAGS.width, first_stride=FLAGS.first_stride),
-    )
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """A column of --arithmetic: a precision, and how steps are executed."""
+
+    text: str
+    precision: str
+    jit_compile: bool
+    deterministic: bool
+
+    @classmethod
+    def of(cls, text: str) -> "Arithmetic":
+        """Returns what a text such as mixed_bfloat16+xla means."""
+        precision, *options = text.split("+")
+        check_choice("--arithmetic", precision, PRECISIONS)
+        for option in options:
+            check_choice("--arithmetic, behind a +,", option, (_XLA, _DETERMINISTIC))
+        return cls(text, precision, _XLA in options, _DETERMINISTIC in options)
 
 
-def gallery_encoder(model: FashionSearchNetV2) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the graph from images to their global representations, for batches of any size."""
-    size = model.image_input.size
-    signature = tf.TensorSpec([None, size, size, 3], tf.float32)
-    return tf.function(model.encode_gallery, input_signature=[signature])
-
-
-def measure_extraction(model: FashionSearchNetV2) -> dict[str, float]:
-    """(a) Everything from image to global representation, beside the bare conv1-conv7."""
-    images = tf.random.normal([FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3], stddev=50)
-    bare = tf.function(lambda x: model.localize(x)["conv7"])
-    full = gallery_encoder(model)
-    bare_seconds, full_seconds = seconds_of(
-        lambda: bare(images).numpy(), lambda: full(images).numpy()
-    )
-    return {
-        "trunk_images_per_second": FLAGS.batch_size / bare_seconds,
-        "extraction_images_per_second": FLAGS.batch_size / full_seconds,
-        "extraction_over_trunk": bare_seconds / full_seconds,
-    }
-
-
-def opencv_boxes(maps: np.ndarray, threshold: float) -> np.ndarray:
-    """The plain version of the region step: a loop over OpenCV's connected components."""
-    boxes = np.zeros((*maps.shape[:2], 4), np.int32)
-    for index in np.ndindex(maps.shape[:2]):
-        one = maps[index]
-        mask = (one > np.float32(threshold) * one.max()).astype(np.uint8)
-        _, labels, found, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        areas = found[1:, cv2.CC_STAT_AREA]
-        largest = 1 + np.flatnonzero(areas == areas.max())
-        best = (
-            max(largest, key=lambda r: one[labels == r].sum()) if len(largest) > 1 else largest[0]
+def arithmetics(device: str) -> list[Arithmetic]:
+    """Returns the columns that the flags ask for."""
+    by_default = _ON_GPU if device == "gpu" else ("float32",)
+    found = [Arithmetic.of(text) for text in FLAGS.arithmetic or by_default]
+    if any(one.deterministic for one in found[:-1]):
+        raise ValueError(
+            "--arithmetic must have +deterministic last: a process cannot go back from it."
         )
-        left, top, width, height, _ = found[best]
-        boxes[index] = top, left, top + height - 1, left + width - 1
-    return boxes
+    return found
+
+
+def device_of_flags() -> str:
+    """Returns 'cpu' or 'gpu'; a GPU is hidden for 'cpu'."""
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if FLAGS.device == "gpu" and not has_gpu:
+        raise ValueError(
+            "--device=gpu, but TensorFlow finds no GPU. --tensorflow_log shows why; docs/gpu.md "
+            "says how to install it. Use --device=cpu to measure the CPU."
+        )
+    if FLAGS.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    return FLAGS.device or ("gpu" if has_gpu else "cpu")
+
+
+def setting_of_flags(dataset: Dataset, jit_compile: bool) -> parts.Setting:
+    """Returns what all parts are measured with."""
+    network: dict[str, Any] = {
+        "image_input": ImageInput(FLAGS.image_size),
+        "trunk": Trunk(width=FLAGS.width, first_stride=FLAGS.first_stride),
+    }
+    return parts.Setting(dataset, network, FLAGS.batch_size, jit_compile)
+
+
+def measure_part(part: parts.Part, peak: float, seconds: float) -> dict[str, Any]:
+    """Returns the figures of a part: rates of it and of its trunk, and their ratio."""
+    memory = timing.PeakMemory()
+    memory.start()
+    calls = [part.call] if part.bare is None else [part.call, part.bare]
+    taken = timing.in_turns(calls, seconds=seconds)
+    figures: dict[str, Any] = {
+        "part": part.name,
+        "unit": part.unit,
+        "per_second": part.number / taken[0],
+        "peak_megabytes": memory.megabytes(),
+    }
+    if part.bare is not None:
+        rate = part.trunk_operations / taken[1]
+        figures |= {
+            "trunk_per_second": part.number / taken[1],
+            "over_trunk": taken[1] / taken[0],
+            "trunk_operations_per_second": rate,
+            "of_peak": rate / peak,
+        }
+    return figures
+
+
+def measure_all(
+    dataset: Dataset, device: str, columns: list[Arithmetic], end: float
+) -> Iterator[dict[str, Any]]:
+    """Yields the figures of each part in each arithmetic, until the time is up."""
+    names = FLAGS.parts or list(parts.PARTS)
+    for name in names:
+        check_choice("--parts", name, parts.PARTS)
+    left = len(columns) * len(names)
+    for column in columns:
+        set_arithmetic(column.precision, deterministic=column.deterministic)
+        dtype = tf.bfloat16 if column.precision == "mixed_bfloat16" else tf.float32
+        peak = timing.product_peak(dtype, _PRODUCT_SIZES[device], seconds=0.3)
+        for name in names:
+            share = (end - time.perf_counter()) / left
+            left -= 1
+            if share < 0:
+                yield {"part": name, "arithmetic": column.text, "left_out": True}
+                continue
+            part = parts.PARTS[name](setting_of_flags(dataset, column.jit_compile))
+            figures = measure_part(part, peak, _TIMED_SHARE * share)
+            yield {"arithmetic": column.text, "peak": peak, **figures}
+
+
+def row(figures: dict[str, Any]) -> list[str]:
+    """Returns a row of the table."""
+    if "left_out" in figures:
+        return [figures["part"], figures["arithmetic"], "no time left", *[""] * 5]
+    rate = f"{figures['per_second']:,.1f} {figures['unit']}"
+    memory = figures["peak_megabytes"]
+    cells = [figures["part"], figures["arithmetic"], rate]
+    if "over_trunk" in figures:
+        cells += [
+            f"{figures['trunk_per_second']:,.1f}",
+            f"{figures['over_trunk']:.3f}",
+            f"{figures['trunk_operations_per_second'] / 1e12:.2f}",
+            f"{figures['of_peak']:.0%}",
+        ]
+    else:
+        cells += ["-"] * 4
+    return [*cells, "-" if memory is None else f"{memory:,.0f}"]
 
 
 def measure_regions() -> dict[str, float]:
-    """(b) The region step beside OpenCV's loop, on maps of a few smooth blobs like trained ones."""
-    rng = np.random.default_rng(0)
-    shape = (FLAGS.batch_size, len(_NUM_VALUES), 13, 13)
-    noise = rng.random(shape).astype(np.float32).reshape(-1, 13, 13)
-    maps = np.stack([cv2.GaussianBlur(one, (0, 0), 1.5) for one in noise]).reshape(shape)
-    maps -= maps.mean()
-    step = tf.function(lambda m: regions.attention_boxes(m, 0.2))
-    same = (step(maps).numpy() == opencv_boxes(maps, 0.2)).all(axis=-1).mean()
-    graph_seconds, loop_seconds = seconds_of(
-        lambda: step(maps).numpy(), lambda: opencv_boxes(maps, 0.2)
-    )
+    """The region step beside OpenCV's loop, on maps of a few smooth blobs like trained ones."""
+    maps = device_checks.smooth_maps(FLAGS.batch_size, len(parts.NUM_VALUES))
+    images = tf.constant(maps)
+    step = tf.function(lambda: tf.reduce_sum(regions.attention_boxes(images, 0.2)))
+
+    def loop() -> tf.Tensor:
+        return tf.constant(device_checks.opencv_boxes(maps, 0.2).sum())
+
+    graph_seconds, loop_seconds = timing.in_turns([step, loop], seconds=1.0)
     return {
         "regions_ms_per_image": 1e3 * graph_seconds / FLAGS.batch_size,
         "opencv_ms_per_image": 1e3 * loop_seconds / FLAGS.batch_size,
-        "regions_over_opencv": graph_seconds / loop_seconds,
-        "same_boxes": float(same),
     }
 
 
-def measure_training(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float]:
-    """(c) A step of stage 2 beside forward and backward of the bare trunk."""
-    rng = np.random.default_rng(0)
-    shape = (FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3)
-    labels = np.stack([rng.integers(n, size=FLAGS.batch_size) for n in _NUM_VALUES], axis=1)
-    batch = {
-        "image": tf.random.normal(shape, stddev=50),
-        "attributes": tf.constant(labels, tf.int32),
-    }
-    stage = RepresentationStage(model, dataset, FLAGS.batch_size)
-    trunk = [*model.trunk.trainable_variables, *model.conv5.trainable_variables]
-    trunk += model.attention_maps.conv6.trainable_variables
-    trunk += model.attention_maps.conv7.trainable_variables
-
-    def step(loss_of: Callable[[], tf.Tensor], variables):
-        # At a rate of zero the steps cost the same and no loss can blow up.
-        settings = training.OptimizerSettings(learning_rate=0.0, momentum=0.9)
-        optimizer = settings.build(1, variables)
-
-        @tf.function
-        def run() -> tf.Tensor:
-            with tf.GradientTape() as tape:
-                loss = loss_of()
-            optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
-            return loss
-
-        return run
-
-    bare = step(
-        lambda: tf.reduce_mean(tf.square(model.localize(batch["image"], training=True)["conv7"])),
-        trunk,
-    )
-    (update,) = stage.updates()
-    full = step(lambda: update.loss(batch, tf.constant([0, 1]))[0], list(update.variables))
-    bare_seconds, full_seconds = seconds_of(lambda: bare().numpy(), lambda: full().numpy())
-    return {
-        "trunk_training_images_per_second": FLAGS.batch_size / bare_seconds,
-        "stage2_images_per_second": FLAGS.batch_size / full_seconds,
-        "stage2_over_trunk": bare_seconds / full_seconds,
-    }
-
-
-def measure_pipeline(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float]:
-    """(d) The training pipeline alone, images per second."""
+def measure_pipeline(dataset: Dataset) -> dict[str, float]:
+    """The training pipeline alone, images per second."""
     batches = iter(
         dataset.training_examples(
             "train",
-            model.image_input,
+            ImageInput(FLAGS.image_size),
             global_batch_size=FLAGS.batch_size,
             seed=0,
             flip=True,
         )
     )
-    (seconds,) = seconds_of(lambda: [next(batches) for _ in range(10)])
-    return {"pipeline_images_per_second": 10 * FLAGS.batch_size / seconds}
+    next(batches)
+    start = time.perf_counter()
+    for _ in range(10):
+        next(batches)
+    return {"pipeline_images_per_second": 10 * FLAGS.batch_size / (time.perf_counter() - start)}
 
 
-def measure_many(dataset: Dataset, model: FashionSearchNetV2) -> dict[str, float]:
-    """(e) Extraction of many images from the data set, with decoding; the paper: 60 s per 10,000.
+def measure_many(dataset: Dataset, end: float) -> dict[str, float]:
+    """Extraction of many images from the data set, with decoding; the paper: 60 s per 10,000.
 
     A split with fewer images is gone through repeatedly. A first batch, which traces the graph and
-    starts the pipeline, is not timed.
+    starts the pipeline, is not timed. It ends with the last batch before `end`.
     """
-    encode = gallery_encoder(model)
+    model = setting_of_flags(dataset, False).fashionsearchnet()
     images = dataset.images("gallery", model.image_input, batch_size=FLAGS.batch_size)
     batches = iter(images.repeat())
+    encode = tf.function(model.encode_gallery, reduce_retracing=True)
     encode(next(batches)).numpy()
     done, start = 0, time.perf_counter()
-    while done < FLAGS.num_images:
+    while done < FLAGS.num_images and (time.perf_counter() < end or not done):
         done += len(encode(next(batches)).numpy())
     return {"images": done, "seconds": time.perf_counter() - start}
 
 
-def compare_parts(figures: dict[str, float]) -> dict[str, float]:
-    """Returns the ratios between parts that were timed one after the other.
-
-    `many_over_extraction`, (e) beside (a), is below 1, because (e) decodes images too. If it is
-    above 1, the machine had other work during (a). Only ratios whose sides took turns hold then.
-    """
-    ratios = {
-        "pipeline_over_stage2": figures["pipeline_images_per_second"]
-        / figures["stage2_images_per_second"]
-    }
-    if "images" in figures:
-        many = figures["images"] / figures["seconds"]
-        ratios["many_over_extraction"] = many / figures["extraction_images_per_second"]
-    return ratios
+def write(found: list[dict[str, Any]], checks: list[list[str]], figures: dict[str, float]) -> None:
+    """Writes the tables to --output, and all figures beside it."""
+    path = Path(FLAGS.output).expanduser()
+    more = [[name, f"{value:,.2f}"] for name, value in figures.items()]
+    tables = [
+        markdown_table(_HEADER, [row(one) for one in found]),
+        markdown_table(["check", "found"], checks),
+        markdown_table(["figure", "value"], more),
+    ]
+    files.write_text(path, "\n\n".join(tables) + "\n")
+    devices = [
+        tf.config.experimental.get_device_details(device).get("device_name", device.name)
+        for device in tf.config.get_visible_devices()
+    ]
+    facts = {"devices": devices, "versions": runs.versions()}
+    content = {"parts": found, "checks": dict(checks), "figures": figures, **facts}
+    files.write_json(path.with_suffix(".json"), content)
+    print(f"written: {path}, {path.with_suffix('.json')}")
 
 
 def main() -> None:
+    end = time.perf_counter() + 60 * FLAGS.minutes
+    if FLAGS.output and not FLAGS.output.endswith(".md"):
+        raise ValueError(f"--output must end in .md; got {FLAGS.output!r}.")
+    device = device_of_flags()
+    columns = arithmetics(device)
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
-    model = build_model()
-    figures: dict[str, float] = {}
-    for measure in (
-        lambda: measure_extraction(model),
-        measure_regions,
-        lambda: measure_training(dataset, model),
-        lambda: measure_pipeline(dataset, model),
-        lambda: measure_many(dataset, model) if FLAGS.num_images else {},
-        lambda: compare_parts(figures),
-    ):
-        for name, value in measure().items():
-            print(f"{name:<36}{value:>12,.3f}", flush=True)
-            figures[name] = value
+    checks = []
+    for name, text in device_checks.check_all(f"/{device.upper()}:0", dataset):
+        print(f"{name}: {text}", flush=True)
+        checks.append([name, text])
+    figures = measure_regions() | measure_pipeline(dataset)
+    if FLAGS.num_images:
+        quarter = time.perf_counter() + (end - time.perf_counter()) / 4
+        figures |= measure_many(dataset, quarter)
+    for name, value in figures.items():
+        print(f"{name}: {value:,.2f}", flush=True)
+    found = []
+    for one in measure_all(dataset, device, columns, end):
+        print(" | ".join(row(one)), flush=True)
+        found.append(one)
+    if columns[-1].deterministic:
+        name = f"resume, {columns[-1].text}"
+        checks.append([name, device_checks.check_resume(f"/{device.upper()}:0")])
     if FLAGS.output:
-        devices = [device.name for device in tf.config.list_physical_devices()]
-        files.write_json(
-            FLAGS.output, {"figures": figures, "devices": devices, "versions": runs.versions()}
-        )
+        write(found, checks, figures)
 
 
 if __name__ == "__main__":

@@ -174,9 +174,9 @@ def _make_train_steps(
 
     It takes `count` steps, the first of which has the number `done` + 1.
     """
-    steps = {name: _replica_update(updates[name], groups[name]) for name in updates}
+    steps = {name: replica_update(updates[name], groups[name]) for name in updates}
     if jit_compile:
-        steps = {name: _compiled(step) for name, step in steps.items()}
+        steps = {name: compiled_by_xla(step) for name, step in steps.items()}
 
     def replica_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         logged: dict[str, tf.Tensor] = {}
@@ -211,18 +211,18 @@ def _make_train_steps(
     return train_steps
 
 
-def _compiled(step: Callable[..., dict[str, tf.Tensor]]) -> Callable[..., dict[str, tf.Tensor]]:
-    """Returns an update as XLA compiles it."""
+def compiled_by_xla(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a function of tensors as XLA compiles it."""
 
     @tf.function(jit_compile=True)
-    def compiled(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def compiled(*arguments: Any) -> Any:
         with kernels.for_xla():
-            return step(batch, seed)
+            return function(*arguments)
 
     return compiled
 
 
-def _replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str, tf.Tensor]]:
+def replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str, tf.Tensor]]:
     """Returns one update on a replica: (batch, seed) -> its shares of the logged numbers."""
     variables = list(update.variables)
 

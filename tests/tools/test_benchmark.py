@@ -1,45 +1,76 @@
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-import tensorflow as tf
 from absl import flags
 from evaluation_fakes import script
-from fakes import FakeDataset
+from fakes import SPACE, FakeDataset
 
+from fashionsearchnet.benchmarks import device_checks
 from fashionsearchnet.flagfiles import read_flagfile
-from fashionsearchnet.networks.image_input import ImageInput
 
 ROOT = Path(__file__).parents[2]
-TINY = ("--image_size=40", "--first_stride=2", "--width=0.05", "--batch_size=4", "--rounds=1")
+TINY = ("--image_size=40", "--first_stride=2", "--width=0.05", "--batch_size=6", "--minutes=0.01")
+
+
+class ItemDataset(FakeDataset):
+    """Images with the same labels show the same item."""
+
+    def instance_ids(self, split):
+        return ["".join(map(str, row)) for row in self.labels(split)]
 
 
 @pytest.fixture
 def tool(monkeypatch):
     with script("benchmark") as module:
         flags.FLAGS(["benchmark", *TINY, "--num_images=50"])
-        monkeypatch.setattr(module, "_NUM_VALUES", (3, 2))
+        monkeypatch.setattr(module.parts, "NUM_VALUES", (3, 2))
+        monkeypatch.setattr(module.pipeline, "open_dataset", lambda *_: ItemDataset())
         yield module
 
 
 def test_what_it_writes(tool, tmp_path, monkeypatch):
-    monkeypatch.setattr(tool.pipeline, "open_dataset", lambda *_: FakeDataset())
-    flags.FLAGS(["benchmark", f"--output={tmp_path / 'benchmark.json'}"])
+    checks = [("boxes against OpenCV", "all 3 the same")]
+    monkeypatch.setattr(device_checks, "check_all", lambda *_: iter(checks))
+    output = tmp_path / "benchmark.md"
+    flags.FLAGS(["benchmark", *TINY, "--parts=extraction,stage3", f"--output={output}"])
+    flags.FLAGS["minutes"].value = 10
+    monkeypatch.setattr(tool, "_TIMED_SHARE", 0.0)
     tool.main()
-    written = json.loads((tmp_path / "benchmark.json").read_text())
+    text = output.read_text()
+    assert "| part | arithmetic |" in text and "| boxes against OpenCV | all 3 the same |" in text
+    written = json.loads(output.with_suffix(".json").read_text())
     assert written["devices"] and "tensorflow" in written["versions"]
+    extraction, stage3 = written["parts"]
+    assert extraction["part"] == "extraction" and extraction["arithmetic"] == "float32"
+    assert min(extraction[key] for key in ("per_second", "over_trunk", "of_peak")) > 0
+    assert stage3["unit"] == "triplets" and "over_trunk" not in stage3
     figures = written["figures"]
-    assert figures.keys() == {
-        *("trunk_images_per_second", "extraction_images_per_second", "extraction_over_trunk"),
-        *("regions_ms_per_image", "opencv_ms_per_image", "regions_over_opencv", "same_boxes"),
-        *("trunk_training_images_per_second", "stage2_images_per_second", "stage2_over_trunk"),
-        *("pipeline_images_per_second", "pipeline_over_stage2"),
-        *("images", "seconds", "many_over_extraction"),
-    }
-    assert min(figures.values()) > 0
-    assert figures["same_boxes"] == 1.0
-    assert figures["images"] == 52  # whole batches, the 48 images of the gallery more than once
+    assert figures["images"] == 54  # whole batches, the 48 images of the gallery more than once
+    assert figures["regions_ms_per_image"] > 0 and figures["pipeline_images_per_second"] > 0
+
+
+def test_what_does_not_fit_is_named(tool):
+    columns = tool.arithmetics("cpu")
+    rows = [tool.row(one) for one in tool.measure_all(ItemDataset(), "cpu", columns, end=0.0)]
+    assert len(rows) == 7 and {row[2] for row in rows} == {"no time left"}
+
+
+def test_arithmetic(tool):
+    flags.FLAGS(["benchmark", "--arithmetic=mixed_bfloat16+xla,float32+deterministic"])
+    first, last = tool.arithmetics("gpu")
+    assert (first.precision, first.jit_compile, first.deterministic) == (
+        *("mixed_bfloat16", True),
+        False,
+    )
+    assert (last.jit_compile, last.deterministic) == (False, True)
+    assert len(tool._ON_GPU) == len([tool.Arithmetic.of(text) for text in tool._ON_GPU])
+    flags.FLAGS(["benchmark", "--arithmetic=float32+deterministic,float32"])
+    with pytest.raises(ValueError, match="deterministic last"):
+        tool.arithmetics("gpu")
+    flags.FLAGS(["benchmark", "--arithmetic=float32+fast"])
+    with pytest.raises(ValueError, match="must be one of xla, deterministic"):
+        tool.arithmetics("gpu")
 
 
 def test_the_network_is_that_of_the_papers_flagfile(tool):
@@ -49,43 +80,18 @@ def test_the_network_is_that_of_the_papers_flagfile(tool):
     flags.FLAGS(["benchmark"])
     for name in ("image_size", "width", "first_stride"):
         assert flags.FLAGS[name].value == float(paper[name])
-    flags.FLAGS(["benchmark", *TINY])
-    assert tool.build_model().arguments["trunk"]["normalization"] == paper["normalization"]
+    setting = tool.setting_of_flags(FakeDataset(), False)
+    assert setting.network["trunk"].normalization == paper["normalization"]
+    assert setting.labels(5).shape == (5, 12)
 
 
-def test_the_first_batch_of_many_is_not_timed(tool, monkeypatch):
-    events = []
-
-    def encode(images):
-        events.append("batch")
-        return tf.zeros([len(images), 1])
-
-    def read_clock():
-        events.append("clock")
-        return len(events)
-
-    monkeypatch.setattr(tool, "gallery_encoder", lambda model: encode)
-    monkeypatch.setattr(tool, "time", SimpleNamespace(perf_counter=read_clock))
-    flags.FLAGS(["benchmark", "--num_images=8"])
-    model = SimpleNamespace(image_input=ImageInput(40, mean=(127.0,) * 3))
-    assert tool.measure_many(FakeDataset(), model)["images"] == 8
-    assert events == ["batch", "clock", "batch", "batch", "clock"]
-
-
-def test_the_graph_is_traced_once_for_batches_of_any_size(tool):
-    encode = tool.gallery_encoder(tool.build_model())
-    for size in (4, 3):
-        assert len(encode(tf.zeros([size, 40, 40, 3]))) == size
-    assert encode.experimental_get_tracing_count() == 1
-
-
-def test_bad_flags_are_refused(tool, tmp_path, monkeypatch):
-    with pytest.raises(flags.IllegalFlagValueError, match="--rounds=0"):
-        flags.FLAGS(["benchmark", "--rounds=0"])
-    flags.FLAGS(["benchmark", f"--data_dir={tmp_path}"])
-    with pytest.raises(FileNotFoundError, match=r"prepare_data.py --dataset=garments/large"):
+def test_bad_flags_are_refused(tool, tmp_path):
+    with pytest.raises(flags.IllegalFlagValueError, match="--minutes=0"):
+        flags.FLAGS(["benchmark", "--minutes=0"])
+    flags.FLAGS(["benchmark", "--device=gpu"])
+    with pytest.raises(ValueError, match="finds no GPU"):
         tool.main()
-    monkeypatch.setattr(tool.pipeline, "open_dataset", lambda *_: FakeDataset())
-    flags.FLAGS(["benchmark", "--image_size=30"])
-    with pytest.raises(ValueError, match="image_size must be at least 39"):
+    flags.FLAGS(["benchmark", "--device=cpu", f"--output={tmp_path}/table.txt"])
+    with pytest.raises(ValueError, match=r"--output must end in \.md"):
         tool.main()
+    assert SPACE.num_attributes == 3
