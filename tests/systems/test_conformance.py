@@ -4,16 +4,19 @@ import inspect
 import json
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from fakes import SPACE
+from gpu_kernels import without_kernel
 from small_networks import network
 
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.choices import TASKS
+from fashionsearchnet.export.signatures import ServedSystem
 from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.agman.variants import VARIANTS as AGMAN_VARIANTS
@@ -255,6 +258,28 @@ def test_where_it_looks(system, features, images):
     assert system.map_geometry is None or system.map_geometry.image_size == system.image_input.size
     for key, value in attention.items():
         np.testing.assert_array_equal(beside[key], value)
+
+
+def test_an_export_stays_on_the_gpu(system):
+    """The network is traced once here; in an export, every signature has a copy of it."""
+    served = ServedSystem(system, "float32")
+    found = {}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def network_alone(image_bytes):
+        images = served._load(image_bytes)
+        with served.stored_weights():
+            features = system.image_features(images)
+        with (
+            mock.patch.object(served, "_load", return_value=images),
+            mock.patch.object(type(system), "image_features", return_value=features),
+        ):
+            for name, signature in served.signatures().items():
+                found[name] = without_kernel(signature.get_concrete_function())
+        return features
+
+    found["network"] = without_kernel(network_alone.get_concrete_function())
+    assert len(found) > 6 and not any(found.values()), found
 
 
 def test_the_contract_has_no_other_members():

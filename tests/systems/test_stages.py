@@ -3,11 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from gpu_kernels import without_kernel
 from stage_table import (
     ALL,
     PLAIN_RATE,
@@ -22,11 +24,11 @@ from stage_table import (
 
 from fashionsearchnet import training
 from fashionsearchnet.systems import registry
-from fashionsearchnet.training import distribution
+from fashionsearchnet.training import distribution, loop
 
 
 class Run:
-    """A stage that was trained in `folder`, and the weights `before`."""
+    """A stage that was trained in `folder`, the weights `before`, and the graph of its steps."""
 
     LAST, BEFORE = 60, 57  # steps with a checkpoint
 
@@ -34,7 +36,18 @@ class Run:
         self.build, self.folder, self.stage = build, folder, build()
         self.before = weights(self.stage.model)
         lengths = {"log_every": 10, "checkpoint_every": self.BEFORE, "steps_per_call": 4}
-        train(self.stage, folder, self.LAST, **lengths)
+        with mock.patch.object(loop, "_make_train_steps", self._make_train_steps):
+            train(self.stage, folder, self.LAST, **lengths)
+
+    def _make_train_steps(self, *arguments, make=loop._make_train_steps):
+        """Makes the compiled function, and keeps the graph that its first call traces."""
+        compiled = make(*arguments)
+
+        def train_steps(batches, numbers):
+            self.graph = compiled.get_concrete_function(batches, numbers)
+            return self.graph(batches, numbers)
+
+        return train_steps
 
     def forget_last_checkpoint(self) -> None:
         """Leaves the folder as a run does that was killed between the two checkpoints."""
@@ -65,6 +78,10 @@ def test_only_the_stages_own_variables_move(run):
     own = set(own_paths(run.stage))
     statistics = {path for path in run.before if "moving_" in path}
     assert own <= moved <= own | statistics
+
+
+def test_a_step_stays_on_the_gpu(run):
+    assert not without_kernel(run.graph)
 
 
 def test_the_loss_falls(run):
