@@ -130,6 +130,11 @@ class AttributeNetwork(RepresentationSystem):
         return ("trunk", "head")
 
     @property
+    def title_of_edits(self) -> str:
+        """What a title adds where a second stage, ours, trains how edits are ranked."""
+        return ", edits of ours" if self._edits["edit_ranking"] else ""
+
+    @property
     def ranking_variables(self) -> list[keras.Variable]:
         """The variables that the stage on edits trains: its weights and the memory.
 

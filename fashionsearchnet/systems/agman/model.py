@@ -114,8 +114,8 @@ class AGMAN(AttributeNetwork):
 
     @property
     def title(self) -> str:
-        """The variant's name in tables."""
-        return self.variant.title
+        """The variant's name in tables; a run that was trained to rank edits says so."""
+        return self.variant.title + self.title_of_edits
 
     @property
     def trained_parts(self) -> tuple[str, ...]:

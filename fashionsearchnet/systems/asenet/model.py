@@ -83,8 +83,8 @@ class ASENet(AttributeNetwork):
 
     @property
     def title(self) -> str:
-        """The variant's name in tables."""
-        return self.variant.title
+        """The variant's name in tables; a run that was trained to rank edits says so."""
+        return self.variant.title + self.title_of_edits
 
     @property
     def describes_each_attribute(self) -> bool:
