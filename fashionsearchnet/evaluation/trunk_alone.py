@@ -49,7 +49,9 @@ class TrunkAlone(ConvolutionalSystem):
         system = cls(dataset.space, trunk, image_size)
         load_pretrained(system.backbone, trunk.pretrained)
         seen = system.image_input
-        compiled = tf.function(lambda i: system.trunk(as_input(i, seen), training=False))
+        compiled = tf.function(
+            lambda i: system.trunk(as_input(i, seen), training=False), autograph=False
+        )
         images = dataset.images(split, system.image_input)
         system.standardization.adapt(compiled(batch).numpy() for batch in images)
         return system

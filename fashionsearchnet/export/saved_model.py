@@ -116,7 +116,7 @@ def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, 
         return {"alike": system.alike_embedding(features), "alike query": query}
 
     # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
-    @tf.function
+    @tf.function(autograph=False)
     def run(pictures: tf.Tensor, manipulation: tf.Tensor) -> dict[str, Any]:
         with tf.device("CPU:0"), served.stored_weights():
             features = system.image_features(pictures)

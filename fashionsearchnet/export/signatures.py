@@ -193,20 +193,24 @@ class ServedSystem:
         images = tf.TensorSpec([None], tf.string, "image_bytes")
         number = self.system.space.num_attributes
         manipulation = tf.TensorSpec([None, number], tf.int32, "manipulation")
-        encode_query = tf.function(self.encode_query, input_signature=[images, manipulation])
-        image_features = tf.function(self.image_features, input_signature=[images])
+        encode_query = tf.function(
+            self.encode_query, input_signature=[images, manipulation], autograph=False
+        )
+        image_features = tf.function(self.image_features, input_signature=[images], autograph=False)
         return {
             **(self._alike_signatures(images) if "attribute" in self.system.tasks else {}),
             **(self._label_signatures(images) if self.system.has_blocks else {}),
             **self._vector_signatures(manipulation),
-            "encode_gallery": tf.function(self.encode_gallery, input_signature=[images]),
+            "encode_gallery": tf.function(
+                self.encode_gallery, input_signature=[images], autograph=False
+            ),
             "encode_query": encode_query,
             "image_features": image_features,
             "query_features": tf.function(
-                self.query_features, input_signature=[images, manipulation]
+                self.query_features, input_signature=[images, manipulation], autograph=False
             ),
             "embed_query": self._embed_query_signature(image_features, manipulation),
-            "predict": tf.function(self.predict, input_signature=[images]),
+            "predict": tf.function(self.predict, input_signature=[images], autograph=False),
             "serving_default": encode_query,
         }
 
@@ -216,7 +220,7 @@ class ServedSystem:
         names = [name for name in outputs if name.startswith(FEATURE)]
         specs = [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name) for name in names]
 
-        @tf.function(input_signature=[manipulation, *specs])
+        @tf.function(autograph=False, input_signature=[manipulation, *specs])
         def embed_query(manipulation: tf.Tensor, *features: tf.Tensor) -> dict[str, tf.Tensor]:
             given = zip(names, features, strict=True)
             return self.embed_query({n.removeprefix(FEATURE): f for n, f in given}, manipulation)
@@ -227,8 +231,12 @@ class ServedSystem:
         """Returns the signatures of the task "attribute"."""
         weights = tf.TensorSpec([self.system.space.num_attributes], tf.float32, "weights")
         return {
-            "encode_alike": tf.function(self.encode_alike, input_signature=[images]),
-            "query_alike": tf.function(self.query_alike, input_signature=[images, weights]),
+            "encode_alike": tf.function(
+                self.encode_alike, input_signature=[images], autograph=False
+            ),
+            "query_alike": tf.function(
+                self.query_alike, input_signature=[images, weights], autograph=False
+            ),
         }
 
     def _vector_signatures(self, manipulation: tf.TensorSpec) -> dict[str, Any]:
@@ -238,8 +246,12 @@ class ServedSystem:
             return {}
         vectors = tf.TensorSpec([None, vector_input.size], tf.float32, "vectors")
         return {
-            "edit_vectors": tf.function(self.edit_vectors, input_signature=[vectors, manipulation]),
-            "read_vectors": tf.function(self.read_vectors, input_signature=[vectors]),
+            "edit_vectors": tf.function(
+                self.edit_vectors, input_signature=[vectors, manipulation], autograph=False
+            ),
+            "read_vectors": tf.function(
+                self.read_vectors, input_signature=[vectors], autograph=False
+            ),
         }
 
     def _label_signatures(self, images: tf.TensorSpec) -> dict[str, Any]:
@@ -251,8 +263,10 @@ class ServedSystem:
             tf.TensorSpec([number], tf.float32, "blend"),
         ]
         return {
-            "encode_blocks": tf.function(self.encode_blocks, input_signature=[images]),
-            "embed_blocks": tf.function(self.embed_blocks, input_signature=inputs),
+            "encode_blocks": tf.function(
+                self.encode_blocks, input_signature=[images], autograph=False
+            ),
+            "embed_blocks": tf.function(self.embed_blocks, input_signature=inputs, autograph=False),
         }
 
     def _load(self, image_bytes: tf.Tensor) -> tf.Tensor:

@@ -163,7 +163,9 @@ def feature_batches(
         )
     dataset.check_seen_by(image_input)
     extract = tf.function(
-        compute, input_signature=[tf.TensorSpec([None, *image_input.shape], tf.float32)]
+        compute,
+        input_signature=[tf.TensorSpec([None, *image_input.shape], tf.float32)],
+        autograph=False,
     )
     with tqdm(total=number, desc=f"features of {split}", unit="img", mininterval=1.0) as bar:
         for images in dataset.images(split, image_input, batch_size=batch_size):
@@ -216,7 +218,9 @@ def _labelled_embeddings(
 
     beliefs = tf.TensorSpec([None, system.space.total_values], tf.float32)
     edits = tf.TensorSpec([None, system.space.num_attributes], tf.int32)
-    compiled = tf.function(embed, input_signature=[_signature(features), beliefs, edits])
+    compiled = tf.function(
+        embed, input_signature=[_signature(features), beliefs, edits], autograph=False
+    )
     batches = [
         compiled(_rows(features, part), known.beliefs[part], edit[part]).numpy()
         for part in _parts(_number_of(features))
@@ -270,7 +274,9 @@ def edited_embedding(
     def compiled(num_attributes: int) -> Callable[..., tf.Tensor]:
         # The number is stated: broadcast against one attribute, an unknown number stays unknown.
         manipulation = tf.TensorSpec([None, num_attributes], tf.int32)
-        return tf.function(function, input_signature=[_signature(features), manipulation])
+        return tf.function(
+            function, input_signature=[_signature(features), manipulation], autograph=False
+        )
 
     def embed(positions: np.ndarray, manipulations: np.ndarray) -> np.ndarray:
         edits = tf.constant(manipulations, tf.int32)
@@ -283,7 +289,7 @@ def _batched(
     function: Callable[[dict[str, tf.Tensor]], tf.Tensor | None], features: FeatureArrays
 ) -> np.ndarray:
     """Returns float32 `[number, ...]` of a function of features, computed part by part."""
-    compiled = tf.function(function, input_signature=[_signature(features)])
+    compiled = tf.function(function, input_signature=[_signature(features)], autograph=False)
     parts = _parts(_number_of(features))
     batches = [compiled(_rows(features, part)).numpy() for part in parts]
     return np.concatenate(batches).astype(np.float32, copy=False)

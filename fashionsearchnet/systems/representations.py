@@ -76,7 +76,7 @@ def of_each_attribute(representations: np.ndarray, num_attributes: int) -> np.nd
 def _represent(model: RepresentationSystem, outputs: TrunkOutputs) -> np.ndarray:
     """Returns float32 `[num, A, dim]`, the representations of stored outputs."""
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def represent(part: tf.Tensor) -> tf.Tensor:
         return model.features_of(part)["embedding"]
 

@@ -187,7 +187,7 @@ def _make_train_steps(
             logged |= {prefix + key: value for key, value in step(batch, own).items()}
         return logged
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         logged = strategy.run(replica_step, args=(batch, seed))
         return {
@@ -199,13 +199,16 @@ def _make_train_steps(
     # Traced here for the names of the logged scalars alone; the call below uses the same trace.
     names = train_step.get_concrete_function(batches.element_spec, seed).structured_outputs
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_steps(batches: Any, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
-        sums = {name: tf.zeros([]) for name in names}
         seed, done, count = tf.unstack(numbers)
-        for step in tf.range(done + 1, done + count + 1):
+
+        def take_one(step: tf.Tensor, sums: dict[str, tf.Tensor]):
             logged = train_step(next(batches), tf.stack([seed, step]))
-            sums = {name: sums[name] + logged[name] for name in names}
+            return step + 1, {name: sums[name] + logged[name] for name in names}
+
+        start = (done + 1, {name: tf.zeros([]) for name in names})
+        _, sums = tf.while_loop(lambda step, _: step <= done + count, take_one, start)
         return sums
 
     return train_steps
@@ -214,7 +217,7 @@ def _make_train_steps(
 def compiled_by_xla(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a function of tensors as XLA compiles it."""
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def compiled(*arguments: Any) -> Any:
         with kernels.for_xla():
             return function(*arguments)

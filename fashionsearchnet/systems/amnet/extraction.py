@@ -37,7 +37,7 @@ def fill_memory(
     once(make)
     convolved = load_convolved(workdir, dataset, split)
     signature = [tf.TensorSpec([None, model.convolved_dim], tf.float32)]
-    represent = tf.function(exact.represent, input_signature=signature)
+    represent = tf.function(exact.represent, input_signature=signature, autograph=False)
     embeddings = (
         represent(convolved[start : start + _BATCH_SIZE])["embedding"].numpy()
         for start in range(0, len(convolved), _BATCH_SIZE)

@@ -203,7 +203,7 @@ class FLAM(ConvolutionalSystem):
 
     def features_of(self, outputs: np.ndarray, size: int = 1024) -> np.ndarray:
         """Returns the features of stored trunk outputs, float32 `[num, dim]`, part by part."""
-        compute = tf.function(self.feature, reduce_retracing=True)
+        compute = tf.function(self.feature, reduce_retracing=True, autograph=False)
         parts = (outputs[start : start + size] for start in range(0, len(outputs), size))
         return np.concatenate(
             [compute(tf.constant(part.astype(np.float32))).numpy() for part in parts]

@@ -145,7 +145,7 @@ def known_or_read(editor: VectorEditor, vectors: Vectors) -> np.ndarray:
     Returns:
       int32 `[num, A]`.
     """
-    compute = tf.function(lambda part: editor.nearest_values(editor.read(part)))
+    compute = tf.function(lambda part: editor.nearest_values(editor.read(part)), autograph=False)
     parts = np.array_split(vectors.upright, -(-len(vectors.upright) // 1024))
     read = np.concatenate([compute(tf.constant(part, tf.float32)).numpy() for part in parts])
     if vectors.labels is None:

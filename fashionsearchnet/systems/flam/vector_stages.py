@@ -177,7 +177,10 @@ class ClassifierStage(VectorStage):
 
     def _in_parts(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Iterator[np.ndarray]:
         """Yields a function of all vectors, part by part."""
-        compute, upright = tf.function(function, reduce_retracing=True), self.vectors.upright
+        compute, upright = (
+            tf.function(function, reduce_retracing=True, autograph=False),
+            self.vectors.upright,
+        )
         for part in np.array_split(upright, -(-len(upright) // 1024)):
             yield compute(tf.constant(part)).numpy()
 
