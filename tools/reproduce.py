@@ -164,7 +164,8 @@ def check_training_flags(plan: Plan) -> None:
             [*command_of(step), "--only_check_args"], capture_output=True, text=True
         )
         if done.returncode:
-            reason = (done.stderr.strip() or "no reason").splitlines()[-1]
+            said = [text for text in done.stderr.splitlines() if not text.startswith("Pass --help")]
+            reason = "".join(said[-1:]).strip() or "no reason"
             raise ValueError(
                 f"--training_flag={','.join(FLAGS.training_flag)}: tools/{step.script}.py refuses "
                 f"its flags ({reason}). Put a flag of one stage into a flagfile, and name its "

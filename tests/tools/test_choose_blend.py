@@ -1,5 +1,6 @@
 """tools/choose_blend.py on a fake system: what it prints and stores."""
 
+import functools
 import hashlib
 
 import pytest
@@ -25,6 +26,7 @@ def test_the_chosen_blend_is_stored_with_the_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: Validation())
     (tmp_path / "model.weights.h5").write_bytes(b"weights")
     with script("choose_blend") as tool:
+        tool.choose_blend = functools.partial(tool.choose_blend, grid=(0.0, 0.5, 1.0))
         flags.FLAGS(["choose_blend.py", f"--workdir={tmp_path}", "--k=3"])
         tool.main()
     weights = hashlib.sha256(b"weights").hexdigest()

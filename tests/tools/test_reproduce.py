@@ -5,41 +5,24 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
+from evaluation_fakes import script
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "reproduction"))
 
-from reproduction_fakes import make_experiment  # noqa: E402
-
-# Runs the script with a runner that makes up results, and keeps the real printing and reporting.
-STUB = """
-import runpy, sys
-sys.path[:0] = ["tools", "tests/reproduction"]
-sys.argv[0] = "tools/reproduce.py"
-from fashionsearchnet import command
-command.prepare_tensorflow()
-from reproduction_fakes import FakeRunner
-start, main = command.run, []
-command.run = main.append
-runpy.run_path("tools/reproduce.py", run_name="__main__")
-(main,) = main
-main.__globals__["run_command"] = FakeRunner({"Full": 0.6})
-if "--dataset=garments/large" in sys.argv:  # it is only a number
-    main.__globals__["check_dataset"] = print
-start(main)
-"""
+from reproduction_fakes import FakeRunner, make_experiment  # noqa: E402
 
 
 def reproduce(folder, *arguments):
-    """The finished process of a command with these flags."""
+    """Calls the script with these flags, a runner that makes up results, and no data set."""
     places = (f"--data_dir={folder / 'data'}", f"--runs_dir={folder / 'runs'}")
-    return subprocess.run(
-        [sys.executable, "-c", STUB, *places, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    with script("reproduce") as tool:
+        tool.run_command = FakeRunner({"Full": 0.6})
+        if "--dataset=garments/large" in arguments:  # it is only a number
+            tool.check_dataset = print
+        flags.FLAGS(["reproduce.py", *places, *arguments])
+        tool.main()
 
 
 @pytest.fixture(scope="module")
@@ -50,25 +33,46 @@ def folder(tmp_path_factory):
 
 
 def test_a_training_flag_that_a_stage_does_not_know_is_refused_first(folder):
+    arguments = ("--dataset=garments/large", "--variants=full", "--training_flag=--global_dim=8")
+    refused = (
+        r"train_localization\.py refuses its flags \(.* Unknown command line flag 'global_dim'"
+    )
+    with pytest.raises(ValueError, match=refused):
+        reproduce(folder, *arguments)
+    assert not (folder / "runs").exists()
+
+
+def test_every_script_is_asked_whether_it_knows_a_training_flag(folder, monkeypatch):
+    asked = []
+
+    def answer(line, **_):
+        asked.append(Path(line[1]).name)
+        refuses = asked[-1] == "train_global.py"
+        said = "FATAL\nunknown flag\nPass --helpshort" if refuses else ""
+        return subprocess.CompletedProcess(line, refuses, "", said)
+
+    monkeypatch.setattr(subprocess, "run", answer)
     arguments = ("--dataset=garments/large", "--variants=full", "--training_flag=--flip")
-    done = reproduce(folder, *arguments)
-    assert done.returncode == 1
-    assert "fashionsearchnet_v2/train_global.py refuses its flags" in done.stderr
-    assert "flip" in done.stderr and not (folder / "runs").exists()
+    with pytest.raises(ValueError, match=r"2/train_global.py refuses its flags \(unknown flag\)"):
+        reproduce(folder, *arguments)
+    assert asked == ["train_localization.py", "train_representations.py", "train_global.py"]
 
 
-def test_from_flags_to_report(folder):
+def test_from_flags_to_report(folder, capsys):
     rows = ("--variants=rank_l,full", "--num_changes=1,2", "--epochs_scale=0.5")
-    done = reproduce(folder, "--dataset=garments/large", *rows)
-    assert (done.returncode, done.stderr) == (0, "")
-    script = "fashionsearchnet_v2/train_localization"
-    assert f"$ python tools/{script}.py --flagfile=" in done.stdout
-    assert "| Full | 0." in done.stdout and "0.483" in done.stdout
+    reproduce(folder, "--dataset=garments/large", *rows)
+    told, errors = capsys.readouterr()
+    assert errors == ""
+    script_name = "fashionsearchnet_v2/train_localization"
+    assert f"$ python tools/{script_name}.py --flagfile=" in told
+    assert "| Full | 0." in told and "0.483" in told
     assert (folder / "runs/report/curve.png").stat().st_size > 1000
 
 
 def test_a_data_set_that_is_not_there_is_named_in_a_line(folder):
-    done = reproduce(folder, "--dataset=darn/paper", "--dry_run")
+    line = [sys.executable, "tools/reproduce.py", f"--data_dir={folder / 'data'}", "--dry_run"]
+    line += [f"--runs_dir={folder / 'runs'}", "--dataset=darn/paper"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "holds no prepared data set. These exist: garments/large" in done.stderr
     assert "Traceback" not in done.stderr
