@@ -47,6 +47,7 @@ import tensorflow as tf
 from fashionsearchnet import evaluation, files
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.evaluation import reporting
 from fashionsearchnet.evaluation.reporting import summary, tables
 from fashionsearchnet.evaluation.trunk_alone import TrunkAlone
@@ -125,6 +126,7 @@ def rows_of(system: System, dataset: Dataset, folder: Path) -> list[Row]:
         for kind in predicted.keys() & found.keys():
             predicted[kind][report["task"]] = found[kind]
     images = next(iter(dataset.images(FLAGS.query_split, system.image_input)))
+    images = as_input(images, system.image_input)
     rows = [Row(name, own, numbers(system, images), images_per_second(system, images))]
     total, more = system.space.total_values, 2 * system.space.num_attributes
     for kind, size in zip(_PREDICTED, (total, total + more), strict=True):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data.preprocess import Images
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput, check_input
 
 
@@ -137,7 +138,12 @@ class Dataset(abc.ABC):
     def images(
         self, split: str, image_input: ImageInput, *, batch_size: int = 64
     ) -> tf.data.Dataset:
-        """Returns batches of float32 `[batch, *image_input.shape]`, the last one smaller."""
+        """Returns batches of images, the last one smaller: Pixels, or a network's input.
+
+        `preprocess.as_input` makes of Pixels what the network sees, float32 `[batch,
+        *image_input.shape]`, on the device that the network runs on. Where images have to be
+        resized and `image_input` does not round them, they are a network's input already.
+        """
 
     @abc.abstractmethod
     def channel_means(self, split: str = "train") -> tuple[float, float, float]:
@@ -146,18 +152,16 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def image_loader(
         self, split: str, image_input: ImageInput
-    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    ) -> Callable[[tf.Tensor, tf.Tensor], Images]:
         """Returns a function that loads images by their positions in a split, for tf.data.
-
-        It keeps the encoded images of the split in memory.
 
         Args:
           split: see the class.
           image_input: what the network wants to see.
 
         Returns:
-          (positions, mirrored) -> images: int32 `[n]` and bool `[n]` to float32
-          `[n, *image_input.shape]`.
+          (positions, mirrored) -> images: int32 `[n]` and bool `[n]` to n images as those of
+          `images`.
         """
 
     @abc.abstractmethod
@@ -173,6 +177,9 @@ class Dataset(abc.ABC):
         context: tf.distribute.InputContext | None = None,
     ) -> tf.data.Dataset:
         """Returns endless batches of {image, attributes} from step `first_step` on.
+
+        The images are as those of `images`: `preprocess.as_input` makes of them what the network
+        sees.
 
         The examples of a step depend on `seed` and the step only: a run that starts again at a
         step sees what it would have seen, and several workers share every batch of one order.

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.data import preprocess
+from fashionsearchnet.checks import check_choice
+from fashionsearchnet.data import example_table, image_cache, preprocess
 from fashionsearchnet.data.dataset import Dataset, ListedEdits, ListedTriplets
+from fashionsearchnet.data.example_table import ExampleTable
 from fashionsearchnet.data.listed_edits import MANIPULATIONS_FILE, read_listed_edits
 from fashionsearchnet.data.listed_triplets import read_listed_triplets
 from fashionsearchnet.data.vectors.dataset import DESCRIPTION, VectorDataset
@@ -19,14 +20,27 @@ from fashionsearchnet.networks.image_input import ImageInput
 
 SPLITS = ("train", "validation", "gallery", "query")
 _MEANS_SAMPLE = 5_000  # images; the standard error of a channel's mean is then under 1 of 255
-_SHUFFLE_BUFFER = 50_000  # encoded images held in memory while shuffling
 
 
 class PreparedDataset(Dataset):
     """A data set that tools/prepare_data.py has stored; see `Dataset`."""
 
-    def __init__(self, builder: tfds.core.DatasetBuilder):
+    def __init__(
+        self,
+        builder: tfds.core.DatasetBuilder,
+        cache: str = "none",
+        cache_dir: str | os.PathLike[str] | None = None,
+    ):
+        """Takes what TFDS has opened.
+
+        Args:
+          builder: of the data set.
+          cache: how images are kept for training, a key of `image_cache.CACHES`.
+          cache_dir: folder of decoded images; by default `decoded` in that of the data set.
+        """
         self.builder = builder
+        self._cache = check_choice("cache", cache, image_cache.CACHES)
+        self._cache_dir = Path(cache_dir or Path(builder.data_dir) / "decoded")
         self.name = builder.info.full_name
         space = builder.info.metadata["attribute_space"]
         self.space = AttributeSpace.from_dict(
@@ -41,7 +55,7 @@ class PreparedDataset(Dataset):
         # Products by a shop's own column. Elsewhere instances are what a task searches for.
         options = builder.info.metadata.get("options", {})
         self.counts_products = self.has_instances and bool(options.get("group_column"))
-        self._tables: dict[str, dict[str, np.ndarray]] = {}
+        self._tables: dict[str, ExampleTable] = {}
 
     def num_examples(self, split: str) -> int:
         """Returns the number of examples of a split; raises a ValueError for an unknown one."""
@@ -55,23 +69,21 @@ class PreparedDataset(Dataset):
 
     def labels(self, split: str) -> np.ndarray:
         """Returns int32 `[num, attributes]`, -1 for missing."""
-        return self._table(split)["attributes"]
+        return self._table(split).numbers["attributes"]
 
     def image_ids(self, split: str) -> list[str]:
         """Returns the ids of the images."""
-        return [name.decode() for name in self._table(split)["image_id"]]
+        return list(self._table(split).texts["image_id"])
 
     def instance_ids(self, split: str) -> list[str] | None:
         """Returns for each image the id of the item that it shows; None if that is not known."""
-        if not self.has_instances:
-            return None
-        return [name.decode() for name in self._table(split)["instance_id"]]
+        return list(self._table(split).texts["instance_id"]) if self.has_instances else None
 
     def columns(self, split: str) -> list[dict[str, str]] | None:
         """Returns what a shop shows of each image beside it; None if the source said nothing."""
         if not self.has_columns:
             return None
-        return [json.loads(columns) for columns in self._table(split)["columns"]]
+        return [json.loads(columns) for columns in self._table(split).texts["columns"]]
 
     def listed_edits(self) -> ListedEdits | None:
         """Returns the edits that the data set publishes for its split `query`; None without."""
@@ -86,17 +98,11 @@ class PreparedDataset(Dataset):
         """Returns the true boxes on the network's input, float32 `[num, A, 4]`, or None."""
         if not self.has_boxes:
             return None
-        records = self._records(split).map(
-            lambda example: preprocess.fit_boxes(
-                example["boxes"],
-                tf.io.extract_jpeg_shape(example["image"])
-                if self._is_jpeg
-                else tf.shape(preprocess.decode_image(example["image"])),
-                image_input,
-            ),
-            num_parallel_calls=tf.data.AUTOTUNE,
+        table = self._table(split)
+        fitted = tf.data.Dataset.from_tensor_slices((table.numbers["boxes"], table.shape)).map(
+            lambda boxes, shape: preprocess.fit_boxes(boxes, shape, image_input)
         )
-        return np.concatenate(list(records.batch(1024).as_numpy_iterator()))
+        return np.concatenate(list(fitted.batch(1024).as_numpy_iterator()))
 
     def encoded_images(self, split: str) -> tf.data.Dataset:
         """Returns the images' bytes as stored, one scalar string each."""
@@ -105,13 +111,13 @@ class PreparedDataset(Dataset):
     def images(
         self, split: str, image_input: ImageInput, *, batch_size: int = 64
     ) -> tf.data.Dataset:
-        """Returns batches of float32 `[batch, size, size, 3]`, the last one smaller."""
+        """Returns batches of images as `Dataset.images` does, the last one smaller."""
+        see = preprocess.load_image
+        if image_cache.loads_pixels(self._table(split), image_input):
+            see = image_cache.fitted_pixels
         return (
             self.encoded_images(split)
-            .map(
-                lambda data: preprocess.load_image(data, image_input),
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
+            .map(lambda data: see(data, image_input), num_parallel_calls=tf.data.AUTOTUNE)
             .batch(batch_size)
             .prefetch(tf.data.AUTOTUNE)
         )
@@ -131,21 +137,10 @@ class PreparedDataset(Dataset):
         red, green, blue = np.mean(list(means.as_numpy_iterator()), axis=0)
         return float(red), float(green), float(blue)
 
-    def image_loader(
-        self, split: str, image_input: ImageInput
-    ) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    def image_loader(self, split: str, image_input: ImageInput) -> image_cache.Load:
         """Returns (positions, mirrored) -> images; see `Dataset.image_loader`."""
-        encoded = tf.constant(list(self.encoded_images(split).as_numpy_iterator()))
-
-        def load_one(content: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-            data, mirrored = content
-            image = preprocess.load_image(data, image_input)
-            return tf.where(mirrored, image[:, ::-1], image)
-
-        signature = tf.TensorSpec([image_input.size, image_input.size, 3], tf.float32)
-        return lambda positions, mirrored: tf.map_fn(
-            load_one, (tf.gather(encoded, positions), mirrored), fn_output_signature=signature
-        )
+        table = self._table(split)
+        return image_cache.image_loader(table, image_input, self._cache, self._cache_dir)
 
     def training_examples(
         self,
@@ -162,7 +157,8 @@ class PreparedDataset(Dataset):
         num = self.num_examples(split)
         if not num:
             raise ValueError(f"split {split!r} of {self.name} is empty; nothing to train on.")
-        encoded = self._records(split).cache()
+        load = self.image_loader(split, image_input)
+        labels = tf.constant(self.labels(split))
         first_example = first_step * global_batch_size
         first_epoch, skipped = divmod(first_example, num)
 
@@ -170,15 +166,12 @@ class PreparedDataset(Dataset):
             # Sets the seed of this function's graph, not the global one: the order must not depend
             # on a caller's seed. TensorFlow takes zero for "no seed".
             tf.random.set_seed(seed + 1)
-            buffer = min(num, _SHUFFLE_BUFFER)
-            return encoded.shuffle(buffer, seed=epoch, reshuffle_each_iteration=False)
+            rows = tf.data.Dataset.range(num, output_type=tf.int32)
+            return rows.shuffle(num, seed=epoch, reshuffle_each_iteration=False)
 
-        def load(index: tf.Tensor, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            image = preprocess.load_image(example["image"], image_input)
-            if flip:
-                mirrored = tf.random.stateless_uniform([], [seed, index]) < 0.5
-                image = tf.where(mirrored, image[:, ::-1], image)
-            return {"image": image, "attributes": example["attributes"]}
+        def draw(index: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            mirrored = tf.random.stateless_uniform([], [seed, index]) < 0.5
+            return row, mirrored & flip
 
         examples = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
         examples = examples.flat_map(epoch_order).skip(skipped).enumerate(first_example)
@@ -189,14 +182,17 @@ class PreparedDataset(Dataset):
             mine = context.input_pipeline_id
             examples = examples.filter(lambda i, _: i % global_batch_size // share == mine)
         return (
-            examples.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+            examples.map(draw)
             .batch(batch_size, drop_remainder=True)
+            .map(
+                lambda rows, mirrored: {
+                    "image": load(rows, mirrored),
+                    "attributes": tf.gather(labels, rows),
+                },
+                num_parallel_calls=tf.data.AUTOTUNE,
+            )
             .prefetch(tf.data.AUTOTUNE)
         )
-
-    @property
-    def _is_jpeg(self) -> bool:
-        return self.builder.info.features["image"].encoding_format == "jpeg"
 
     def _records(self, split: str) -> tf.data.Dataset:
         """The examples as stored, images still encoded, in stored order."""
@@ -206,27 +202,49 @@ class PreparedDataset(Dataset):
             split=split,
             shuffle_files=False,
             decoders={"image": tfds.decode.SkipDecoding()},
+            read_config=tfds.ReadConfig(interleave_cycle_length=1),  # file after file
         )
 
-    def _table(self, split: str) -> dict[str, np.ndarray]:
-        """Everything but the images, as arrays; read once."""
+    def _table(self, split: str) -> ExampleTable:
+        """Everything but the images, and where they lie; made or read once."""
         if split not in self._tables:
-            names = ["attributes", "image_id"]
-            names += ["instance_id"] * self.has_instances + ["columns"] * self.has_columns
-            columns = self._records(split).map(lambda example: {k: example[k] for k in names})
-            batches = list(columns.batch(4096).as_numpy_iterator())
-            self._tables[split] = {
-                key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]
-            }
+            if not self.num_examples(split):
+                raise ValueError(f"split {split!r} of {self.name} is empty.")
+            parts = self.builder.info.splits[split].file_instructions
+            tables = [self._part(Path(p.filename)).rows(_rows(p)) for p in parts]
+            self._tables[split] = example_table.joined(tables)
         return self._tables[split]
 
+    def _part(self, path: Path) -> ExampleTable:
+        """Returns the rows of one file of a split."""
+        for name, split in self.builder.info.splits.items():
+            whole = split.file_instructions
+            starts = np.cumsum([0, *(part.take for part in whole)])
+            for part, start in zip(whole, starts[:-1], strict=True):
+                if Path(part.filename) == path:
+                    table = example_table.table_of([Path(p.filename) for p in whole], name)
+                    return table.rows(slice(start, start + part.take))
+        raise AssertionError(f"{path} is of no split")
 
-def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
+
+def _rows(part: tfds.core.utils.shard_utils.FileInstruction) -> slice:
+    """Returns the rows of a file that a split has."""
+    return slice(part.skip, part.skip + part.take)
+
+
+def open_dataset(
+    data_dir: str | os.PathLike[str],
+    name: str,
+    cache: str = "none",
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Dataset:
     """Opens a data set that tools/prepare_data.py has stored.
 
     Args:
       data_dir: the folder of all prepared data sets.
       name: folder of the data set below it, such as `garments/small` or `catalogue/my_shop`.
+      cache: how images are kept for training, a key of `image_cache.CACHES`; vectors always are.
+      cache_dir: folder of decoded images; by default `decoded` in that of the data set.
 
     Raises:
       FileNotFoundError: naming the data sets that exist and the command that prepares one.
@@ -249,4 +267,5 @@ def open_dataset(data_dir: str | os.PathLike[str], name: str) -> Dataset:
             + (" --features=... --csv=... --attributes=..." if kind == "vectors" else "")
             + (" --source_dir=..." if kind not in ("catalogue", "garments", "vectors") else "")
         )
-    return PreparedDataset(tfds.builder_from_directory(str(versions[-1])))
+    builder = tfds.builder_from_directory(str(versions[-1]))
+    return PreparedDataset(builder, cache, cache_dir)

@@ -1,8 +1,32 @@
 """From image bytes to what a network sees. The same graph serves training, search and export."""
 
+import functools
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput
+
+_JPEG = b"\xff\xd8\xff"
+_RATIOS = (2, 4, 8)  # at which libjpeg decodes
+_LEAST_SCALE = 2  # of a JPEG file that is decoded at a ratio, over the network's size
+
+
+class Pixels(NamedTuple):
+    """Images as whole numbers, before a device makes a network's input of them by `as_input`.
+
+    Attributes:
+      values: uint8 `[..., size, size, 3]`, RGB, black where the square shows no image.
+      place: int32 `[..., 4]`, top, left, height and width of the image on the square.
+    """
+
+    values: tf.Tensor
+    place: tf.Tensor
+
+
+# A network's input float32 `[..., size, size, 3]`, or what `as_input` makes it of.
+Images: TypeAlias = tf.Tensor | Pixels
 
 
 def decode_image(data: tf.Tensor) -> tf.Tensor:
@@ -11,7 +35,9 @@ def decode_image(data: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def fit_image(image: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
+def fit_image(
+    image: tf.Tensor, image_input: ImageInput, shape: tf.Tensor | None = None
+) -> tf.Tensor:
     """Returns a network's input: float32 `[size, size, 3]`, (pixel - mean) / scale.
 
     [Ak21] Sec. 4.1: "No pre-processing steps other than removing the means from each channel".
@@ -21,21 +47,99 @@ def fit_image(image: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     Args:
       image: uint8 `[height, width, 3]`, RGB.
       image_input: what the network wants to see.
+      shape: int32, height and width first, of an image that was decoded at a fraction of its size;
+        by default that of `image`.
     """
+    if image_input.pixels != "exact":
+        return as_input(fit_pixels(image, image_input, shape), image_input)
+    resized, place = _resize(image, image_input, shape)
+    top, left, _, _ = tf.unstack(place)
+    size = image_input.size
+    values = _normalize(resized, image_input)
+    padded = tf.image.pad_to_bounding_box(values, top, left, size, size)
+    return tf.ensure_shape(_ordered(padded, image_input), [size, size, 3])
+
+
+def fit_pixels(image: tf.Tensor, image_input: ImageInput, shape: tf.Tensor | None = None) -> Pixels:
+    """Returns one image as whole numbers; see `fit_image` for the arguments.
+
+    `as_input` gives what `fit_image` gives for pixels `rounded` and `fast`. For `exact` it does so
+    for images that need no resizing; see `keeps_size`.
+    """
+    resized, place = _resize(image, image_input, shape)
+    top, left, _, _ = tf.unstack(place)
+    size = image_input.size
+    values = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+    padded = tf.image.pad_to_bounding_box(values, top, left, size, size)
+    return Pixels(tf.ensure_shape(padded, [size, size, 3]), place)
+
+
+def as_input(images: Images, image_input: ImageInput) -> tf.Tensor:
+    """Returns a network's input float32 `[..., size, size, 3]` of whole numbers; runs anywhere.
+
+    Args:
+      images: Pixels; what is a network's input already stays as it is.
+      image_input: what the network wants to see.
+    """
+    if not isinstance(images, Pixels):
+        return images
+    values = _normalize(tf.cast(images.values, tf.float32), image_input)
+    top, left, height, width = tf.unstack(images.place[..., None, None], axis=-3)  # [..., 1, 1]
+    numbers = tf.range(image_input.size)
+    rows, columns = numbers[:, None], numbers[None, :]
+    is_image = (rows >= top) & (rows < top + height) & (columns >= left) & (columns < left + width)
+    return _ordered(tf.where(is_image[..., None], values, 0.0), image_input)
+
+
+def mirror(pixels: Pixels, is_mirrored: tf.Tensor) -> Pixels:
+    """Returns a batch in which some images are mirrored: those of bool `[batch]`."""
+    top, left, height, width = tf.unstack(pixels.place, axis=-1)
+    left = tf.where(is_mirrored, tf.shape(pixels.values)[-2] - left - width, left)
+    values = tf.where(is_mirrored[:, None, None, None], pixels.values[:, :, ::-1], pixels.values)
+    return Pixels(values, tf.stack([top, left, height, width], axis=-1))
+
+
+def place_of(image_shape: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
+    """Returns top, left, height and width of a fitted image on the square, int32 `[4]`.
+
+    Args:
+      image_shape: int32, height and width first, of the image in its file.
+      image_input: what the network wants to see.
+    """
+    size = image_input.size
+    if image_input.fit == "crop":
+        return tf.constant([0, 0, size, size])
+    height, width = _fitted_size(image_shape, image_input)
+    return tf.stack([(size - height) // 2, (size - width) // 2, height, width])
+
+
+def _resize(
+    image: tf.Tensor, image_input: ImageInput, shape: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the resized image float32 `[height, width, 3]`, and its place; see `place_of`."""
+    place = place_of(tf.shape(image) if shape is None else shape, image_input)
     if image_input.fit == "crop":
         top, left, side = _middle_square(tf.shape(image))
         image = image[top : top + side, left : left + side]
-    size = image_input.size
-    height, width = _fitted_size(tf.shape(image), image_input)
-    # Antialiasing matters for photos much larger than the input.
-    resized = tf.image.resize(image, [height, width], antialias=True)
-    values = resized - tf.constant(image_input.mean, tf.float32)
+    size = place[2:]
+    resized = tf.cond(
+        tf.reduce_all(tf.equal(tf.shape(image)[:2], size)),
+        lambda: tf.cast(image, tf.float32),
+        # Antialiasing matters for photos much larger than the input.
+        lambda: tf.image.resize(image, size, antialias=True),
+    )
+    return tf.ensure_shape(resized, [None, None, 3]), place
+
+
+def _normalize(values: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
+    values -= tf.constant(image_input.mean, tf.float32)
     if image_input.scale != (1.0, 1.0, 1.0):
         values /= tf.constant(image_input.scale, tf.float32)
-    top, left = (size - height) // 2, (size - width) // 2
-    padded = tf.image.pad_to_bounding_box(values, top, left, size, size)
-    ordered = padded[..., ::-1] if image_input.channels == "bgr" else padded
-    return tf.ensure_shape(ordered, [size, size, 3])
+    return values
+
+
+def _ordered(values: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
+    return values[..., ::-1] if image_input.channels == "bgr" else values
 
 
 def load_image(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
@@ -47,7 +151,36 @@ def load_image(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     """
     if isinstance(image_input, VectorInput):
         return decode_vector(data, image_input)
-    return fit_image(decode_image(data), image_input)
+    image, shape = decode_for(data, image_input)
+    return fit_image(image, image_input, shape)
+
+
+def decode_for(data: tf.Tensor, image_input: ImageInput) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns an image as a network's input needs it, and the shape that it has in its file.
+
+    Args:
+      data: JPEG or PNG, a scalar string.
+      image_input: with pixels `fast`, a JPEG file may be decoded at a fraction of its size.
+
+    Returns:
+      uint8 `[height, width, 3]` and int32, height and width first.
+    """
+    if image_input.pixels != "fast":
+        image = decode_image(data)
+        return image, tf.shape(image)
+    is_jpeg = tf.equal(tf.strings.substr(data, 0, len(_JPEG)), _JPEG)
+    shape = tf.cond(
+        is_jpeg, lambda: tf.io.extract_jpeg_shape(data), lambda: tf.zeros([3], tf.int32)
+    )
+    sides = shape[:2]
+    # What becomes `size`: the longer side when padded, else the shorter.
+    side = tf.reduce_max(sides) if image_input.fit == "pad" else tf.reduce_min(sides)
+    branches = [functools.partial(decode_image, data)]
+    branches += [functools.partial(tf.io.decode_jpeg, data, 3, r) for r in _RATIOS]
+    least = [_LEAST_SCALE * image_input.size * ratio for ratio in _RATIOS]
+    image = tf.switch_case(tf.reduce_sum(tf.cast(side >= least, tf.int32)), branches)
+    image = tf.ensure_shape(image, [None, None, 3])
+    return image, tf.where(is_jpeg, shape, tf.shape(image))
 
 
 def decode_vector(data: tf.Tensor, vector_input: VectorInput) -> tf.Tensor:
@@ -103,3 +236,11 @@ def _fitted_size(image_shape: tf.Tensor, image_input: ImageInput) -> tuple[tf.Te
     scale = float(image_input.size) / tf.maximum(height, width)
     fitted = tf.maximum(1, tf.cast(tf.round(tf.stack([height, width]) * scale), tf.int32))
     return fitted[0], fitted[1]
+
+
+def keeps_size(shapes: np.ndarray, image_input: ImageInput) -> bool:
+    """Returns whether images int32 `[n, 2]`, height and width, need no resizing."""
+    if image_input.fit == "stretch":
+        return bool((shapes == image_input.size).all())
+    sides = shapes.max(axis=1) if image_input.fit == "pad" else shapes.min(axis=1)
+    return bool((sides == image_input.size).all())

@@ -14,6 +14,12 @@ FITS = {
     "stretch": "both sides become `size`, whatever the shape of the image",
 }
 CHANNELS = ("rgb", "bgr")
+PIXELS = {
+    "exact": "all of an image is decoded and resized in float32",
+    "rounded": "the same, rounded to whole numbers in 0..255, which need a quarter of the bytes",
+    "fast": "rounded, and JPEG files are decoded at 1/2, 1/4 or 1/8 of their size where that is at "
+    "least twice the network's",
+}
 METRICS = {
     "cosine": "vectors are compared by their direction; an edited one has length one",
     "euclidean": "vectors are compared as they are",
@@ -34,6 +40,8 @@ class ImageInput:
       channels: the order in which the network takes red, green and blue; one of CHANNELS.
       mean: of red, green and blue, each in 0..255.
       scale: of red, green and blue, each above 0.
+      pixels: how pixels are computed; a key of PIXELS. docs/datasets.md says how far the results
+        are apart.
     """
 
     size: int
@@ -41,11 +49,13 @@ class ImageInput:
     channels: str = "rgb"
     mean: tuple[float, float, float] = _MIDDLE_GREY
     scale: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pixels: str = "exact"
 
     def __post_init__(self) -> None:
         check_range("image size", self.size, 1)
         check_choice("fit", self.fit, FITS)
         check_choice("channels", self.channels, CHANNELS)
+        check_choice("pixels", self.pixels, PIXELS)
         for name in ("mean", "scale"):
             numbers = tuple(float(number) for number in getattr(self, name))
             if len(numbers) != 3:
@@ -70,6 +80,8 @@ class ImageInput:
     def to_dict(self) -> dict[str, Any]:
         """Returns the attributes for JSON."""
         content = dataclasses.asdict(self)
+        if self.pixels == "exact":  # older runs do not say it, and stay the same
+            del content["pixels"]
         return {k: list(v) if isinstance(v, tuple) else v for k, v in content.items()}
 
 

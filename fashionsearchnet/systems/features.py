@@ -17,6 +17,7 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.gallery_labels import KnownLabels
 from fashionsearchnet.systems.system import System
@@ -162,15 +163,17 @@ def feature_batches(
             f"split {split!r} of {dataset.name} is empty; there is nothing to extract."
         )
     dataset.check_seen_by(image_input)
+    batches = dataset.images(split, image_input, batch_size=batch_size)
     extract = tf.function(
-        compute,
-        input_signature=[tf.TensorSpec([None, *image_input.shape], tf.float32)],
+        lambda images: compute(as_input(images, image_input)),
+        input_signature=[batches.element_spec],
         autograph=False,
     )
     with tqdm(total=number, desc=f"features of {split}", unit="img", mininterval=1.0) as bar:
-        for images in dataset.images(split, image_input, batch_size=batch_size):
-            yield {key: value.numpy() for key, value in extract(images).items()}
-            bar.update(len(images))
+        for images in batches:
+            found = {key: value.numpy() for key, value in extract(images).items()}
+            yield found
+            bar.update(len(next(iter(found.values()))))
 
 
 def attribute_logits(system: System, features: FeatureArrays) -> np.ndarray | None:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.networks.losses import attribute_cross_entropy, attribute_hits
 from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import BalancedSampler, Stage
@@ -24,8 +25,7 @@ class ImageStage(Stage):
       seed: of the order and the flips.
       flip: mirror half of the images.
       balanced: draw batches in which every attribute has a pair of images that agree and one that
-        differs, by `training.BalancedSampler`, in place of all images in random order. It keeps
-        the encoded images of the split in memory.
+        differs, by `training.BalancedSampler`, in place of all images in random order.
     """
 
     model: System
@@ -72,6 +72,10 @@ class ImageStage(Stage):
             context=context,
         )
         return drawn.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+    def seen(self, batch) -> tf.Tensor:
+        """Returns the images of a batch as the network sees them, float32 `[batch, ...]`."""
+        return as_input(batch["image"], self.model.image_input)
 
     def classification(self, logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns this replica's share of the loss and of the accuracy.

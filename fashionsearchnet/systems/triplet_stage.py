@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.systems.attribute_network import AttributeNetwork
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
 from fashionsearchnet.training import (
@@ -84,7 +85,7 @@ class TripletStage(Stage):
     ) -> tf.data.Dataset:
         """Returns endless batches of {image or outputs, attribute}; see `Stage.examples`.
 
-        image is float32 `[3 * batch, size, size, 3]`: all anchors, all positives, all negatives.
+        image has 3 * batch images: all anchors, all positives, all negatives.
         """
         settings: dict[str, Any] = {
             "seed": self.seed,
@@ -136,7 +137,7 @@ class TripletStage(Stage):
         """Returns what the trunk gives for a batch, `[3 * batch, h, w, channels]`."""
         if self.outputs is not None:
             return batch["outputs"]
-        return self.model.trunk(batch["image"], training=True)
+        return self.model.trunk(as_input(batch["image"], self.model.image_input), training=True)
 
     def triplet_loss(
         self, outputs: tf.Tensor, attribute: tf.Tensor

@@ -1,5 +1,7 @@
 import collections
 import itertools
+import shutil
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -8,7 +10,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from fakes import SPACE
 
-from fashionsearchnet.data import pipeline
+from fashionsearchnet.data import image_cache, pipeline
+from fashionsearchnet.data.preprocess import Pixels, as_input, load_image
 from fashionsearchnet.networks.image_input import ImageInput
 
 SIZES = {"train": 23, "validation": 6, "gallery": 9, "query": 4}
@@ -87,6 +90,12 @@ def dataset(data_dir):
     return pipeline.open_dataset(data_dir, "catalogue/numbers")
 
 
+def seen(dataset, split, image_input=IMAGE_INPUT, **kwargs):
+    """What a network sees of a split, batch by batch."""
+    batches = dataset.images(split, image_input, **kwargs)
+    return [as_input(batch, image_input).numpy() for batch in batches]
+
+
 def numbers_of(split):
     return list(range(FIRST[split], FIRST[split] + SIZES[split]))
 
@@ -105,7 +114,7 @@ def test_labels_ids_and_images_come_in_the_same_order(dataset, split):
     found = dataset.labels(split)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, [labels(n) for n in numbers])
-    batches = list(dataset.images(split, IMAGE_INPUT, batch_size=5))
+    batches = seen(dataset, split, batch_size=5)
     assert [len(b) for b in batches[:-1]] == [5] * (len(batches) - 1)
     images = np.concatenate(batches)
     assert images.shape == (len(numbers), SIDE, SIDE, 3) and images.dtype == np.float32
@@ -116,9 +125,9 @@ def test_labels_ids_and_images_come_in_the_same_order(dataset, split):
 
 
 def test_the_means_are_subtracted_and_the_padding_is_zero(dataset):
-    (images,) = dataset.images("query", ImageInput(SIDE, mean=(1.0, 2.0, 3.0)))
+    (images,) = seen(dataset, "query", ImageInput(SIDE, mean=(1.0, 2.0, 3.0)))
     np.testing.assert_allclose(images[0, 3, 2], [38 - 1, 7 - 2, 38 - 3], atol=1e-4)
-    np.testing.assert_array_equal(images.numpy()[:, :, [0, -1]], np.zeros((4, 8, 2, 3)))
+    np.testing.assert_array_equal(images[:, :, [0, -1]], np.zeros((4, 8, 2, 3)))
 
 
 def test_channel_means_count_the_image_alone(dataset):
@@ -148,7 +157,7 @@ def test_slices_of_splits(dataset):
     both = dataset.image_ids("validation+query")
     assert both == dataset.image_ids("validation") + dataset.image_ids("query")
     assert dataset.num_examples("validation[:50%]") == 3
-    images = np.concatenate(list(dataset.images("train[20:]", IMAGE_INPUT)))
+    images = np.concatenate(seen(dataset, "train[20:]"))
     np.testing.assert_allclose(images[:, 4, 1, 0], [20, 21, 22], atol=1e-4)
 
 
@@ -180,7 +189,13 @@ def training(dataset, steps=0, split="train", batch=5, seed=3, **kwargs):
         seed=seed,
         **kwargs,
     )
-    batches = list(examples.take(steps).as_numpy_iterator())
+    batches = [
+        {
+            "image": as_input(batch["image"], IMAGE_INPUT).numpy(),
+            "attributes": batch["attributes"].numpy(),
+        }
+        for batch in examples.take(steps)
+    ]
     return np.array([np.rint(b["image"][:, 4, 1, 0]) for b in batches], int), batches
 
 
@@ -237,9 +252,9 @@ def test_making_the_examples_leaves_the_seed_of_others_alone(dataset):
 
 def test_images_are_loaded_by_position(dataset):
     load = dataset.image_loader("train", IMAGE_INPUT)
-    expected = np.concatenate(list(dataset.images("train", IMAGE_INPUT).as_numpy_iterator()))
+    expected = np.concatenate(seen(dataset, "train"))
     drawn = tf.data.Dataset.from_tensors((np.array([4, 4, 0], np.int32), [False, True, False]))
-    (found,) = drawn.map(load)
+    (found,) = drawn.map(lambda *given: as_input(load(*given), IMAGE_INPUT))
     assert found.shape == (3, SIDE, SIDE, 3) and found.dtype == tf.float32
     np.testing.assert_array_equal(found[0], expected[4])
     np.testing.assert_array_equal(found[1], expected[4][:, ::-1])
@@ -288,12 +303,13 @@ def test_several_pipelines_share_every_batch(dataset, pipelines, replicas):
 
 def test_the_pipeline_keeps_its_shapes(dataset):
     spec = dataset.training_examples("train", IMAGE_INPUT, global_batch_size=4, seed=0).element_spec
-    assert spec["image"].shape.as_list() == [4, SIDE, SIDE, 3]
+    assert spec["image"].values == tf.TensorSpec([4, SIDE, SIDE, 3], tf.uint8)
+    assert spec["image"].place == tf.TensorSpec([4, 4], tf.int32)
     assert spec["attributes"].shape.as_list() == [4, 3]
 
 
 def test_batches_of_images_end_with_a_smaller_one(dataset):
-    sizes = [len(b) for b in dataset.images("train", IMAGE_INPUT, batch_size=10)]
+    sizes = [len(batch) for batch in seen(dataset, "train", batch_size=10)]
     assert sizes == [10, 10, 3]
     head = itertools.islice(dataset.images("train", IMAGE_INPUT, batch_size=10), 1)
     assert len(list(head)) == 1
@@ -307,3 +323,121 @@ def test_a_data_set_that_is_not_there(data_dir, tmp_path):
         pipeline.open_dataset(data_dir, "catalogue/other")
     with pytest.raises(FileNotFoundError, match="These exist: none"):
         pipeline.open_dataset(tmp_path / "nowhere", "catalogue/other")
+
+
+def plain_examples(dataset, image_input, steps, batch, seed, flip):
+    """The first steps by the plain way: whole examples are shuffled, then decoded one by one."""
+    encoded = dataset._records("train").cache()
+    num = dataset.num_examples("train")
+
+    def epoch_order(epoch):
+        tf.random.set_seed(seed + 1)
+        return encoded.shuffle(num, seed=epoch, reshuffle_each_iteration=False)
+
+    def load(index, example):
+        image = load_image(example["image"], image_input)
+        mirrored = tf.random.stateless_uniform([], [seed, index]) < 0.5
+        image = tf.where(mirrored & flip, image[:, ::-1], image)
+        return {"image": image, "attributes": example["attributes"]}
+
+    examples = tf.data.Dataset.range(9).flat_map(epoch_order).enumerate()
+    return list(examples.map(load).batch(batch).take(steps).as_numpy_iterator())
+
+
+@pytest.mark.parametrize("cache", image_cache.CACHES)
+@pytest.mark.parametrize(
+    ("size", "pixels", "fit"),
+    [
+        (8, "exact", "pad"),
+        (5, "exact", "crop"),
+        (5, "rounded", "pad"),
+        (5, "rounded", "stretch"),
+    ],
+)
+def test_whatever_the_cache_a_network_sees_what_the_plain_way_gives(
+    data_dir, tmp_path, cache, size, pixels, fit
+):
+    seen_by = ImageInput(size, fit, "bgr", (9.0, 8.0, 7.0), (1.0, 3.0, 0.7), pixels)
+    dataset = pipeline.open_dataset(data_dir, "catalogue/numbers", cache, tmp_path)
+    keeps = (size, fit) == (8, "pad")  # of 8 x 6 pixels
+    arguments = {"global_batch_size": 7, "seed": 4, "flip": True}
+    if cache == "decoded" and pixels == "exact" and not keeps:
+        with pytest.raises(ValueError, match="--cache=decoded keeps whole numbers"):
+            dataset.training_examples("train", seen_by, **arguments)
+        return
+    examples = dataset.training_examples("train", seen_by, **arguments)
+    assert isinstance(examples.element_spec["image"], Pixels) == (keeps or pixels == "rounded")
+    expected = plain_examples(dataset, seen_by, 7, 7, 4, True)
+    for found, wanted in zip(examples.take(7), expected, strict=True):
+        # bit by bit
+        np.testing.assert_array_equal(as_input(found["image"], seen_by), wanted["image"])
+        np.testing.assert_array_equal(found["attributes"], wanted["attributes"])
+
+
+def test_decoded_images_are_written_once_for_all_runs(data_dir, tmp_path, capsys):
+    seen_by = ImageInput(6, pixels="rounded")
+    for _ in range(2):
+        dataset = pipeline.open_dataset(data_dir, "catalogue/numbers", "decoded", tmp_path)
+        dataset.image_loader("train", seen_by)
+    (path,) = tmp_path.iterdir()
+    assert path.stat().st_size == 23 * 6 * 6 * 3
+    said = capsys.readouterr().err
+    assert said.count("--cache=decoded: 23 images, 0 MB in") == 1
+    dataset.image_loader("query", seen_by)
+    dataset.image_loader("train", ImageInput(5, pixels="rounded"))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_cache_that_does_not_fit_is_refused(data_dir, tmp_path, monkeypatch):
+    seen_by = ImageInput(6, pixels="rounded")
+    monkeypatch.setattr(image_cache, "free_memory", lambda: 2_000)
+    encoded = pipeline.open_dataset(data_dir, "catalogue/numbers", "encoded")
+    with pytest.raises(ValueError, match=r"--cache=encoded needs 0 MB .* 0 MB are free"):
+        encoded.image_loader("train", seen_by)
+    usage = shutil.disk_usage(tmp_path)._replace(free=2_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    decoded = pipeline.open_dataset(data_dir, "catalogue/numbers", "decoded", tmp_path)
+    with pytest.raises(ValueError, match=r"needs 0 MB in .* 0 MB are free\. Choose a --cache_dir"):
+        decoded.image_loader("train", seen_by)
+    assert not list(tmp_path.glob("*.uint8"))
+
+
+def test_free_memory_is_some():
+    assert 10_000_000 < image_cache.free_memory() < 10**14
+
+
+def test_the_table_is_read_without_the_examples(data_dir, tmp_path):
+    copy = tmp_path / "catalogue" / "numbers"
+    shutil.copytree(data_dir / "catalogue" / "numbers", copy)
+    (version,) = copy.iterdir()
+    labels_before = pipeline.open_dataset(tmp_path, "catalogue/numbers").labels("train")
+    for path in version.glob("*train.tfrecord*"):
+        path.write_bytes(b"\0" * path.stat().st_size)  # of the same length: labels do not look
+    dataset = pipeline.open_dataset(tmp_path, "catalogue/numbers")
+    np.testing.assert_array_equal(dataset.labels("train"), labels_before)
+    assert dataset.image_ids("train[3:5]") == ["number-3", "number-4"]
+    load = dataset.image_loader("train", IMAGE_INPUT)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="stored images are damaged"):
+        load(tf.constant([2]), tf.constant([False]))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 half a file"])
+def test_a_table_that_is_missing_or_damaged_is_made_again(data_dir, tmp_path, content):
+    copy = tmp_path / "catalogue" / "numbers"
+    shutil.copytree(data_dir / "catalogue" / "numbers", copy)
+    (version,) = copy.iterdir()
+    (version / "examples_query.npz").unlink(missing_ok=True)
+    if content is not None:
+        (version / "examples_query.npz").write_bytes(content)
+    dataset = pipeline.open_dataset(tmp_path, "catalogue/numbers")
+    np.testing.assert_array_equal(dataset.labels("query"), [labels(n) for n in numbers_of("query")])
+    assert (version / "examples_query.npz").stat().st_size > 100
+
+
+def test_where_no_table_can_be_stored_labels_are_read_all_the_same(data_dir, monkeypatch, capsys):
+    dataset = pipeline.open_dataset(data_dir, "catalogue/numbers")
+    (data_dir / "catalogue/numbers/1.0.0/examples_query.npz").unlink(missing_ok=True)
+    monkeypatch.setattr("tempfile.mkstemp", mock.Mock(side_effect=PermissionError("read only")))
+    assert len(dataset.labels("query")) == 4
+    said = capsys.readouterr().err
+    assert "cannot write" in said and "reads all images of split query for their labels" in said

@@ -31,7 +31,7 @@ class ClassificationStage(ImageStage):
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of the accuracy; see `Update`."""
-        convolved = self.model.convolve(batch["image"], training=True)
+        convolved = self.model.convolve(self.seen(batch), training=True)
         logits = self.model.represent(convolved, seed=replica_seed(seed))["logits"]
         loss, accuracy = self.classification(logits, batch["attributes"])
         return loss, {"accuracy": accuracy}

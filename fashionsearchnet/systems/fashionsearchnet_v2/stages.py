@@ -74,7 +74,7 @@ class TrunkStage(ImageStage):
         """Returns `locate` of the model for a batch of images or of stored outputs."""
         if self.outputs is not None:
             return self.model.locate(batch["outputs"], training=True)
-        return self.model.localize(batch["image"], training=True)
+        return self.model.localize(self.seen(batch), training=True)
 
 
 @dataclasses.dataclass
