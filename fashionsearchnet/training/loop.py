@@ -1,7 +1,8 @@
 """The only training loop: updates, progress and exact resume.
 
 A resumed run ends with the weights of one that ran through, since everything random is a function
-of (seed, step): a checkpoint of variables, optimizers and step is the whole state.
+of (seed, step): a checkpoint of variables, optimizers and step is the whole state. On a GPU this
+holds for deterministic operations only (`arithmetic.set_arithmetic`).
 """
 
 import dataclasses
