@@ -15,7 +15,14 @@ os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 command.prepare_tensorflow()
 
 # Files that take longest come first, so that no process is left with one of them at the end.
-_LONG = ("test_demo.py", "test_stages.py", "test_service_process.py", "test_export.py")
+_LONG = (
+    "test_stages.py",
+    "test_conformance.py",
+    "test_export.py",
+    "test_service_process.py",
+    "test_demo.py",
+    "test_loop.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
