@@ -24,21 +24,23 @@ def load_encoded(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     """
     if isinstance(image_input, VectorInput):
         return preprocess.decode_vector(data, image_input)
-    return preprocess.fit_image(decode_upright(data), image_input)
+    image, shape = decode_upright(data, image_input)
+    return preprocess.fit_image(image, image_input, shape)
 
 
-def decode_upright(data: tf.Tensor) -> tf.Tensor:
-    """Returns uint8 `[height, width, 3]` of JPEG or PNG bytes (a scalar string), upright, on white.
+def decode_upright(data: tf.Tensor, image_input: ImageInput) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what `preprocess.decode_for` returns, upright and on white.
 
     It runs on the CPU, wherever the rest of the graph runs.
+
+    Returns:
+      uint8 `[height, width, 3]`, and int32 `[2]`, the height and width of the upright file.
     """
     with tf.device("CPU:0"):
         num_bytes = tf.strings.length(data)
         is_png = tf.equal(tf.strings.substr(data, 0, tf.minimum(num_bytes, len(_PNG))), _PNG)
-        image = tf.cond(
-            is_png,
-            lambda: _on_white(tf.io.decode_png(data, channels=4)),
-            lambda: preprocess.decode_image(data),
+        image, shape = tf.cond(
+            is_png, lambda: _decode_png(data), lambda: preprocess.decode_for(data, image_input)
         )
         window = tf.where(is_png, num_bytes, tf.minimum(num_bytes, _JPEG_WINDOW))
         content = tf.io.decode_raw(tf.strings.substr(data, 0, window), tf.uint8)
@@ -47,7 +49,13 @@ def decode_upright(data: tf.Tensor) -> tf.Tensor:
             tf.cast(content, tf.int64), tf.io.decode_raw(prefix, tf.uint8)
         )
         turned = tf.cond(orientation > 1, lambda: _turn(image, orientation), lambda: image)
-    return tf.ensure_shape(turned, [None, None, 3])
+        shape = tf.where(orientation >= 5, shape[1::-1], shape[:2])
+    return tf.ensure_shape(turned, [None, None, 3]), shape
+
+
+def _decode_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    image = _on_white(tf.io.decode_png(data, channels=4))
+    return image, tf.shape(image)
 
 
 def _on_white(image: tf.Tensor) -> tf.Tensor:

@@ -183,3 +183,75 @@ def test_boxes_of_every_fit_by_hand():
     for fit in FITS:
         fitted = preprocess.fit_boxes(tf.constant(boxes), tf.constant([40, 20]), seen_by(16, fit))
         np.testing.assert_allclose(fitted, expected[fit], atol=1e-6)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("shape", [(31, 50), (50, 31), (20, 20), (7, 9)])
+def test_rounded_pixels_differ_by_half_a_step_at_most(rng, fit, shape):
+    image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
+    settings = {"mean": (9.0, 120.0, 250.0), "scale": (2.0, 1.0, 0.5), "channels": "bgr"}
+    exact = preprocess.fit_image(image, seen_by(20, fit, **settings)).numpy()
+    rounded = preprocess.fit_image(image, seen_by(20, fit, pixels="rounded", **settings)).numpy()
+    steps = np.abs(exact - rounded) * [0.5, 1.0, 2.0]  # of 255, by the scales in order bgr
+    assert steps.max() <= 0.501
+    if shape == (20, 20):  # needs no resizing
+        np.testing.assert_array_equal(exact, rounded)
+    # What lies beside the image stays zero.
+    np.testing.assert_array_equal((exact == 0).all((0, 2)), (rounded == 0).all((0, 2)))
+
+
+def test_whole_numbers_in_batches_and_mirrored(rng):
+    seen = seen_by(9, mean=(5.0, 6.0, 7.0), pixels="rounded")
+    images = [rng.integers(0, 256, (h, w, 3)).astype(np.uint8) for h, w in ((9, 4), (3, 9))]
+    found = [preprocess.fit_pixels(image, seen) for image in images]
+    batch = preprocess.Pixels(*(tf.stack(part) for part in zip(*found, strict=True)))
+    mirrored = preprocess.mirror(batch, tf.constant([True, False]))
+    for pixels, first in ((batch, slice(None)), (mirrored, slice(None, None, -1))):
+        whole = preprocess.as_input(pixels, seen)
+        upright = preprocess.fit_image(images[0], seen).numpy()
+        np.testing.assert_array_equal(whole[0], upright[:, first])
+        np.testing.assert_array_equal(whole[1], preprocess.fit_image(images[1], seen))
+
+
+def photo():
+    """uint8 [512, 384, 3]: smooth shapes, edges and fine grain, as a photo has them."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:512, :384].astype(np.float32)
+    base = 120 + 60 * np.sin(x / 41) * np.cos(y / 67)
+    base += 50 * ((x - 190) ** 2 + (y - 250) ** 2 < 120**2) - 40 * (np.sin((x + y) / 9) > 0.8)
+    image = base[..., None] + [0, 15, -20] + rng.normal(0, 6, (512, 384, 1))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [48, 80, 96])
+@pytest.mark.parametrize("fit", FITS)
+def test_jpeg_at_a_fraction_of_its_size_changes_little(size, fit):
+    """docs/datasets.md states this bound."""
+    data = tf.constant(cv2.imencode(".jpg", photo(), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+    exact, fast = (
+        preprocess.load_image(data, seen_by(size, fit, pixels=pixels)).numpy()
+        for pixels in ("exact", "fast")
+    )
+    difference = np.abs(exact - fast)
+    assert difference.mean() < 1.0 and np.percentile(difference, 99.9) < 8.0
+    assert difference.max() > 0.6  # it was decoded at a fraction
+
+
+@pytest.mark.parametrize(("size", "ratio"), [(129, 1), (128, 2), (65, 2), (64, 4), (32, 8), (9, 8)])
+def test_the_fraction_leaves_twice_the_size(size, ratio):
+    data = tf.constant(cv2.imencode(".jpg", photo())[1].tobytes())
+    image, shape = preprocess.decode_for(data, seen_by(size, pixels="fast"))
+    assert image.shape.as_list() == [512 // ratio, 384 // ratio, 3]
+    assert shape.numpy().tolist()[:2] == [512, 384]
+    cut, _ = preprocess.decode_for(data, seen_by(size * 3 // 4, "crop", pixels="fast"))
+    assert cut.shape[1] == 384 // ratio if size % 4 == 0 else cut.shape[1] >= 2 * (size * 3 // 4)
+
+
+def test_png_and_small_jpeg_are_decoded_whole(rng):
+    image = rng.integers(0, 256, (90, 70, 3)).astype(np.uint8)
+    for suffix, size in ((".png", 9), (".jpg", 60)):
+        data = tf.constant(encode(image, suffix))
+        fast, rounded = (
+            preprocess.load_image(data, seen_by(size, pixels=p)) for p in ("fast", "rounded")
+        )
+        np.testing.assert_array_equal(fast, rounded)

@@ -9,20 +9,29 @@ import pytest
 import tensorflow as tf
 
 from fashionsearchnet.data.image_files import ImageLimits, normalize_image
-from fashionsearchnet.export.decoding import decode_upright
+from fashionsearchnet.data.preprocess import load_image
+from fashionsearchnet.export.decoding import decode_upright, load_encoded
+from fashionsearchnet.networks.image_input import ImageInput
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
 
 
+def compiled_decoding():
+    return tf.function(
+        lambda data: decode_upright(data, ImageInput(8))[0],
+        input_signature=[tf.TensorSpec([], tf.string)],
+    )
+
+
 @pytest.fixture(scope="module")
 def decode():
-    function = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
+    function = compiled_decoding()
     return lambda data: function(tf.constant(data)).numpy()
 
 
 def test_the_graph_transposes_no_image():
     """oneDNN writes an error to the log for each transposition of integers, on older CPUs."""
-    function = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
+    function = compiled_decoding()
     graph = function.get_concrete_function().graph.as_graph_def()
     nodes = [*graph.node, *(node for each in graph.library.function for node in each.node_def)]
     assert "Transpose" not in {node.op for node in nodes}
@@ -116,3 +125,22 @@ def test_what_is_no_image_is_refused(decode):
     for data in (b"", b"\x89PN", b"no image", cv2.imencode(".png", PICTURE)[1].tobytes()[:60]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             decode(data)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("pixels", ["rounded", "fast"])
+def test_an_export_sees_what_training_saw(suffix, pixels):
+    data = tf.constant(cv2.imencode(suffix, PICTURE[:47])[1].tobytes())
+    for fit in ("pad", "crop"):
+        seen_by = ImageInput(10, fit, pixels=pixels)
+        np.testing.assert_array_equal(load_encoded(data, seen_by), load_image(data, seen_by))
+
+
+def test_a_turned_file_at_a_fraction_of_its_size_has_its_whole_shape_turned():
+    plain = cv2.imencode(".jpg", PICTURE[:47, :33])[1].tobytes()
+    segment = b"Exif\0\0" + tiff(6, "<")
+    mark = b"\xff\xe1" + struct.pack(">H", len(segment) + 2)
+    image, shape = decode_upright(
+        tf.constant(plain[:2] + mark + segment + plain[2:]), ImageInput(8, pixels="fast")
+    )
+    assert (image.shape.as_list(), shape.numpy().tolist()) == ([17, 24, 3], [33, 47])

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from fashionsearchnet.export.decoding import decode_upright
+from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.uploads import prepare_image
@@ -37,7 +38,10 @@ def _pictures() -> list[bytes]:
 
 
 PICTURES = _pictures()
-DECODE = tf.function(decode_upright, input_signature=[tf.TensorSpec([], tf.string)])
+DECODE = tf.function(
+    lambda data: decode_upright(data, ImageInput(8))[0],
+    input_signature=[tf.TensorSpec([], tf.string)],
+)
 
 
 @st.composite
