@@ -92,7 +92,7 @@ def train_editing(kind: type[AttributeNetwork], script: str) -> None:
         stored,
         dataset.labels(FLAGS.train_split),
         variables=model.ranking_variables,
-        memory=model.memory.memory,
+        memory=model.edits_by.memory,
         memory_rate_multiplier=FLAGS.memory_rate_multiplier,
         ranking_loss=FLAGS.ranking_loss,
         reduction=FLAGS.reduction,

@@ -21,6 +21,7 @@ from fashionsearchnet.checks import check_range
 from fashionsearchnet.networks.backbones import Backbone, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems import regions
+from fashionsearchnet.systems.agreement import agreement_gallery, agreement_queries
 from fashionsearchnet.systems.edit_ranking import EditRanking, flatten
 from fashionsearchnet.systems.memory import AttributeMemory
 from fashionsearchnet.systems.representations import RepresentationSystem
@@ -106,6 +107,8 @@ class AttributeNetwork(RepresentationSystem):
             check_range("block_dim", block_dim or dim, 1, dim)
             self.edit_ranking = EditRanking(block_dim, dtype="float32", name="edit_ranking")
             self.edit_ranking.build((None, self.space.num_attributes, dim))
+            # Its rows learn to be edits; those of `memory` stay what the system reads by.
+            self.edit_memory = AttributeMemory(self.space, dim, name="edit_memory")
         self.built = True
 
     @abc.abstractmethod
@@ -146,7 +149,7 @@ class AttributeNetwork(RepresentationSystem):
                 f"{self.title} was built without edit_ranking, so it has no stage on edits; build "
                 "it with edit_ranking=True."
             )
-        return [*self.edit_ranking.trainable_variables, self.memory.memory]
+        return [*self.edit_ranking.trainable_variables, self.edits_by.memory]
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -158,14 +161,20 @@ class AttributeNetwork(RepresentationSystem):
         """Whether attributes have vectors of their own, and not one for all."""
         return True
 
+    @property
+    def edits_by(self) -> AttributeMemory:
+        """The memory whose rows an edit puts in: a copy of its own where edits are trained."""
+        return self.edit_memory if self._edits["edit_ranking"] else self.memory
+
     def start_ranking(self, representations: np.ndarray) -> None:
-        """Sets the projections of the ranking to the main directions of vectors.
+        """Sets the projections to the main directions of vectors, and the rows to class means.
 
         Args:
           representations: float32 `[number, A, dim]`, of the training images.
         """
         assert self.edit_ranking is not None
         self.edit_ranking.start_from(representations)
+        self.edit_memory.memory.assign(self.memory.memory)
 
     def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns `image_features` of what the trunk gave for the images."""
@@ -204,8 +213,26 @@ class AttributeNetwork(RepresentationSystem):
         return features, {"maps": maps, "boxes": features["boxes"], "logits": logits}
 
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns the unit vector of an attribute, float32 `[B, dim]`."""
+        """Returns the unit vector of an attribute, float32 `[B, dim]`.
+
+        Of a run that ranks edits, ours: float32 `[B, values + 2]`, see `agreement.py`.
+        """
+        if self._edits["edit_ranking"]:
+            return agreement_gallery(self._probabilities(features, attribute))
         return features["embedding"][:, attribute if self.describes_each_attribute else 0]
+
+    def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the vectors of queries; see `attribute_embedding`."""
+        if self._edits["edit_ranking"]:
+            return agreement_queries(self._probabilities(features, attribute))
+        return self.attribute_embedding(features, attribute)
+
+    def _probabilities(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the softmax over the values of an attribute, float32 `[B, values]`."""
+        logits = self.attribute_logits(features)
+        assert logits is not None  # a run that ranks edits has values
+        start, number = self.space.offsets[attribute], self.space.num_values[attribute]
+        return tf.nn.softmax(logits[:, start : start + number])
 
     def attribute_logits(self, features: Features) -> tf.Tensor | None:
         """Returns 20 times the cosine to the mean vector of each value, float32 `[B, C]`; ours.
@@ -224,7 +251,7 @@ class AttributeNetwork(RepresentationSystem):
         Edited attributes get the mean vector of the wanted value.
         """
         self.check_answers("manipulation")
-        edited = self.memory.overwrite(self._of_each(features), manipulation)
+        edited = self.edits_by.overwrite(self._of_each(features), manipulation)
         if self.edit_ranking is None:
             return flatten(self._blocks(edited))
         return self.edit_ranking.query(edited, manipulation)
@@ -242,9 +269,9 @@ class AttributeNetwork(RepresentationSystem):
         return self._blocks(self._of_each(features))
 
     def prototypes(self) -> tf.Tensor:
-        """Returns the rows of the memory as they are compared, float32 `[C, block_dim]`."""
+        """Returns the rows of `edits_by` as they are compared, float32 `[C, block_dim]`."""
         self._check_has_blocks()
-        return self.memory.rows_of(self._blocks(self.memory.padded()))
+        return self.edits_by.rows_of(self._blocks(self.edits_by.padded()))
 
     def merge_blocks(self, blocks: tf.Tensor, manipulation: tf.Tensor | None = None) -> tf.Tensor:
         """Returns blocks side by side, whatever the edit."""

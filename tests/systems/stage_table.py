@@ -225,7 +225,7 @@ def editing(kind=ASENet, variant="asenet_v2", **model_arguments):
         stored,
         values,
         variables=model.ranking_variables,
-        memory=model.memory.memory,
+        memory=model.edits_by.memory,
         global_batch_size=BATCH,
         ranking_loss="softmax",
     )

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from absl.testing import flagsaver
 from evaluation_fakes import script
-from fakes import FakeDataset
+from fakes import SPACE, FakeDataset
 
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.systems import registry
@@ -50,6 +51,15 @@ def test_vectors_and_then_the_ranking_of_edits(tmp_path, system, variant, option
         features["embedding"], model.image_features(images)["embedding"], rtol=1e-4, atol=1e-5
     )
     assert edits.gallery_embedding(features).shape == (len(images), 12)
+    assert edits.title == f"{title}, edits of ours"
+    np.testing.assert_array_equal(edits.memory.memory, model.memory.memory)  # it reads as before
+    assert (edits.edit_memory.memory.numpy() != model.memory.memory.numpy()).any()
+    probabilities = tf.nn.softmax(edits.attribute_logits(features)[:, : SPACE.num_values[0]])
+    queries, gallery = (
+        make(features, 0).numpy() for make in (edits.attribute_query, edits.attribute_embedding)
+    )
+    agreement = tf.matmul(probabilities, probabilities, transpose_b=True)
+    np.testing.assert_allclose(queries @ gallery.T, agreement, atol=1e-5)
     with pytest.raises(ValueError, match=f"must be a run of tools/{system}/train_embedding.py"):
         call(f"{system}/train_editing", tmp_path / "third", f"--init_from={second}")
 
