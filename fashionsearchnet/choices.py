@@ -18,6 +18,14 @@ TRUNK_TRAINING = {
     "frozen": "nothing of it learns",
 }
 
+# data
+CACHES = {  # of images
+    "none": "images are read from the data set's files each time",
+    "encoded": "the files' bytes of all images are kept in memory",
+    "decoded": "images are decoded once, to whole numbers of the network's size, into a file of "
+    "all stages and runs; the system keeps of it in memory what there is room for",
+}
+
 # training
 STRATEGIES = ("one_device", "mirrored", "multi_worker")
 PRECISIONS = ("float32", "tensor_float_32", "mixed_bfloat16", "mixed_float16")

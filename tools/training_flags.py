@@ -7,6 +7,7 @@ from absl import flags
 from fashionsearchnet import command
 from fashionsearchnet.choices import (
     BACKBONES,
+    CACHES,
     EPOCHS,
     NEGATIVES,
     NORMALIZATIONS,
@@ -14,7 +15,7 @@ from fashionsearchnet.choices import (
     STRATEGIES,
     TRUNK_TRAINING,
 )
-from fashionsearchnet.networks.image_input import FITS
+from fashionsearchnet.networks.image_input import FITS, PIXELS
 
 import optimizer_flags
 
@@ -49,6 +50,18 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
         "dataset", "garments/small", "Data set below --data_dir; see tools/prepare_data.py."
     )
     define_folder("workdir", "Folder of this run. Run the same command again to resume.")
+    flags.DEFINE_enum(
+        "cache",
+        "none",
+        list(CACHES),
+        "How training images are kept; a run learns the same by each. " + command.choices(CACHES),
+    )
+    define_folder(
+        "cache_dir",
+        "Folder of decoded images; by default decoded in that of the data set. It can be deleted "
+        "between two runs.",
+        required=False,
+    )
     flags.DEFINE_string(
         "train_split", "train", "Split to train on; 'train+validation' once all is chosen."
     )
@@ -103,7 +116,7 @@ def define_augmentation() -> None:
         "balanced",
         False,
         "Give every attribute two images that agree and one that differs in every batch. It helps "
-        "where labels are sparse; not in the paper. Keeps the encoded images in memory.",
+        "where labels are sparse; not in the paper.",
     )
 
 
@@ -179,4 +192,7 @@ def define_network() -> None:
     )
     flags.DEFINE_enum(
         "image_fit", "pad", list(FITS), "How an image becomes a square. " + command.choices(FITS)
+    )
+    flags.DEFINE_enum(
+        "image_pixels", "exact", list(PIXELS), "How it is computed. " + command.choices(PIXELS)
     )

@@ -27,7 +27,7 @@ FLAGS = flags.FLAGS
 AnySystem = TypeVar("AnySystem", bound=System)
 _NETWORK_FLAGS = {  # of `training_flags.define_network`; a later stage takes them over
     *("backbone", "image_size", "width", "first_stride", "normalization"),
-    *("trunk_tap", "pretrained_weights", "image_input", "image_fit"),
+    *("trunk_tap", "pretrained_weights", "image_input", "image_fit", "image_pixels"),
 }
 
 
@@ -55,7 +55,7 @@ def network_arguments(dataset: Dataset) -> dict[str, Any]:
     else:
         means = dataset.channel_means(FLAGS.train_split)
         image_input = ImageInput(FLAGS.image_size, mean=means)
-    image_input = dataclasses.replace(image_input, fit=FLAGS.image_fit)
+    image_input = dataclasses.replace(image_input, fit=FLAGS.image_fit, pixels=FLAGS.image_pixels)
     return {"image_input": image_input, "trunk": trunk}
 
 
@@ -170,7 +170,7 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
     """
     # A strategy of several workers must come before anything else of TensorFlow.
     strategy = distribution.get_strategy(FLAGS.distribution)
-    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
+    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset, FLAGS.cache, FLAGS.cache_dir)
     if distribution.is_chief(strategy):
         runs.start_run(
             FLAGS.workdir,

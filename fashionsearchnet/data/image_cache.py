@@ -13,17 +13,12 @@ from tqdm import tqdm
 
 from fashionsearchnet import files
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import CACHES
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.example_table import ExampleTable, mapped, reader
 from fashionsearchnet.data.preprocess import Images, Pixels
 from fashionsearchnet.networks.image_input import ImageInput
 
-CACHES = {
-    "none": "images are read from the data set's files each time",
-    "encoded": "the files' bytes of all images are kept in memory",
-    "decoded": "images are decoded once, to whole numbers of the network's size, into a file of "
-    "all stages and runs; the system keeps of it in memory what there is room for",
-}
 _LARGEST_SHARE = 0.8  # of the free memory
 _BATCH = 256  # images that are decoded at once
 
@@ -43,7 +38,7 @@ def image_loader(table: ExampleTable, image_input: ImageInput, cache: str, folde
     Args:
       table: of the images.
       image_input: what the network wants to see.
-      cache: a key of CACHES.
+      cache: a key of `choices.CACHES`.
       folder: of decoded images.
 
     Returns:

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.checks import check_choice
+from fashionsearchnet.choices import CACHES
 from fashionsearchnet.data import example_table, image_cache, preprocess
 from fashionsearchnet.data.dataset import Dataset, ListedEdits, ListedTriplets
 from fashionsearchnet.data.example_table import ExampleTable
@@ -35,11 +36,11 @@ class PreparedDataset(Dataset):
 
         Args:
           builder: of the data set.
-          cache: how images are kept for training, a key of `image_cache.CACHES`.
+          cache: how images are kept for training, a key of `choices.CACHES`.
           cache_dir: folder of decoded images; by default `decoded` in that of the data set.
         """
         self.builder = builder
-        self._cache = check_choice("cache", cache, image_cache.CACHES)
+        self._cache = check_choice("cache", cache, CACHES)
         self._cache_dir = Path(cache_dir or Path(builder.data_dir) / "decoded")
         self.name = builder.info.full_name
         space = builder.info.metadata["attribute_space"]
@@ -243,7 +244,7 @@ def open_dataset(
     Args:
       data_dir: the folder of all prepared data sets.
       name: folder of the data set below it, such as `garments/small` or `catalogue/my_shop`.
-      cache: how images are kept for training, a key of `image_cache.CACHES`; vectors always are.
+      cache: how images are kept for training, a key of `choices.CACHES`; vectors always are.
       cache_dir: folder of decoded images; by default `decoded` in that of the data set.
 
     Raises:

@@ -1,6 +1,7 @@
 import collections
 import itertools
 import shutil
+from typing import Any
 from unittest import mock
 
 import cv2
@@ -10,6 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from fakes import SPACE
 
+from fashionsearchnet.choices import CACHES
 from fashionsearchnet.data import image_cache, pipeline
 from fashionsearchnet.data.preprocess import Pixels, as_input, load_image
 from fashionsearchnet.networks.image_input import ImageInput
@@ -344,7 +346,7 @@ def plain_examples(dataset, image_input, steps, batch, seed, flip):
     return list(examples.map(load).batch(batch).take(steps).as_numpy_iterator())
 
 
-@pytest.mark.parametrize("cache", image_cache.CACHES)
+@pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize(
     ("size", "pixels", "fit"),
     [
@@ -360,7 +362,7 @@ def test_whatever_the_cache_a_network_sees_what_the_plain_way_gives(
     seen_by = ImageInput(size, fit, "bgr", (9.0, 8.0, 7.0), (1.0, 3.0, 0.7), pixels)
     dataset = pipeline.open_dataset(data_dir, "catalogue/numbers", cache, tmp_path)
     keeps = (size, fit) == (8, "pad")  # of 8 x 6 pixels
-    arguments = {"global_batch_size": 7, "seed": 4, "flip": True}
+    arguments: dict[str, Any] = {"global_batch_size": 7, "seed": 4, "flip": True}
     if cache == "decoded" and pixels == "exact" and not keeps:
         with pytest.raises(ValueError, match="--cache=decoded keeps whole numbers"):
             dataset.training_examples("train", seen_by, **arguments)

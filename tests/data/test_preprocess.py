@@ -233,7 +233,7 @@ def test_jpeg_at_a_fraction_of_its_size_changes_little(size, fit):
         for pixels in ("exact", "fast")
     )
     difference = np.abs(exact - fast)
-    assert difference.mean() < 1.0 and np.percentile(difference, 99.9) < 8.0
+    assert difference.mean() < 1.5 and np.percentile(difference, 99.9) < 8.0
     assert difference.max() > 0.6  # it was decoded at a fraction
 
 
