@@ -74,6 +74,7 @@ def image_loader(table: ExampleTable, image_input: ImageInput, cache: str, folde
     return load
 
 
+@tf.autograph.experimental.do_not_convert
 def fitted_pixels(data: tf.Tensor, image_input: ImageInput) -> Pixels:
     """Returns the pixels of JPEG or PNG bytes, a scalar string; see `preprocess.fit_pixels`."""
     image, shape = preprocess.decode_for(data, image_input)

@@ -29,12 +29,14 @@ class Pixels(NamedTuple):
 Images: TypeAlias = tf.Tensor | Pixels
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_image(data: tf.Tensor) -> tf.Tensor:
     """Returns uint8 `[height, width, 3]` of JPEG or PNG bytes (a scalar string)."""
     image = tf.io.decode_image(data, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])
 
 
+@tf.autograph.experimental.do_not_convert
 def fit_image(
     image: tf.Tensor, image_input: ImageInput, shape: tf.Tensor | None = None
 ) -> tf.Tensor:
@@ -60,6 +62,7 @@ def fit_image(
     return tf.ensure_shape(_ordered(padded, image_input), [size, size, 3])
 
 
+@tf.autograph.experimental.do_not_convert
 def fit_pixels(image: tf.Tensor, image_input: ImageInput, shape: tf.Tensor | None = None) -> Pixels:
     """Returns one image as whole numbers; see `fit_image` for the arguments.
 
@@ -74,6 +77,7 @@ def fit_pixels(image: tf.Tensor, image_input: ImageInput, shape: tf.Tensor | Non
     return Pixels(tf.ensure_shape(padded, [size, size, 3]), place)
 
 
+@tf.autograph.experimental.do_not_convert
 def as_input(images: Images, image_input: ImageInput) -> tf.Tensor:
     """Returns a network's input float32 `[..., size, size, 3]` of whole numbers; runs anywhere.
 
@@ -142,6 +146,7 @@ def _ordered(values: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     return values[..., ::-1] if image_input.channels == "bgr" else values
 
 
+@tf.autograph.experimental.do_not_convert
 def load_image(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     """Returns what a network sees of the image, or the vector, in `data`, a scalar string.
 
@@ -155,6 +160,7 @@ def load_image(data: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     return fit_image(image, image_input, shape)
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_for(data: tf.Tensor, image_input: ImageInput) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns an image as a network's input needs it, and the shape that it has in its file.
 
@@ -194,6 +200,7 @@ def decode_vector(data: tf.Tensor, vector_input: VectorInput) -> tf.Tensor:
     return tf.ensure_shape(vector, [vector_input.size])
 
 
+@tf.autograph.experimental.do_not_convert
 def fit_boxes(boxes: tf.Tensor, image_shape: tf.Tensor, image_input: ImageInput) -> tf.Tensor:
     """Returns boxes of an image as boxes of what `fit_image` makes of it.
 

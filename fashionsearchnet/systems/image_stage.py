@@ -60,6 +60,7 @@ class ImageStage(Stage):
         load_images = self.dataset.image_loader(self.split, self.model.image_input)
         labels = tf.constant(values)
 
+        @tf.autograph.experimental.do_not_convert
         def load(drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             mirrored = drawn["mirrored"] & self.flip
             images = load_images(drawn["position"], mirrored)

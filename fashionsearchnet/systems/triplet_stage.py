@@ -97,6 +97,7 @@ class TripletStage(Stage):
             return self.sampler.examples(self._stored, **settings)
         load = self.dataset.image_loader(self.split, self.model.image_input)
 
+        @tf.autograph.experimental.do_not_convert
         def see(drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
             mirrored = drawn["mirrored"] & self.flip
             return {

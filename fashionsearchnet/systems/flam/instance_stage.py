@@ -147,6 +147,7 @@ class InstanceStage(Stage):
         def in_pairs(array: tf.Tensor) -> tf.Tensor:
             return tf.reshape(array, [-1, 2, *array.shape[1:]])
 
+        @tf.autograph.experimental.do_not_convert
         def load(pairs: dict[str, tf.Tensor]) -> dict[str, Any]:
             mirrored = tf.reshape(pairs["mirrored"] & self.flip, [-1])
             images = load_images(tf.reshape(pairs["position"], [-1]), mirrored)
