@@ -1,5 +1,7 @@
 """Embeddings in the plane: groups stay groups, and the picture is written."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -31,6 +33,11 @@ def test_too_few_vectors():
 def test_the_picture_is_written(rng, tmp_path):
     vectors, values = groups(rng), np.repeat([0, -1], 20)
     panel = embedding_map.Panel("colour", vectors, vectors[:5], values, ("red", "blue"))
-    embedding_map.draw(tmp_path / "map.png", [panel, panel], "A title")
+    edited = dataclasses.replace(panel, wanted=0)
+    embedding_map.draw(tmp_path / "map.png", [panel, edited], "A title")
     picture = cv2.imread(str(tmp_path / "map.png"))
     assert picture is not None and picture.shape[1] > picture.shape[0] > 100 and picture.std() > 1
+    # Only the panel of the edited attribute has red rings.
+    blue, green, red = np.moveaxis(picture.astype(int), -1, 0)
+    columns = np.flatnonzero(((red > 200) & (green < 60) & (blue < 60)).any(axis=0))
+    assert len(columns) and columns.min() > picture.shape[1] / 2

@@ -3,8 +3,10 @@
   python tools/flam/draw_embeddings.py --workdir=runs/my_shop/flam --edit=baseColour=Red \\
       --output=runs/my_shop/flam/embeddings.png
 
-A good manipulator moves the edited images to the wanted value in the panel of the edited attribute,
-and leaves all other panels as they are. Needs scikit-learn (pip install 'fashionsearchnet[tsne]').
+A good manipulator moves the edited images, black crosses, to the wanted value in the panel of the
+edited attribute. Rings mark the images that show that value as they are. In all other panels,
+edited images stay where images of their values are. Needs scikit-learn (pip install
+'fashionsearchnet[tsne]').
 """
 
 from absl import flags
@@ -27,7 +29,7 @@ if __name__ == "__main__":
 
 import numpy as np
 
-from fashionsearchnet.attributes import parse_manipulation
+from fashionsearchnet.attributes import KEEP, parse_manipulation
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.explain import embedding_map
 from fashionsearchnet.systems import registry
@@ -69,6 +71,7 @@ def main() -> None:
             attribute_embeddings(system, edited, a),
             labels[:, a],
             system.space.values[a],
+            int(edit[a]) if edit[a] != KEEP else None,
         )
         for a, name in enumerate(system.space.names)
     ]
