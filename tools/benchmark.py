@@ -197,7 +197,7 @@ def measure_regions() -> dict[str, float]:
     """The region step beside OpenCV's loop, on maps of a few smooth blobs like trained ones."""
     maps = device_checks.smooth_maps(FLAGS.batch_size, len(parts.NUM_VALUES))
     images = tf.constant(maps)
-    step = tf.function(lambda: tf.reduce_sum(regions.attention_boxes(images, 0.2)))
+    step = tf.function(lambda: tf.reduce_sum(regions.attention_boxes(images, 0.2)), autograph=False)
 
     def loop() -> tf.Tensor:
         return tf.constant(device_checks.opencv_boxes(maps, 0.2).sum())
@@ -236,7 +236,7 @@ def measure_many(dataset: Dataset, end: float) -> dict[str, float]:
     model = setting_of_flags(dataset, False).fashionsearchnet()
     images = dataset.images("gallery", model.image_input, batch_size=FLAGS.batch_size)
     batches = iter(images.repeat())
-    encode = tf.function(model.encode_gallery, reduce_retracing=True)
+    encode = tf.function(model.encode_gallery, reduce_retracing=True, autograph=False)
     encode(next(batches)).numpy()
     done, start = 0, time.perf_counter()
     while done < FLAGS.num_images and (time.perf_counter() < end or not done):

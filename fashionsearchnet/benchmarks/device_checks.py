@@ -101,7 +101,9 @@ def check_boxes(device: str) -> str:
     """Compares the boxes of smooth maps with OpenCV's."""
     maps = smooth_maps(32, 12)
     with tf.device(device):
-        boxes = tf.function(regions.attention_boxes)(tf.constant(maps), 0.2).numpy()
+        boxes = tf.function(regions.attention_boxes, autograph=False)(
+            tf.constant(maps), 0.2
+        ).numpy()
     same = (boxes == opencv_boxes(maps, 0.2)).all(axis=-1)
     if not same.all():
         raise ValueError(
@@ -131,7 +133,7 @@ def _moved_by_a_step(device: str, dataset: Dataset) -> np.ndarray:
         (update,) = stage.updates()
         batch = next(iter(stage.examples(0, None)))
 
-        @tf.function
+        @tf.function(autograph=False)
         def gradients() -> list[tf.Tensor]:
             with tf.GradientTape() as tape:
                 loss, _ = update.loss(batch, tf.constant([0, 1]))

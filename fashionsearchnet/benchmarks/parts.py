@@ -86,7 +86,11 @@ class Setting:
 
     def compiled(self, function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
         """Returns the graph of a function."""
-        return compiled_by_xla(function) if self.jit_compile else tf.function(function)
+        return (
+            compiled_by_xla(function)
+            if self.jit_compile
+            else tf.function(function, autograph=False)
+        )
 
     def step(self, stage: Stage, **replaced: tf.Tensor) -> tuple[Call, Any]:
         """Returns a step of a stage on one of its own batches, and that batch.
@@ -99,7 +103,7 @@ class Setting:
         batch = next(iter(stage.examples(0, None))) | replaced
         seed = tf.constant([0, 1])
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(batch) -> tf.Tensor:
             return tf.add_n([update(batch, seed)["loss"] for update in updates])
 
@@ -122,7 +126,7 @@ class Setting:
             optimizer.apply(gradients, list(variables))
             return loss
 
-        forward = tf.function(trunk).get_concrete_function(images)
+        forward = tf.function(trunk, autograph=False).get_concrete_function(images)
         step = self.compiled(run)
         return lambda: step(images), _FORWARD_AND_BACKWARD * operations(forward)
 
@@ -135,7 +139,7 @@ def extraction(setting: Setting) -> Part:
     def bare(images: tf.Tensor) -> tf.Tensor:
         return model.localize(images)["conv7"]
 
-    count = operations(tf.function(bare).get_concrete_function(images))
+    count = operations(tf.function(bare, autograph=False).get_concrete_function(images))
     whole = setting.compiled(lambda images: tf.reduce_mean(model.encode_gallery(images)))
     trunk = setting.compiled(lambda images: tf.reduce_mean(tf.cast(bare(images), tf.float32)))
     return Part(
