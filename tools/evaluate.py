@@ -102,6 +102,14 @@ flags.DEFINE_integer(
     "since there may be millions.",
     1,
 )
+flags.DEFINE_integer(
+    "rerank",
+    0,
+    "Manipulations: add a row with so many of the nearest images in the order of predicted "
+    "agreement, the probability that they show all wanted values. 100 is a good number; it must "
+    "not be below --headline_k.",
+    0,
+)
 flags.DEFINE_list(
     "gallery_labels",
     None,
@@ -159,7 +167,7 @@ _SEVERAL_REPORTS = ("num_changes", "gallery_labels", "wrong_labels")  # a report
 _LABEL_FLAGS = ("wrong_labels", "label_blend", "generic_vectors")
 _MANIPULATION_FLAGS = (
     *("plan", "keep_query_image", "hit_rule", "add_missing", "num_changes"),
-    *("max_manipulations_per_attribute", "gallery_labels", *_LABEL_FLAGS),
+    *("max_manipulations_per_attribute", "rerank", "gallery_labels", *_LABEL_FLAGS),
 )
 _TASKS_OF_FLAGS = {  # the other flags are for all tasks
     "headline_k": ("manipulation", "instance"),
@@ -189,7 +197,7 @@ def protocols(system: System) -> list[evaluation.TaskProtocol]:
         fields["headline_k"] = FLAGS.headline_k
     if task != "manipulation":
         return [evaluation.PROTOCOLS[task](**fields)]
-    for name in ("plan", "keep_query_image", "hit_rule", "add_missing"):
+    for name in ("plan", "keep_query_image", "hit_rule", "add_missing", "rerank"):
         fields[name] = FLAGS[name].value
     return [
         protocol

@@ -1,4 +1,4 @@
-"""Candidates by how likely they show all that is wanted, for the baseline "predicted agreement".
+"""Ranking by how likely images show all that is wanted: "predicted agreement".
 
 A system reads p_a(v) off a candidate and q_a(v) off a query, for each attribute a and value v. An
 edited attribute has q_a = 1 at the wanted value. If the readings are independent, the candidate
@@ -8,6 +8,9 @@ shows the wanted value of every attribute with the probability
 
 To rank by P is to rank by the chance of a hit. The Euclidean distance between p and q does not: it
 counts by how much the certainties of two readings differ.
+
+P is no distance between two vectors, so an index cannot search by it. It can put the first results
+of another search in order: `ReRanked`.
 """
 
 import numpy as np
@@ -31,10 +34,15 @@ class AgreementCandidates(Candidates):
             )
             for start, size in zip(space.offsets, space.num_values, strict=True)
         ]
-        self._number = len(probabilities)
+        self._number, self._dim = probabilities.shape
 
     def __len__(self) -> int:
         return self._number
+
+    @property
+    def dim(self) -> int:
+        """The number of values of all attributes."""
+        return self._dim
 
     def squared_distances(self, queries: np.ndarray) -> np.ndarray:
         """Returns -2 log P, float32 `[queries, gallery]`, for float32 queries `[queries, C]`.
@@ -46,4 +54,37 @@ class AgreementCandidates(Candidates):
             agreement = np.maximum(queries[:, block] @ gallery, _LEAST)
             distances -= np.log(agreement, out=agreement)
         distances *= 2.0
+        return distances
+
+
+class ReRanked(Candidates):
+    """The nearest of some candidates in the order of others; behind them the rest as they were."""
+
+    def __init__(self, first: Candidates, second: Candidates, number: int) -> None:
+        """Joins two rankings of the same items.
+
+        Args:
+          first: finds the nearest.
+          second: puts them in order.
+          number: how many, at least 1; above the number of items it counts as that.
+        """
+        self._first, self._second = first, second
+        self._number = min(number, len(first))
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    @property
+    def dim(self) -> int:
+        """The length of a query of `first` and, behind it, one of `second`."""
+        return self._first.dim + self._second.dim
+
+    def squared_distances(self, queries: np.ndarray) -> np.ndarray:
+        """Returns numbers in the order of the ranking, float32 `[queries, gallery]`."""
+        distances = self._first.squared_distances(queries[:, : self._first.dim])
+        order = self._second.squared_distances(queries[:, self._first.dim :])
+        nearest = np.argpartition(distances, self._number - 1, axis=1)[:, : self._number]
+        order = np.take_along_axis(order, nearest, axis=1)
+        distances += order.max(axis=1, keepdims=True) - distances.min(axis=1, keepdims=True) + 1.0
+        np.put_along_axis(distances, nearest, order, axis=1)
         return distances

@@ -18,6 +18,11 @@ class Candidates(abc.ABC):
     def __len__(self) -> int:
         """The number of items."""
 
+    @property
+    @abc.abstractmethod
+    def dim(self) -> int:
+        """The length of a query."""
+
     @abc.abstractmethod
     def squared_distances(self, queries: np.ndarray) -> np.ndarray:
         """Returns float32 `[queries, gallery]` for float queries `[queries, dim]`; see `chunks`."""

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.evaluation.agreement import AgreementCandidates
+from fashionsearchnet.evaluation.agreement import AgreementCandidates, ReRanked
+from fashionsearchnet.index.exact import ExactIndex
 
 SPACE = AttributeSpace(("colour", "sleeve"), (("red", "blue"), ("none", "short", "long")))
 
@@ -47,3 +48,20 @@ def test_a_value_that_no_image_shows_is_far_and_not_infinite():
     query = np.array([[0.0, 1.0, 1.0, 0.0, 0.0]], np.float32)
     none, half = AgreementCandidates(SPACE, gallery).squared_distances(query)[0]
     assert half < none < np.inf
+
+
+def test_the_nearest_stand_in_the_order_of_the_second_ranking(rng):
+    vectors, others = rng.normal(size=(9, 4)), rng.normal(size=(9, 3))
+    queries, questions = rng.normal(size=(5, 4)), rng.normal(size=(5, 3))
+    first, second = ExactIndex(vectors), ExactIndex(others)
+    joined = ReRanked(first, second, 4)
+    assert (len(joined), joined.dim) == (9, 7)
+    found = joined.squared_distances(np.concatenate([queries, questions], axis=1)).argsort(axis=1)
+    near = first.squared_distances(queries).argsort(axis=1)
+    by_second = second.squared_distances(questions)
+    for row, ranking in enumerate(found):
+        expected = sorted(near[row, :4], key=lambda item: by_second[row, item])
+        assert ranking.tolist() == [*expected, *near[row, 4:]]
+    whole = ReRanked(first, second, 100)
+    found = whole.squared_distances(np.concatenate([queries, questions], axis=1)).argsort(axis=1)
+    np.testing.assert_array_equal(found, by_second.argsort(axis=1))

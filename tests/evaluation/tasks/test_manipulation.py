@@ -254,6 +254,24 @@ def test_rows_and_what_they_embed():
     assert own.index(0) is unedited.index(1)  # one index for all edits
 
 
+def test_the_nearest_are_ranked_again_by_agreement():
+    dataset, system = FakeDataset(), FakeSystem(noise=0.8)
+    whole = dataclasses.replace(SMALL, rerank=1000)  # more than there are
+    rows = rows_of(evaluated(system, dataset, whole))
+    assert list(rows)[-2:] == ["fake, nearest 1000 by agreement", "fake"]
+    np.testing.assert_array_equal(
+        rows["fake, nearest 1000 by agreement"].figures["ranks"],
+        rows["predicted agreement"].figures["ranks"],
+    )
+    some = rows_of(evaluated(system, dataset, dataclasses.replace(SMALL, rerank=3)))
+    again, own = some["fake, nearest 3 by agreement"], some["fake"]
+    np.testing.assert_array_equal(again.values(TOP_3), own.values(TOP_3))
+    far = own.figures["ranks"] > 3
+    np.testing.assert_array_equal(again.figures["ranks"][far], own.figures["ranks"][far])
+    with pytest.raises(ValueError, match="rerank must be at least 3; got 2"):
+        dataclasses.replace(SMALL, rerank=2)
+
+
 def test_no_logits_no_predicted_attributes():
     class Blind(FakeSystem):
         def attribute_logits(self, features):
@@ -261,6 +279,8 @@ def test_no_logits_no_predicted_attributes():
 
     measured = evaluated(Blind(), FakeDataset(), SMALL)
     assert [row.name for row in measured.rows] == ["chance", "unedited query", "fake"]
+    with pytest.raises(ValueError, match="rerank must be 0 for .*reads no attributes; got 5"):
+        evaluated(Blind(), FakeDataset(), dataclasses.replace(SMALL, rerank=5))
 
 
 def test_gallery_that_depends_on_the_edit():

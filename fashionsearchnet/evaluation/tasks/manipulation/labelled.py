@@ -120,10 +120,11 @@ class LabelledGalleryPlan(ManipulationPlan):
         facets = self._passes(self._facets(found))
         filtered = dataclasses.replace(system, name=f"{title}, filtered", passes=facets)
         unedited = f"unedited query of {title}, filtered"
+        predicted = self._predicted_rows(found, facets)
         rows = [
             *baselines,
             *self._generic(found),
-            *self._predicted_rows(found, facets),
+            *predicted,
             dataclasses.replace(baselines[0], name=unedited, passes=facets),
             system,
         ]
@@ -133,6 +134,12 @@ class LabelledGalleryPlan(ManipulationPlan):
         both = dataclasses.replace(
             labelled, name=f"{title}, labels used and filtered", passes=facets
         )
+        if self.protocol.rerank and predicted:
+            rows.append(
+                self.reranked(
+                    dataclasses.replace(labelled, name=f"{title}, labels used"), predicted[-1]
+                )
+            )
         return [*rows, filtered, both, labelled]
 
     def labelled_method(self, found: Representations, name: str) -> Method:

@@ -12,7 +12,7 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.agreement import LABEL_TRUST, AgreementCandidates
+from fashionsearchnet.evaluation.agreement import LABEL_TRUST, AgreementCandidates, ReRanked
 from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
@@ -47,6 +47,8 @@ class ManipulationProtocol(TaskProtocol):
       max_manipulations_per_attribute: draw so many of each attribute, or of each set of attributes
         that change together; None for all, which may be millions for more than one change.
       headline_k: the K of the main table; one of `top_k`.
+      rerank: also measure the system with so many of its nearest images in the order of predicted
+        agreement; 0 for no such row. Only for systems that read the attributes.
     """
 
     task = "manipulation"
@@ -60,9 +62,12 @@ class ManipulationProtocol(TaskProtocol):
     num_changes: int = 1
     max_manipulations_per_attribute: int | None = None
     headline_k: int = 20
+    rerank: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.rerank:
+            check_range("rerank", self.rerank, self.headline_k)
         check_choice("plan", self.plan, PLANS)
         check_choice("hit_rule", self.hit_rule, HIT_RULES)
         check_choice("headline_k", self.headline_k, self.top_k)
@@ -201,11 +206,33 @@ class ManipulationPlan(Plan):
         def vectors(group: int) -> tuple[np.ndarray, ExactIndex]:
             return vectors_of(groups[group] if system.gallery_depends_on_edit else ())
 
+        own = Method(name, self.embed_edited(found), lambda group: vectors(group)[1])
+        predictions = self._predictions(*found.probabilities) if found.probabilities else ()
+        if self.protocol.rerank and not predictions:
+            raise ValueError(
+                f"rerank must be 0 for {system.title}, which reads no attributes; got "
+                f"{self.protocol.rerank}."
+            )
         return [
             self.by_vectors("unedited query", vectors),
-            *(self._predictions(*found.probabilities) if found.probabilities else ()),
-            Method(name, self.embed_edited(found), lambda group: vectors(group)[1]),
+            *predictions,
+            *(self.reranked(own, method) for method in predictions[1:] if self.protocol.rerank),
+            own,
         ]
+
+    def reranked(self, method: Method, agreement: Method) -> Method:
+        """Puts the nearest images of a method in the order of predicted agreement."""
+        number = self.protocol.rerank
+
+        def embed(questions: np.ndarray) -> np.ndarray:
+            return np.concatenate([method.embed(questions), agreement.embed(questions)], axis=1)
+
+        # One is enough: manipulations come sorted by their group.
+        @functools.lru_cache(maxsize=1)
+        def joined(group: int) -> ReRanked:
+            return ReRanked(method.index(group), agreement.index(group), number)
+
+        return Method(f"{method.name}, nearest {number} by agreement", embed, joined)
 
     def embed_edited(self, found: Representations) -> Callable[[np.ndarray], np.ndarray]:
         """Embeds the edited queries; see Method."""
