@@ -279,7 +279,7 @@ def test_no_logits_no_predicted_attributes():
 
     measured = evaluated(Blind(), FakeDataset(), SMALL)
     assert [row.name for row in measured.rows] == ["chance", "unedited query", "fake"]
-    with pytest.raises(ValueError, match="rerank must be 0 for .*reads no attributes; got 5"):
+    with pytest.raises(ValueError, match=r"rerank must be 0 for .*reads no attributes; got 5"):
         evaluated(Blind(), FakeDataset(), dataclasses.replace(SMALL, rerank=5))
 
 
