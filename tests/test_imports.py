@@ -107,3 +107,16 @@ def test_the_bottom_needs_no_tensorflow(name):
     heavy = {"tensorflow", "keras", "tensorflow_datasets"}
     path = ROOT / f"{name}.py"
     assert not {n.split(".")[0] for n in imported_by(path)} & heavy
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_graphs_are_traced_without_autograph(path):
+    """It would translate the source of all that a graph calls, seconds at each start."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    graphs = [call for call in calls if ast.unparse(call.func) == "tf.function"]
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    named = [node for node in attributes if ast.unparse(node) == "tf.function"]
+    assert len(named) == len(graphs), "@tf.function without autograph=False"
+    for call in graphs:
+        assert "autograph" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
