@@ -68,6 +68,14 @@ flags.DEFINE_bool(
     False,
     "Show only images that have the values of --set, by label or, without a label, by prediction.",
 )
+flags.DEFINE_integer(
+    "rerank",
+    0,
+    "Put so many of the nearest images in the order of the probability that they show all wanted "
+    "values, before the first --k are shown; 100 is a good number. More of the first results then "
+    "match, and fewer look like the query.",
+    0,
+)
 flags.DEFINE_string("output", "", "Picture to write (.png).")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
 
@@ -152,10 +160,9 @@ def main() -> None:
     system = registry.load_complete_system(FLAGS.workdir)
     manipulation = parse_manipulation(system.space, FLAGS.set)
     weights = parse_likes(system.space, FLAGS.like)
-    if FLAGS.like and (FLAGS.set or FLAGS.facets or FLAGS.use_labels):
-        raise ValueError(
-            "--like is a search of its own: leave out --set, --facets and --use_labels."
-        )
+    others = [name for name in ("set", "facets", "use_labels", "rerank") if FLAGS[name].value]
+    if FLAGS.like and others:
+        raise ValueError(f"--like is a search of its own: leave out --{', --'.join(others)}.")
     if FLAGS.output and not FLAGS.output.lower().endswith(".png"):
         raise ValueError(f"--output must end in .png; got {FLAGS.output!r}.")
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or trained["dataset"])
@@ -176,7 +183,7 @@ def main() -> None:
         (result,) = gallery.search_alike([query], weights, FLAGS.k, FLAGS.hit_rule)
     else:
         (result,) = gallery.search(
-            [query], manipulation[None], FLAGS.k, FLAGS.hit_rule, FLAGS.facets
+            [query], manipulation[None], FLAGS.k, FLAGS.hit_rule, FLAGS.facets, FLAGS.rerank
         )
     print_query(system.space, result)
     print_results(system.space, result)

@@ -6,10 +6,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.attributes import KEEP, MISSING, predicted_values, softmax_blocks
+from fashionsearchnet.attributes import KEEP, MISSING, edit_blocks, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.evaluation.agreement import LABEL_TRUST, AgreementCandidates
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.search.judgement import (
     Neighbours,
@@ -78,9 +79,7 @@ class LiveGallery:
         self._features = extract_features(system, dataset, split, batch_size)
         self._known: KnownLabels | None = None
         if label_blend is not None:
-            logits = attribute_logits(system, self._features)
-            read = None if logits is None else softmax_blocks(system.space, logits)
-            beliefs = beliefs_of(system.space, self.labels, read)
+            beliefs = beliefs_of(system.space, self.labels, self._probabilities)
             self._known = KnownLabels(beliefs, tuple(label_blend))
 
     def search(
@@ -90,6 +89,7 @@ class LiveGallery:
         k: int = 10,
         hit_rule: str = "identical",
         facets: bool = False,
+        rerank: int = 0,
     ) -> list[SearchResult]:
         """Returns the k gallery images nearest to each edited query, judged.
 
@@ -102,13 +102,18 @@ class LiveGallery:
           hit_rule: one of `attributes.HIT_RULES`, for queries with labels.
           facets: leave out images without the wanted values: by label, and by what the system reads
             where there is no label. There may be fewer than k results then.
+          rerank: put so many of the nearest images in the order of predicted agreement before the
+            first k are taken (`evaluation/agreement.py`); 0 for none. Distances stay as they are.
 
+        Raises:
+          ValueError: if images shall be re-ranked by a system that reads no attributes.
         """
         check_range("k", k, 1)
         features, readings = read_images(self.system, queries)
-        nearest = self._nearest(
-            features, manipulations, k + self.dataset.queries_in_gallery, facets
-        )
+        depth = max(k, rerank) + self.dataset.queries_in_gallery
+        nearest = self._nearest(features, manipulations, depth, facets)
+        if rerank:
+            nearest = self._by_agreement(features, manipulations, nearest, rerank)
         results = []
         for query, manipulation, reading, (distances, positions) in zip(
             queries, manipulations, readings, nearest, strict=True
@@ -167,12 +172,17 @@ class LiveGallery:
         return {self.ids[p]: data for p, data in zip(positions, stored, strict=True)}
 
     @functools.cached_property
-    def _predicted(self) -> np.ndarray:
-        """What the system reads off the images, int32 `[gallery, A]`, -1 if it reads nothing."""
+    def _probabilities(self) -> np.ndarray | None:
+        """What the system reads off the images, float32 `[gallery, C]`; None if nothing."""
         logits = attribute_logits(self.system, self._features)
-        if logits is None:
+        return None if logits is None else softmax_blocks(self.system.space, logits)
+
+    @functools.cached_property
+    def _predicted(self) -> np.ndarray:
+        """The likeliest values, int32 `[gallery, A]`, -1 if the system reads nothing."""
+        if self._probabilities is None:
             return np.full_like(self.labels, MISSING)
-        return predicted_values(self.system.space, logits)
+        return predicted_values(self.system.space, self._probabilities)
 
     @functools.cached_property
     def _facets(self) -> np.ndarray:
@@ -200,6 +210,31 @@ class LiveGallery:
             found = zip(*ExactIndex(vectors).search(embeddings[members], k), strict=True)
             nearest |= dict(zip(members, found, strict=True))
         return [nearest[row] for row in rows]
+
+    def _by_agreement(
+        self,
+        features: FeatureArrays,
+        manipulations: np.ndarray,
+        nearest: Sequence[tuple[np.ndarray, np.ndarray]],
+        number: int,
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Returns the distances and positions with the first `number` in another order."""
+        space, logits = self.system.space, attribute_logits(self.system, features)
+        if logits is None or self._probabilities is None:
+            raise ValueError(f"{self.system.title} reads no attributes: leave out rerank.")
+        wanted = edit_blocks(space, softmax_blocks(space, logits), manipulations)
+        found = []
+        for row, (distances, positions) in enumerate(nearest):
+            read = self._probabilities[positions[:number]]
+            if self._known is not None:
+                beliefs = self._known.beliefs[positions[:number]]
+                read = LABEL_TRUST * beliefs + (1.0 - LABEL_TRUST) * read
+            order = np.arange(len(positions))
+            if len(read):
+                likely = AgreementCandidates(space, read).squared_distances(wanted[row, None])
+                order[: len(read)] = np.argsort(likely[0], kind="stable")
+            found.append((distances[order], positions[order]))
+        return found
 
     def _filtered(
         self, vectors: np.ndarray, query: np.ndarray, manipulation: np.ndarray, k: int

@@ -12,12 +12,16 @@ from evaluation_fakes import (
 
 from fashionsearchnet.attributes import (
     apply_manipulation,
+    edit_blocks,
     one_hot_blocks,
     parse_likes,
     parse_manipulation,
 )
+from fashionsearchnet.evaluation.agreement import AgreementCandidates
+from fashionsearchnet.evaluation.ranking import Representations
 from fashionsearchnet.search.live_gallery import LiveGallery
 from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
+from fashionsearchnet.systems.features import extract_features
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +134,41 @@ def test_facets_show_only_what_has_the_wanted_values():
         distance = dict(zip(found.neighbours.ids, found.neighbours.distances, strict=True))
         kept = [distance[name] for name in result.neighbours.ids]
         np.testing.assert_allclose(result.neighbours.distances, kept, atol=1e-3)
+
+
+def test_the_nearest_are_shown_in_the_order_of_agreement():
+    system, dataset = FakeSystem(noise=0.8), FakeDataset()
+    gallery = LiveGallery(system, dataset)
+    queries = queries_at(dataset, "query", range(5))
+    manipulations = np.tile(parse_manipulation(SPACE, ["colour=blue"]), (5, 1))
+    plain = gallery.search(queries, manipulations, k=20)
+    again = gallery.search(queries, manipulations, k=5, rerank=20)
+    read = Representations(
+        system, *(extract_features(system, dataset, split) for split in ("query", "gallery"))
+    )
+    assert read.probabilities is not None
+    asked, shown = read.probabilities
+    for row, (before, after) in enumerate(zip(plain, again, strict=True)):
+        wanted = edit_blocks(SPACE, asked[row, None], manipulations[:1])
+        positions = [gallery.ids.index(name) for name in before.neighbours.ids]
+        likely = AgreementCandidates(SPACE, shown[positions])
+        order = likely.squared_distances(wanted)[0].argsort(kind="stable")[:5]
+        assert after.neighbours.ids == [before.neighbours.ids[place] for place in order]
+        distance = dict(zip(before.neighbours.ids, before.neighbours.distances, strict=True))
+        for name, value in zip(after.neighbours.ids, after.neighbours.distances, strict=True):
+            assert value == pytest.approx(distance[name])
+
+
+def test_without_readings_nothing_is_ranked_again():
+    class Blind(FakeSystem):
+        def attribute_logits(self, features):
+            return None
+
+    gallery = LiveGallery(Blind(), FakeDataset())
+    queries = queries_at(gallery.dataset, "query", range(1))
+    manipulation = parse_manipulation(SPACE, ["colour=blue"])
+    with pytest.raises(ValueError, match="reads no attributes: leave out rerank"):
+        gallery.search(queries, manipulation[None], k=5, rerank=10)
 
 
 def test_facets_that_nothing_has_find_nothing():
