@@ -88,7 +88,7 @@ def _agreement(
     start, number = space.offsets[attribute], space.num_values[attribute]
     wanted = query[start : start + number]
     # Not by a product of matrices: its threads wait for each other where other programs use a core.
-    found = np.nan_to_num(np.einsum("nv,v->n", probabilities[:, start : start + number], wanted))
+    found = np.einsum("nv,v->n", probabilities[:, start : start + number], wanted)
     labels = items.values[:, attribute]
     return np.where(labels == MISSING, found, wanted[labels]).astype(np.float32)
 

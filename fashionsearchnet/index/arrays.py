@@ -52,15 +52,14 @@ def check_blocks(
 
 def check_probabilities(
     space: AttributeSpace, probabilities: np.ndarray | None, number: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray | None, np.ndarray]:
     """Returns probabilities as float32 `[number, C]`, and the values that they say, int32.
 
-    Without probabilities they are NaN, and the values int32 `[number, A]` are missing. Raises a
-    ValueError for those of another shape.
+    Without probabilities, the values int32 `[number, A]` are all missing. Raises a ValueError for
+    those of another shape.
     """
     if probabilities is None:
-        nothing = np.full((number, space.total_values), np.nan, np.float32)
-        return nothing, np.full((number, space.num_attributes), MISSING, np.int32)
+        return None, np.full((number, space.num_attributes), MISSING, np.int32)
     probabilities = np.asarray(probabilities, np.float32)
     shape = (number, space.total_values)
     if probabilities.shape != shape or not np.isfinite(probabilities).all():
@@ -94,7 +93,7 @@ def check_is_read(index: str, is_complete: bool) -> None:
     """Raises a ValueError if an index does not hold what the model reads off its items."""
     if not is_complete:
         raise ValueError(
-            f"{index} holds no probabilities of values, since an earlier version built it; they "
-            "are needed to search by one attribute. Build the index in another folder with "
-            "tools/build_index.py."
+            f"{index} does not hold the probabilities of values of all items, which a search by "
+            "one attribute needs: an earlier version built it, or an item was put without. Build "
+            "the index in another folder with tools/build_index.py."
         )

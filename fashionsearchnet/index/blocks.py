@@ -39,7 +39,16 @@ class ArrayStore:
 
     def get(self, keys: np.ndarray) -> np.ndarray:
         """Returns the arrays of keys that are there, float32 `[n, ...]`."""
-        return np.stack([self._of(int(key)) for key in keys])
+        rows = np.searchsorted(self._keys, keys)
+        is_stored = np.zeros(len(keys), bool)
+        if len(self._keys):
+            is_stored = self._keys[np.minimum(rows, len(self._keys) - 1)] == keys
+        found = np.empty((len(keys), *self._shape), np.float32)
+        if self._stored is not None:
+            found[is_stored] = self._stored[rows[is_stored]]
+        for row in np.flatnonzero(~is_stored):
+            found[row] = self._fresh[int(keys[row])]
+        return found
 
     def all_of(self, keys: np.ndarray) -> np.ndarray:
         """Returns the arrays of keys that are there; the file itself if it has just these."""
@@ -51,19 +60,19 @@ class ArrayStore:
         """Writes the arrays of these keys into a file of the folder, none if there are no keys."""
         if not len(keys):
             return
-        shape = self._of(int(keys[0])).shape
-        header = {"descr": "<f4", "fortran_order": False, "shape": (len(keys), *shape)}
+        header = {"descr": "<f4", "fortran_order": False, "shape": (len(keys), *self._shape)}
         with files.replace_file(folder / self._file) as temporary, open(temporary, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(keys), _CHUNK):
                 arrays = self.get(keys[start : start + _CHUNK])
                 file.write(np.ascontiguousarray(arrays, "<f4").data)
 
-    def _of(self, key: int) -> np.ndarray:
-        if key in self._fresh:
-            return self._fresh[key]
-        assert self._stored is not None
-        return np.asarray(self._stored[np.searchsorted(self._keys, key)])
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """The shape of one array."""
+        if self._stored is not None:
+            return self._stored.shape[1:]
+        return next(iter(self._fresh.values())).shape
 
 
 class BlockStore:
@@ -71,7 +80,8 @@ class BlockStore:
 
     Attributes:
       keeps_blocks: whether there are blocks: the index uses labels.
-      is_complete: whether all items have probabilities. An index of an earlier version has none.
+      is_complete: whether all items have probabilities. Once one was put without, or by an earlier
+        version, the store keeps none.
     """
 
     def __init__(self, keeps_blocks: bool) -> None:
@@ -89,11 +99,15 @@ class BlockStore:
             store._read = ArrayStore.load(_PROBABILITIES, folder, keys)
         return store
 
-    def add(self, keys: np.ndarray, blocks: np.ndarray | None, probabilities: np.ndarray) -> None:
+    def add(
+        self, keys: np.ndarray, blocks: np.ndarray | None, probabilities: np.ndarray | None
+    ) -> None:
         """Adds those of new keys int64 `[n]`; blocks are for a store that keeps them."""
         if blocks is not None:
             self._blocks.add(keys, blocks)
-        if self.is_complete:
+        if probabilities is None:
+            self.is_complete, self._read = False, ArrayStore(_PROBABILITIES)
+        elif self.is_complete:
             self._read.add(keys, probabilities)
 
     def get(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,17 +92,29 @@ def test_one_image_of_each_product(gallery, tmp_path, rng):
     assert one.ids == list(first.values()) and len(one.ids) == 20
 
 
-def test_an_item_that_nobody_read_and_a_removed_one(tmp_path):
+def test_removed_and_new_items(tmp_path):
     index = create(tmp_path)
-    values = np.full((3, 3), MISSING, np.int32)
-    index.put(make_items(values[:1]), np.zeros((1, DIM)))
-    read = np.full((2, SPACE.total_values), 0.5, "f4")
-    index.put(make_items(values[1:], first=1), np.zeros((2, DIM)), probabilities=read)
-    index.remove(["item1"])
+    values = np.full((5, 3), MISSING, np.int32)
+    read = np.full((5, SPACE.total_values), 0.5, "f4") * np.arange(1, 6)[:, None] / 5
+    index.put(make_items(values), np.zeros((5, DIM)), probabilities=read)
+    index.commit()
+    index.put(make_items(values[:1], first=5), np.zeros((1, DIM)), probabilities=read[2:3])
+    index.remove(["item1", "item4"])
     query = np.full(SPACE.total_values, 0.5, "f4")
     for found in (index, index.commit() or GalleryIndex.open(tmp_path)):
-        assert search_alike(found, query, 5, {"colour": 2.0}).ids == ["item2", "item0"]
+        order = ["item3", "item2", "item5", "item0"]
+        assert search_alike(found, query, 5, {"colour": 2.0}).ids == order
     assert search_alike(create(tmp_path / "empty"), query, 5, {"colour": 2.0}).ids == []
+
+
+def test_an_item_that_nobody_read(tmp_path):
+    index, values = create(tmp_path), np.zeros((2, 3), np.int32)
+    read = np.full((1, SPACE.total_values), 0.5, "f4")
+    index.put(make_items(values[:1]), np.zeros((1, DIM)), probabilities=read)
+    index.put(make_items(values[1:], first=1), np.zeros((1, DIM)))
+    for found in (index, index.commit() or GalleryIndex.open(tmp_path)):
+        with pytest.raises(ValueError, match=r"or an item was put without\. Build the index in"):
+            search_alike(found, read[0], 1, {"colour": 1.0})
 
 
 def test_what_is_refused(gallery, tmp_path):
@@ -128,7 +140,7 @@ def test_an_index_of_an_earlier_version_says_so(tmp_path, monkeypatch):
         earlier.setattr(BlockStore, "save", lambda *arguments: None)
         index.commit()
     old = GalleryIndex.open(tmp_path)
-    with pytest.raises(ValueError, match=r"an earlier version built it; .* Build the index in"):
+    with pytest.raises(ValueError, match=r"an earlier version built it, .* Build the index in"):
         search_alike(old, read[0], 1, {"colour": 1.0})
     old.put(make_items(values[:1], first=2), np.zeros((1, DIM)), probabilities=read[:1])
     old.commit()  # it stays as it is
