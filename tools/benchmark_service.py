@@ -15,6 +15,7 @@ import contextlib
 import dataclasses
 import http.client
 import itertools
+import os
 import subprocess
 import sys
 import threading
@@ -74,6 +75,11 @@ class Service:
         (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
 
+    def cpu_seconds(self) -> float:
+        """Returns the time that cores have spent on the process so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 @dataclasses.dataclass
 class Measured:
@@ -82,7 +88,7 @@ class Measured:
     Attributes:
       seconds: of each request, in all rounds.
       rates: requests per second, of each round.
-      cpu_seconds: of this process, in all rounds.
+      cpu_seconds: of the process that does the work, in all rounds.
       stages: the milliseconds of each stage of each request, by the name of the stage.
     """
 
@@ -157,7 +163,7 @@ def search(service: Service, bodies: Sequence[bytes], clients: int, into: Measur
             failures.append(error)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), service.cpu_seconds()
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -165,13 +171,15 @@ def search(service: Service, bodies: Sequence[bytes], clients: int, into: Measur
     if failures:
         raise failures[0]
     into.rates.append(number * clients / (time.perf_counter() - start))
+    into.cpu_seconds += service.cpu_seconds() - cpu
 
 
 def nothing(service: Service, into: Measured) -> None:
     """Sends FLAGS.requests requests that need neither model nor index."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), service.cpu_seconds()
     ask(service.address, "GET", "/healthz", [b""], FLAGS.requests, into)
     into.rates.append(FLAGS.requests / (time.perf_counter() - start))
+    into.cpu_seconds += service.cpu_seconds() - cpu
 
 
 def passes(encode: Callable[[], object], into: Measured, number: int) -> None:
@@ -200,15 +208,18 @@ def busy(number: int) -> Iterator[None]:
 
 def print_times(measured: dict[str, Measured], bare: str) -> None:
     """Prints median and 99th percentile over all rounds, and the median rate of the rounds."""
-    print("| | p50 ms | p99 ms | per second | p50 / bare pass |")
-    print("|---|---:|---:|---:|---:|")
+    print("| | p50 ms | p99 ms | per second | p50 / bare pass | ms of CPU | cores |")
+    print("|---|---:|---:|---:|---:|---:|---:|")
     for name, found in measured.items():
         slowest = 1e3 * np.percentile(found.seconds, 99)
         ratio = found.median_ms / measured[bare].median_ms
+        cpu = found.cpu_seconds / len(found.seconds)
+        wall = len(found.rates) / np.sum(1 / np.array(found.rates))  # requests a second, overall
         print(
             f"| {name} | {found.median_ms:.1f} | {slowest:.1f} | {np.median(found.rates):.1f} | "
-            f"{ratio:.2f} |"
+            f"{ratio:.2f} | {1e3 * cpu:.1f} | {cpu * wall:.2f} |"
         )
+    print("\nCPU: of the service for one request, and how many cores it had on average.")
 
 
 def print_stages(measured: dict[str, Measured], names: Sequence[str]) -> None:
