@@ -86,8 +86,8 @@ def test_one_image_of_each_product(gallery, tmp_path, rng):
     query = softmax_blocks(SPACE, rng.normal(0, 2, SPACE.total_values))
     every = search_alike(index, query, 60, {"sleeve": 1.0})
     one = search_alike(index, query, 60, {"sleeve": 1.0}, one_per_group=True)
-    first = {}
-    for name, group in zip(every.ids, every.groups, strict=True):
+    first: dict[str, str] = {}
+    for name, group in zip(every.ids, every.groups or [], strict=True):
         first.setdefault(group, name)
     assert one.ids == list(first.values()) and len(one.ids) == 20
 

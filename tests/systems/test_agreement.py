@@ -43,8 +43,9 @@ def test_products_are_probabilities_of_the_same_value(probabilities, rng):
 
 @pytest.mark.parametrize("variant", ["ours", "full"])
 def test_ours_ranks_by_agreement(variant, rng):
-    heads = {"hidden_dims": (10, 6), "representation_dim": 8}
-    system = FashionSearchNetV2(SPACE, variant=variant, **heads, **network())
+    system = FashionSearchNetV2(
+        SPACE, variant=variant, hidden_dims=(10, 6), representation_dim=8, **network()
+    )
     features = {
         "embedding": tf.constant(rng.normal(size=(5, 3, 8)), tf.float32),
         "logits": tf.constant(rng.normal(size=(5, SPACE.total_values)), tf.float32),

@@ -54,7 +54,9 @@ def test_vectors_and_then_the_ranking_of_edits(tmp_path, system, variant, option
     assert edits.title == f"{title}, edits of ours"
     np.testing.assert_array_equal(edits.memory.memory, model.memory.memory)  # it reads as before
     assert (edits.edit_memory.memory.numpy() != model.memory.memory.numpy()).any()
-    probabilities = tf.nn.softmax(edits.attribute_logits(features)[:, : SPACE.num_values[0]])
+    logits = edits.attribute_logits(features)
+    assert logits is not None
+    probabilities = tf.nn.softmax(logits[:, : SPACE.num_values[0]])
     queries, gallery = (
         make(features, 0).numpy() for make in (edits.attribute_query, edits.attribute_embedding)
     )
