@@ -128,10 +128,13 @@ def rows_of(system: System, dataset: Dataset, folder: Path) -> list[Row]:
     images = next(iter(dataset.images(FLAGS.query_split, system.image_input)))
     images = as_input(images, system.image_input)
     rows = [Row(name, own, numbers(system, images), images_per_second(system, images))]
-    total, more = system.space.total_values, 2 * system.space.num_attributes
-    for kind, size in zip(_PREDICTED, (total, total + more), strict=True):
+    # Agreement by one attribute is a product of vectors with two more numbers for each.
+    more = {"attribute": 2 * system.space.num_attributes}
+    for kind in _PREDICTED:
         if predicted[kind]:
-            counts = dict.fromkeys(predicted[kind], size)
+            counts = dict.fromkeys(predicted[kind], system.space.total_values)
+            if kind == "predicted agreement":
+                counts = {task: number + more.get(task, 0) for task, number in counts.items()}
             rows.append(Row(f"{name}: {kind}", predicted[kind], counts, None))
     return rows
 

@@ -20,7 +20,7 @@ HEAD = ("--hidden_dim=8", "--triplets_per_epoch=48", *SMALL)
 
 @pytest.fixture(autouse=True)
 def data_set(monkeypatch):
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name, *_: FakeDataset())
 
 
 def call(name: str, workdir, *arguments: str) -> None:

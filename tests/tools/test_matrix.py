@@ -46,7 +46,9 @@ def test_a_table_of_two_systems(run, monkeypatch, tmp_path):
         *("fake", "fake: predicted attributes", "fake: predicted agreement"),
         *("reader", "reader: predicted attributes", "reader: predicted agreement"),
     ]
-    assert set(rows["fake: predicted agreement"]["figures"]) == {"attribute"}
+    agreement = rows["fake: predicted agreement"]
+    assert set(agreement["figures"]) == {"manipulation", "attribute"}
+    assert agreement["numbers"]["attribute"] == agreement["numbers"]["manipulation"] + 6
     assert set(rows["fake"]["figures"]) == {"manipulation", "attribute"}  # no items are known
     assert set(rows["reader"]["figures"]) == {"attribute"}
     assert rows["fake"]["figures"]["attribute"]["mean"] == pytest.approx(1.0)

@@ -17,7 +17,7 @@ from fashionsearchnet.systems.edit_stage import EditStage
 @pytest.fixture
 def start(monkeypatch):
     """Parses a command line of the first stage and starts it, unless it is finished."""
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name, *_: FakeDataset())
     with script("fashionsearchnet_v2/train_localization") as tool:
         monkeypatch.setattr("sys.argv", [tool.__name__])
 
