@@ -29,7 +29,7 @@ class ItemDataset(FakeDataset):
 
 @pytest.fixture(autouse=True)
 def data_set(monkeypatch):
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: ItemDataset())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: ItemDataset())
 
 
 @pytest.fixture
@@ -107,10 +107,10 @@ def test_baselines_on_a_learned_feature(tmp_path, frozen, monkeypatch):
         model = registry.load_complete_system(tmp_path / name)
         assert model.instance_classifier is None and model.projection.units == 7
         assert model.arguments["trunk"]["training"] == "frozen"
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: ItemDataset(OTHER_SPACE))
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: ItemDataset(OTHER_SPACE))
     call("train_embedders", tmp_path / "others", *start, "--reader_dim=8")
     assert registry.load_system(tmp_path / "others").space == OTHER_SPACE
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: ItemDataset())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: ItemDataset())
     with pytest.raises(ValueError, match=r"needs embedders of width 32, but .*run of Emb-Concat"):
         call("train_manipulator", tmp_path / "flam", f"--init_from={tmp_path / 'emb'}")
     with pytest.raises(ValueError, match="--backbone=resnet50 cannot be changed by a stage that"):

@@ -24,7 +24,7 @@ STAGE_1, STAGE_2, STAGE_3 = (
 
 @pytest.fixture(autouse=True)
 def data_set(monkeypatch):
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
 
 
 @pytest.fixture
