@@ -43,7 +43,7 @@ def run(tool, monkeypatch, tmp_path):
     monkeypatch.setattr(registry, "describe_system", lambda path: TRAINED)
     for load in ("load_system", "load_complete_system"):
         monkeypatch.setattr(registry, load, lambda path: FakeSystem())
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset())
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset())
 
     def call(*arguments):
         with flagsaver.flagsaver():

@@ -27,7 +27,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(
         registry, "load_complete_system", lambda path: found[str(path).rsplit("/", 1)[-1]]
     )
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset(missing=False))
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset(missing=False))
 
     def call(*arguments):
         runs = [f"--run={tmp_path / name}" for name in found]

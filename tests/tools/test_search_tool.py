@@ -23,7 +23,7 @@ def run(tool, monkeypatch):
     """Runs the script with these arguments."""
     monkeypatch.setattr(registry, "describe_system", lambda path: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(registry, "load_complete_system", lambda path: FakeSystem())
-    monkeypatch.setattr(pipeline, "open_dataset", lambda folder, name: FakeDataset(missing=False))
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset(missing=False))
 
     def call(*arguments):
         with flagsaver.flagsaver():

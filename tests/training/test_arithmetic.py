@@ -74,7 +74,8 @@ def test_queries_of_another_precision_find_themselves_in_an_index(precision, rng
     edits[:, 0] = np.arange(24) % SPACE.num_values[0]
     found = [model.image_features(images) for model in (exact, other)]
     assert {tensor.dtype for tensor in found[1].values()} == {tf.float32}
-    assert other.attention(images)["maps"].dtype == tf.float32
+    attention = other.attention(images)
+    assert attention is not None and attention["maps"].dtype == tf.float32
     same_boxes = np.all(np.isclose(found[0]["boxes"], found[1]["boxes"]), axis=-1)
     assert same_boxes.mean() > 0.8  # a threshold moves some: their vectors stay near all the same
     for edit in (np.full_like(edits, -1), edits):
