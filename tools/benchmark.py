@@ -48,6 +48,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from fashionsearchnet import files
@@ -161,7 +162,7 @@ def measure_all(
     left = len(columns) * len(names)
     for column in columns:
         set_arithmetic(column.precision, deterministic=column.deterministic)
-        dtype = tf.bfloat16 if column.precision == "mixed_bfloat16" else tf.float32
+        dtype = keras.mixed_precision.dtype_policy().compute_dtype
         peak = timing.product_peak(dtype, _PRODUCT_SIZES[device], seconds=0.3)
         for name in names:
             share = (end - time.perf_counter()) / left

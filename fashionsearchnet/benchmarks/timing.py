@@ -46,7 +46,7 @@ def in_turns(calls: Sequence[Call], *, seconds: float, least_rounds: int = 3) ->
     return [statistics.median(found) for found in taken]
 
 
-def product_peak(dtype: tf.DType, size: int, *, seconds: float) -> float:
+def product_peak(dtype: str, size: int, *, seconds: float) -> float:
     """Returns the operations per second of a product of two matrices `[size, size]`."""
     left = tf.random.stateless_normal([size, size], [0, 1])
     left = tf.cast(left, dtype)
