@@ -1,0 +1,105 @@
+"""Compares extraction from JPEG files with the bare trunk, for each way to compute pixels.
+
+  python tools/benchmark_images.py --images_dir=photos --backbone=efficientnet_lite0
+
+Extraction reads, decodes and resizes the files, and runs the trunk; the bare trunk runs on images
+that are there. Each round measures all in turn, and the fastest round counts: other programs can
+only slow a round down. Prints a Markdown table, with how far each way is from `exact` in steps of
+255.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from absl import flags
+
+from fashionsearchnet import command
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("images_dir", None, "Folder of JPEG files.", required=True)
+flags.DEFINE_string("backbone", "efficientnet_lite0", "Which trunk; its weights are random.")
+flags.DEFINE_integer("image_size", 224, "Side of the square input in pixels.", 25)
+flags.DEFINE_integer("batch_size", 32, "Images of a batch.", 1)
+flags.DEFINE_integer("batches", 4, "Batches of a measurement.", 1)
+flags.DEFINE_integer("rounds", 5, "Rounds of timing; the fastest counts.", 1)
+
+if __name__ == "__main__":
+    command.parse_flags()  # --help and wrong flags end here
+
+import numpy as np
+import tensorflow as tf
+
+from fashionsearchnet.data.image_cache import fitted_pixels
+from fashionsearchnet.data.preprocess import as_input, load_image
+from fashionsearchnet.evaluation.reporting import tables
+from fashionsearchnet.networks.backbones import Trunk, build_backbone
+from fashionsearchnet.networks.image_input import PIXELS, ImageInput
+
+
+def batches_of(paths: list[str], seen: ImageInput) -> tf.data.Dataset:
+    """Returns endless batches of the files' images, as a data set gives them."""
+    read = load_image if seen.pixels == "exact" else fitted_pixels
+    loaded = (
+        tf.data.Dataset.from_tensor_slices(paths)
+        .repeat()
+        .map(lambda path: read(tf.io.read_file(path), seen), num_parallel_calls=tf.data.AUTOTUNE)
+    )
+    return loaded.batch(FLAGS.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+
+
+def extraction(trunk: Callable, batches: tf.data.Dataset, seen: ImageInput) -> Callable[[], None]:
+    """Returns a function that extracts FLAGS.batches batches."""
+    run = tf.function(
+        lambda images: trunk(as_input(images, seen), training=False),
+        input_signature=[batches.element_spec],
+        autograph=False,
+    )
+    iterator: Iterator = iter(batches)
+
+    def extract() -> None:
+        for _ in range(FLAGS.batches):
+            run(next(iterator)).numpy()
+
+    return extract
+
+
+def differences(paths: list[str], seen: ImageInput, other: ImageInput) -> tuple[float, float]:
+    """Returns mean and 99.9th percentile of the differences of two ways, in steps of 255."""
+    found = []
+    for path in paths[:50]:
+        data = tf.io.read_file(path)
+        found.append(np.abs(load_image(data, seen).numpy() - load_image(data, other)).ravel())
+    return float(np.mean(np.concatenate(found))), float(np.percentile(np.concatenate(found), 99.9))
+
+
+def main() -> None:
+    paths = sorted(str(path) for path in Path(FLAGS.images_dir).glob("*.jp*g"))
+    if not paths:
+        raise ValueError(f"--images_dir={FLAGS.images_dir} must hold JPEG files; it has none.")
+    size = FLAGS.image_size
+    trunk = build_backbone(Trunk(FLAGS.backbone), size).network
+    inputs = {pixels: ImageInput(size, pixels=pixels) for pixels in PIXELS}
+    fixed = tf.random.normal([FLAGS.batch_size, size, size, 3])
+    still = tf.data.Dataset.from_tensors(fixed).repeat()
+    measures = {"bare trunk": extraction(trunk, still, inputs["exact"])}
+    for pixels, seen in inputs.items():
+        measures[pixels] = extraction(trunk, batches_of(paths, seen), seen)
+    fastest = dict.fromkeys(measures, np.inf)
+    for _ in range(FLAGS.rounds + 1):  # the first warms up, and is never the fastest
+        for name, measure in measures.items():
+            start = time.perf_counter()
+            measure()
+            fastest[name] = min(fastest[name], time.perf_counter() - start)
+    number, rows = FLAGS.batches * FLAGS.batch_size, []
+    for name, seconds in fastest.items():
+        row = [name, f"{number / seconds:.0f}", f"{fastest['bare trunk'] / seconds:.2f}", "", ""]
+        if name in inputs:
+            row[3:] = [f"{x:.2f}" for x in differences(paths, inputs["exact"], inputs[name])]
+        rows.append(row)
+    header = ["pixels", "images per second", "over the bare trunk", "mean difference", "99.9 %"]
+    print(tables.markdown_table(header, rows))
+
+
+if __name__ == "__main__":
+    command.run(main)
