@@ -160,33 +160,17 @@ class PreparedDataset(Dataset):
             raise ValueError(f"split {split!r} of {self.name} is empty; nothing to train on.")
         load = self.image_loader(split, image_input)
         labels = tf.constant(self.labels(split))
-        first_example = first_step * global_batch_size
-        first_epoch, skipped = divmod(first_example, num)
-
-        def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
-            # Sets the seed of this function's graph, not the global one: the order must not depend
-            # on a caller's seed. TensorFlow takes zero for "no seed".
-            tf.random.set_seed(seed + 1)
-            rows = tf.data.Dataset.range(num, output_type=tf.int32)
-            return rows.shuffle(num, seed=epoch, reshuffle_each_iteration=False)
-
-        def draw(index: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            mirrored = tf.random.stateless_uniform([], [seed, index]) < 0.5
-            return row, mirrored & flip
-
-        examples = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-        examples = examples.flat_map(epoch_order).skip(skipped).enumerate(first_example)
+        examples = _draws(num, seed, first_step * global_batch_size, flip)
         batch_size = global_batch_size
         if context is not None:
             share = global_batch_size // context.num_input_pipelines
             batch_size = context.get_per_replica_batch_size(global_batch_size)
             mine = context.input_pipeline_id
-            examples = examples.filter(lambda i, _: i % global_batch_size // share == mine)
+            examples = examples.filter(lambda i, *_: i % global_batch_size // share == mine)
         return (
-            examples.map(draw)
-            .batch(batch_size, drop_remainder=True)
+            examples.batch(batch_size, drop_remainder=True)
             .map(
-                lambda rows, mirrored: {
+                lambda _, rows, mirrored: {
                     "image": load(rows, mirrored),
                     "attributes": tf.gather(labels, rows),
                 },
@@ -226,6 +210,25 @@ class PreparedDataset(Dataset):
                     table = example_table.table_of([Path(p.filename) for p in whole], name)
                     return table.rows(slice(start, start + part.take))
         raise AssertionError(f"{path} is of no split")
+
+
+def _draws(num: int, seed: int, first: int, flip: bool) -> tf.data.Dataset:
+    """Returns endless (number of the example from `first` on, its row, whether to mirror it)."""
+    first_epoch, skipped = divmod(first, num)
+
+    def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
+        # Sets the seed of this function's graph, not the global one: the order must not depend
+        # on a caller's seed. TensorFlow takes zero for "no seed".
+        tf.random.set_seed(seed + 1)
+        rows = tf.data.Dataset.range(num, output_type=tf.int32)
+        return rows.shuffle(num, seed=epoch, reshuffle_each_iteration=False)
+
+    def draw(number: tf.Tensor, row: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        mirrored = tf.random.stateless_uniform([], [seed, number]) < 0.5
+        return number, row, mirrored & flip
+
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+    return epochs.flat_map(epoch_order).skip(skipped).enumerate(first).map(draw)
 
 
 def _rows(part: tfds.core.utils.shard_utils.FileInstruction) -> slice:
