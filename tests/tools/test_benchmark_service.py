@@ -17,11 +17,11 @@ def rows_of(text: str) -> dict[str, list[str]]:
 
 def test_times_are_medians_and_ratios(tool, capsys):
     bare = tool.Measured([0.010] * 50 + [0.100], rates=[90.0, 100.0, 110.0])
-    asked = tool.Measured([0.015] * 51, rates=[60.0])
+    asked = tool.Measured([0.015] * 51, rates=[60.0], cpu_seconds=51 * 0.020)
     tool.print_times({"bare": bare, "asked": asked}, "bare")
     rows = rows_of(capsys.readouterr().out)
-    assert rows["bare"] == ["10.0", "55.0", "100.0", "1.00"]
-    assert rows["asked"] == ["15.0", "15.0", "60.0", "1.50"]
+    assert rows["bare"] == ["10.0", "55.0", "100.0", "1.00", "0.0", "0.00"]
+    assert rows["asked"] == ["15.0", "15.0", "60.0", "1.50", "20.0", "1.20"]
 
 
 def test_stages_are_means_of_the_middle_half_and_add_up(tool, capsys):
