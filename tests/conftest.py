@@ -1,5 +1,6 @@
 """What all tests share: TensorFlow set up before anything imports it, and small data."""
 
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,8 @@ from fashionsearchnet.attributes import AttributeSpace
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 command.prepare_tensorflow()
+# Tests trace many small functions anew on purpose; each would be a warning between the dots.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 # Files that take longest come first, so that no process is left with one of them at the end.
 _LONG = (
