@@ -209,7 +209,10 @@ def _make_train_steps(
             return step + 1, {name: sums[name] + logged[name] for name in names}
 
         start = (done + 1, {name: tf.zeros([]) for name in names})
-        _, sums = tf.while_loop(lambda step, _: step <= done + count, take_one, start)
+        # A step begins when the one before it has ended.
+        _, sums = tf.while_loop(
+            lambda step, _: step <= done + count, take_one, start, parallel_iterations=1
+        )
         return sums
 
     return train_steps
