@@ -62,6 +62,8 @@ def setting_differences(
 
 
 def _as_flag(value: Any) -> str:
+    if isinstance(value, list | tuple):  # a tuple is a list after JSON
+        return ",".join(map(str, value))
     return "not given" if value is None else str(value)
 
 

@@ -173,3 +173,14 @@ def test_a_blend_is_chosen_that_is_nowhere_worse_than_the_images_alone():
     assert grouping.num_groups == 3 and 0 < measured.values(TOP_1).mean() <= 1
     with pytest.raises(ValueError, match="cannot use the labels of a gallery"):
         label_blend.choose_blend(FakeSystem(), dataset, SMALL)
+
+
+def test_the_same_measurement_may_be_repeated_and_another_blend_may_not(tmp_path):
+    measured = evaluated(BlockSystem(noise=0.8), FakeDataset(), SMALL, name=NAME)
+    name = SMALL.report_name
+    reporting.write_report(reporting.summarize(measured), measured.outcomes, tmp_path, name)
+    reporting.check_replaceable(tmp_path, name, measured.plan)
+    other = dataclasses.replace(measured.plan.protocol, label_blend=(0.1, 0.5, 0.5))
+    plan = dataclasses.replace(measured.plan, protocol=other)
+    with pytest.raises(ValueError, match=r"label_blend is 0\.5,0\.5,0\.5 there, 0\.1,0\.5"):
+        reporting.check_replaceable(tmp_path, name, plan)
