@@ -18,8 +18,18 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index.exact import Candidates
 
-LABEL_TRUST = 0.9  # how likely a label of the gallery is right, in place of a reading
+_LABEL_TRUST = 0.9  # how likely a label of the gallery is right, in place of a reading
 _LEAST = 1e-6  # of the sum of an attribute: a reading is never certain, and log(0) is infinite
+
+
+def trusted(beliefs: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Returns the probabilities of values where some labels are known, float32 `[N, C]`.
+
+    Args:
+      beliefs: float32 `[N, C]`, the one-hots of known labels, and `read` for the others.
+      read: float32 `[N, C]`, what the system reads off the images.
+    """
+    return _LABEL_TRUST * beliefs + (1.0 - _LABEL_TRUST) * read
 
 
 class AgreementCandidates(Candidates):

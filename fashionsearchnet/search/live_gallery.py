@@ -10,7 +10,7 @@ from fashionsearchnet.attributes import KEEP, MISSING, edit_blocks, predicted_va
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.evaluation.agreement import LABEL_TRUST, AgreementCandidates
+from fashionsearchnet.evaluation.agreement import AgreementCandidates, trusted
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.search.judgement import (
     Neighbours,
@@ -227,8 +227,7 @@ class LiveGallery:
         for row, (distances, positions) in enumerate(nearest):
             read = self._probabilities[positions[:number]]
             if self._known is not None:
-                beliefs = self._known.beliefs[positions[:number]]
-                read = LABEL_TRUST * beliefs + (1.0 - LABEL_TRUST) * read
+                read = trusted(self._known.beliefs[positions[:number]], read)
             order = np.arange(len(positions))
             if len(read):
                 likely = AgreementCandidates(space, read).squared_distances(wanted[row, None])

@@ -12,7 +12,7 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.agreement import LABEL_TRUST, AgreementCandidates, ReRanked
+from fashionsearchnet.evaluation.agreement import AgreementCandidates, ReRanked, trusted
 from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
@@ -252,7 +252,7 @@ class ManipulationPlan(Plan):
           gallery: those of the gallery, or the one-hots of labels where it knows them.
           read: where `gallery` has labels, the softmax outputs.
         """
-        likely = gallery if read is None else LABEL_TRUST * gallery + (1.0 - LABEL_TRUST) * read
+        likely = gallery if read is None else trusted(gallery, read)
         by_distance, by_agreement = ExactIndex(gallery), AgreementCandidates(self.space, likely)
 
         def embed(questions: np.ndarray) -> np.ndarray:
