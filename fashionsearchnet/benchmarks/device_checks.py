@@ -197,5 +197,5 @@ def _relative(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def _relative_norm(found: np.ndarray, expected: np.ndarray) -> float:
-    """Returns the norm of the difference over that of what is expected."""
+    """Returns |found - expected| over |expected|, Euclidean norms."""
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))

@@ -82,7 +82,7 @@ def fitted_pixels(data: tf.Tensor, image_input: ImageInput) -> Pixels:
 
 
 def _mirror(images: Images, mirrored: tf.Tensor) -> Images:
-    """Returns images of which those of bool `[n]` are mirrored."""
+    """Mirrors the images where `mirrored`, bool `[n]`, is true; the others stay."""
 
     def turn() -> Images:
         if isinstance(images, Pixels):
@@ -150,16 +150,13 @@ def _decode_all(table: ExampleTable, image_input: ImageInput, path: Path) -> Non
     values = values.map(
         lambda data: fitted_pixels(data, image_input).values, num_parallel_calls=tf.data.AUTOTUNE
     )
-    with files.replace_file(path) as temporary:
-        written = np.memmap(temporary, np.uint8, "w+", shape=shape)
+    # Not through a memory map: on a full disk that ends the process without a word.
+    with files.replace_file(path) as temporary, open(temporary, "wb") as file:
         batches = values.batch(_BATCH).prefetch(2).as_numpy_iterator()
-        done = 0
         with tqdm(total=len(table), desc="decoding", unit="img", mininterval=1.0) as bar:
             for batch in batches:
-                written[done : done + len(batch)] = batch
-                done += len(batch)
+                file.write(np.ascontiguousarray(batch).data)
                 bar.update(len(batch))
-        written.flush()
 
 
 def _digest(table: ExampleTable, image_input: ImageInput) -> str:
