@@ -76,6 +76,12 @@ flags.DEFINE_multi_string(
     "A flag for every training script, such as --training_flag=--precision=mixed_float16. Every "
     "script must know it.",
 )
+flags.DEFINE_multi_string(
+    "first_stage_flag",
+    [],
+    "A flag for every training script that starts from no other run, such as "
+    "--first_stage_flag=--image_size=160. The later stages take the network over.",
+)
 flags.DEFINE_float("epochs_scale", 1.0, "Multiplies every stage's epochs; small for a smoke test.")
 flags.DEFINE_bool("benchmark", False, "Measure the run time too.")
 flags.DEFINE_bool("dry_run", False, "Only show the steps, and how long they take.")
@@ -122,6 +128,7 @@ def experiment_of_flags() -> Experiment:
         epochs_scale=FLAGS.epochs_scale,
         num_changes=changes,
         training=tuple(FLAGS.training_flag),
+        first_stage=tuple(FLAGS.first_stage_flag),
         evaluation=tuple(evaluation),
         # Tables of several recipes share their runs.
         report_name="report" if is_default else f"report_{FLAGS.recipe}",
@@ -158,16 +165,19 @@ def check_dataset(plan: Plan) -> None:
 
 
 def check_training_flags(plan: Plan) -> None:
-    """Raises a ValueError if a script does not know one of the --training_flag."""
-    for step in {step.script: step for step in plan.steps if step.is_training}.values():
+    """Raises a ValueError if a script does not know a --training_flag or --first_stage_flag."""
+    training = [step for step in plan.steps if step.is_training]
+    kinds = {(step.script, step.stage and step.stage.start is None): step for step in training}
+    for step in kinds.values():
         done = subprocess.run(
             [*command_of(step), "--only_check_args"], capture_output=True, text=True
         )
         if done.returncode:
             said = [text for text in done.stderr.splitlines() if not text.startswith("Pass --help")]
             reason = "".join(said[-1:]).strip() or "no reason"
+            given = ",".join([*FLAGS.training_flag, *FLAGS.first_stage_flag])
             raise ValueError(
-                f"--training_flag={','.join(FLAGS.training_flag)}: tools/{step.script}.py refuses "
+                f"--training_flag, --first_stage_flag {given}: tools/{step.script}.py refuses "
                 f"its flags ({reason}). Put a flag of one stage into a flagfile, and name its "
                 "folder by --flags_dir."
             )
@@ -198,7 +208,7 @@ def main() -> None:
     print(plan_table(step_states(plan, progress)), flush=True)
     if FLAGS.dry_run:
         return
-    if FLAGS.training_flag:
+    if FLAGS.training_flag or FLAGS.first_stage_flag:
         check_training_flags(plan)
     signal.signal(signal.SIGTERM, stop)
     write_report(plan, progress)

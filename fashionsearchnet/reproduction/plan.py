@@ -34,6 +34,7 @@ class Experiment:
       num_changes: numbers of attributes edited at once, each with a report of its own; only 1 for
         a task without edits.
       training: further flags of every training script.
+      first_stage: further flags of those that start from no other run, such as the network's.
       evaluation: further flags of tools/evaluate.py.
       report_name: of the report's folder below `runs_dir`.
     """
@@ -46,6 +47,7 @@ class Experiment:
     epochs_scale: float = 1.0
     num_changes: tuple[int, ...] = (1,)
     training: tuple[str, ...] = ()
+    first_stage: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
     report_name: str = "report"
 
@@ -309,6 +311,7 @@ class _Planner:
         if start:
             arguments.append(f"--init_from={start.folder}")
         arguments += [*stage.flags, f"--seed={seed}", *experiment.training]
+        arguments += [] if start else experiment.first_stage
         if experiment.epochs_scale != 1.0:
             arguments += self._scaled_length(arguments, flagfile)
         step = Step(
