@@ -3,13 +3,15 @@
 In a shop the items of the gallery are labelled, and only the query is a photo. Each block of an
 item's vector is then
 
-  b' = |b'| unit((1 - w) b + w sum_v p_v m_v),  |b'| = (1 - w) |b| + w sum_v p_v |m_v|,
+  b' = |b'| unit((1 - s) b + w sum_v p_v m_v),  |b'| = (1 - s) |b| + w sum_v p_v |m_v|,
+  s = w sum_v p_v,
 
 with the block b of the image, the prototype m_v of each value v (the row of the attribute memory
 that an edit to that value puts into a query) and the blend w of the attribute, from 0 (the image
 alone) to 1 (the label alone). The belief p is one-hot for a label. Where there is no label, it is
-what the system reads off the image: the probabilities of the values. Without any belief (zeros) a
-block stays as it is. No paper has this.
+READING_WEIGHT of what the system reads off the image, the probabilities of the values: a reading
+may be wrong, and the image shows what it was read off. Without any belief (zeros) a block stays as
+it is. No paper has this.
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ from fashionsearchnet.attributes import AttributeSpace, edit_blocks, one_hot_blo
 from fashionsearchnet.checks import check_range
 
 DEFAULT_BLEND = 0.5
+READING_WEIGHT = 0.5  # of a label's; docs/results.md has 0, a quarter, a half and 1
 _FILE = "label_blend.json"
 _CURE = "Choose one with tools/choose_blend.py."
 
@@ -45,19 +48,20 @@ def blend_blocks(
       space: A attributes of C values together.
       blocks: float32 `[B, A, dim]`, of images.
       prototypes: float32 `[C, dim]`.
-      beliefs: float32 `[B, C]`, how likely each value is; zeros where nothing is known.
+      beliefs: float32 `[B, C]`, how far each value is believed; the values of an attribute have at
+        most 1 together, and zeros where nothing is known.
       blend: float32 `[A]` in 0..1, the share of the prototypes.
     """
     owner = np.repeat(np.arange(space.num_attributes), space.num_values)  # [C]
     is_own = np.arange(space.num_attributes)[:, None] == owner  # [A, C]
     of_attribute = tf.where(is_own, beliefs[:, None], 0.0)  # [B, A, C]
     share = blend[:, None]  # [A, 1]
-    mixed = (1.0 - share) * blocks + share * tf.matmul(of_attribute, prototypes)
+    of_image = 1.0 - share * tf.reduce_sum(of_attribute, axis=-1, keepdims=True)  # [B, A, 1]
+    mixed = of_image * blocks + share * tf.matmul(of_attribute, prototypes)
     wanted_length = tf.matmul(of_attribute, _length(prototypes))  # [B, A, 1]
-    length = (1.0 - share) * _length(blocks) + share * wanted_length
+    length = of_image * _length(blocks) + share * wanted_length
     own = _length(mixed)
-    is_known = tf.reduce_sum(of_attribute, axis=-1, keepdims=True) > 0.0
-    is_used = is_known & (share > 0.0) & (own > 1e-6 * length)
+    is_used = (of_image < 1.0) & (own > 1e-6 * length)
     return tf.where(is_used, mixed * length / tf.where(is_used, own, 1.0), blocks)
 
 
@@ -74,7 +78,7 @@ def beliefs_of(
     """
     if probabilities is None:
         return one_hot_blocks(space, values)
-    return edit_blocks(space, probabilities, values)
+    return edit_blocks(space, np.float32(READING_WEIGHT) * probabilities, values)
 
 
 def check_blend(space: AttributeSpace, blend: float | Sequence[float]) -> tuple[float, ...]:

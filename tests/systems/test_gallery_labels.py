@@ -48,6 +48,18 @@ def test_what_is_read_weighs_the_prototypes_of_its_values():
     np.testing.assert_array_equal(beliefs_of(SPACE, np.array([[-1, 1, -1]])), labelled)
 
 
+def test_what_is_read_counts_half_of_a_label():
+    """A quarter of [0, 4] and three of [4, 0] make [3, 1] of length 4; a label makes [2, 2]."""
+    prototypes = np.tile([0.0, 4.0], (9, 1))
+    read = np.tile(np.eye(3, dtype=np.float32)[0], (1, 3))
+    beliefs = beliefs_of(SPACE, np.array([[0, -1, -1]]), read)
+    np.testing.assert_array_equal(beliefs, [[1, 0, 0, 0.5, 0, 0, 0.5, 0, 0]])
+    found = blended(np.tile([4.0, 0.0], (1, 3, 1)), prototypes, beliefs, [0.5] * 3)
+    as_read, as_label = np.array([3.0, 1.0]), np.array([2.0, 2.0])
+    wanted = [4.0 * each / np.linalg.norm(each) for each in (as_label, as_read, as_read)]
+    np.testing.assert_allclose(found, [wanted], rtol=1e-6)
+
+
 def some(rng, number=20, dim=8):
     """Blocks, prototypes and labels."""
     blocks, prototypes = rng.normal(size=(number, 3, dim)), rng.normal(size=(9, dim))

@@ -25,6 +25,7 @@ from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.systems.features import gallery_embeddings
 from fashionsearchnet.systems.gallery_labels import (
     DEFAULT_BLEND,
+    READING_WEIGHT,
     KnownLabels,
     beliefs_of,
     check_blend,
@@ -239,10 +240,11 @@ class LabelledGalleryPlan(ManipulationPlan):
                 f"{known}. Each label is drawn on its own; the draws of larger shares contain "
                 "those of smaller ones. Hits go by the true labels.",
                 "labels used: each block of a gallery vector is a blend of the image's and the "
-                "label's prototype; without a label, of the prototypes of what the system reads "
-                "off the image, weighted by their probabilities. Share of the prototypes: "
-                f"{', '.join(f'{name} {share:g}' for name, share in shares)}. predicted "
-                "attributes: the one-hot of the label takes the block's place.",
+                "label's prototype. Share of the prototype: "
+                f"{', '.join(f'{name} {share:g}' for name, share in shares)}. Without a label, the "
+                f"prototypes of what the system reads off the image take {READING_WEIGHT:g} of "
+                "that share, weighted by their probabilities. predicted attributes: the one-hot of "
+                "the label takes the block's place.",
                 "filtered: only images with the edited value are hits; they come first. By label, "
                 "and by what the system reads where no label is known; for generic vectors by "
                 "label alone. A system without blocks cannot use labels; its own row is filtered.",
