@@ -9,13 +9,17 @@ _SYSTEM = "flam"
 _COLORS = dict(zip(VARIANTS, ("C0", "C1", "C2", "C3", "C4", "C5", "C6", "C7"), strict=False))
 INSTANCES = StageRun("instances", f"{_SYSTEM}/train_instances", (f"{_SYSTEM}/instances",))
 _EMBEDDERS = (f"{_SYSTEM}/emb_concat", f"{_SYSTEM}/embedders")
-# The trunks of Table 5 as the paper prints them, and whether Keras has ImageNet weights for them.
-_TRUNKS = {
+# The trunks of Table 5 as the paper prints them, and whether ImageNet weights come by name.
+_PUBLISHED_TRUNKS = {
     "resnet50": ("ResNet50", True),
     "se_resnet50": ("SE-ResNet50", False),
     "se_resnext50_32x4d": ("SE-ResNeXt50 (32x4d)", False),
     "inception_resnet_v2": ("InceptionResNetV2", True),
     "densenet121": ("DenseNet-121", True),
+}
+# Small trunks, for a machine without a GPU.
+_TRUNKS = _PUBLISHED_TRUNKS | {
+    f"efficientnet_lite{number}": (f"EfficientNet-Lite{number}", True) for number in range(3)
 }
 
 
@@ -79,9 +83,12 @@ def _rows(start: StageRun | None, published: tuple[str, ...]) -> tuple[Row, ...]
 def _trunk_row(trunk: str, color: str) -> Row:
     """Returns the row of Table 5 that stands on a trunk.
 
-    Trunks without ImageNet weights need flagfiles of their own, which name a file of weights.
+    Trunks without ImageNet weights need flagfiles of their own, which name a file of weights. Ours
+    are in a table whose folder has a flagfile of the manipulator for them.
     """
     title, has_weights = _TRUNKS[trunk]
+    is_published = trunk in _PUBLISHED_TRUNKS
+    is_usual = is_published and has_weights
     shared = (f"{_SYSTEM}/instances",) if has_weights else ()
     instances = StageRun(
         f"instances_{trunk}",
@@ -93,7 +100,7 @@ def _trunk_row(trunk: str, color: str) -> Row:
     last = dataclasses.replace(
         _last_stage("m_os_adv", instances),
         folder=f"flam_{trunk}",
-        flagfiles=(f"{_SYSTEM}/manipulator" if has_weights else f"{_SYSTEM}/manipulator_{trunk}",),
+        flagfiles=(f"{_SYSTEM}/manipulator" if is_usual else f"{_SYSTEM}/manipulator_{trunk}",),
         start=reader,
     )
     return Row(
@@ -102,8 +109,8 @@ def _trunk_row(trunk: str, color: str) -> Row:
         color,
         _SYSTEM,
         last,
-        is_published=True,
-        is_optional=not has_weights,
+        is_published=is_published,
+        is_optional=not is_usual,
     )
 
 
