@@ -5,10 +5,15 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-# Flags that may differ between two commands of one run: paths, how often it writes, its devices.
-# The number of devices does change the result, since each has its own batch statistics and dropout.
-# But a run may resume on another machine, and no flag says how many GPUs a machine has.
-_FREE = ("checkpoint_every", "data_dir", "distribution", "log_every", "output", "workdir")
+# Flags that may differ between two commands of one run, because its weights do not depend on them:
+# paths, how images and outputs of trunks are kept, how often the run writes, how many steps a call
+# takes, its devices. The number of devices does change the result, since each has its own batch
+# statistics and dropout. But a run may resume on another machine, and no flag says how many GPUs a
+# machine has.
+_FREE = (
+    *("cache", "cache_dir", "checkpoint_every", "data_dir", "distribution", "log_every"),
+    *("output", "steps_per_call", "trunk_outputs", "workdir"),
+)
 
 _FLAGFILE = re.compile(r"--?flagfile(?:=(.*))?", re.DOTALL)
 

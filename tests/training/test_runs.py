@@ -34,11 +34,30 @@ def test_a_run_is_reopened_on_the_same_attributes_only(space, tmp_path):
     assert AttributeSpace.load(tmp_path / "attribute_space.json") == space
 
 
-def test_a_run_goes_on_with_flags_that_do_not_change_it(tmp_path, space):
-    runs.start_run(tmp_path, space=space, flags="--seed=1\n--log_every=5\n", seed=1)
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("--log_every=5", "--log_every=9"),
+        ("--checkpoint_every=500", "--checkpoint_every=100"),
+        ("--steps_per_call=1", "--steps_per_call=20"),
+        ("--cache=none", "--cache=decoded\n--cache_dir=/fast/disk"),
+        ("--trunk_outputs=/old/disk", ""),
+        ("--data_dir=data", "--data_dir=/moved/data"),
+    ],
+)
+def test_a_run_goes_on_with_flags_that_do_not_change_it(before, now, tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags=f"--seed=1\n{before}\n", seed=1)
     begin(tmp_path)
-    runs.start_run(tmp_path, space=space, flags="--seed=1\n--log_every=9\n", seed=1)
-    assert "log_every=9" in (tmp_path / "flags.txt").read_text()
+    runs.start_run(tmp_path, space=space, flags=f"--seed=1\n{now}\n", seed=1)
+    assert (tmp_path / "flags.txt").read_text() == f"--seed=1\n{now}\n"
+
+
+@pytest.mark.parametrize("flag", ["precision", "deterministic", "jit_compile", "batch_size"])
+def test_a_flag_that_changes_the_rounding_belongs_to_the_run(flag, tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags=f"--{flag}=1\n", seed=1)
+    begin(tmp_path)
+    with pytest.raises(ValueError, match=f"--{flag} is 1 there, 2 now"):
+        runs.start_run(tmp_path, space=space, flags=f"--{flag}=2\n", seed=1)
 
 
 def test_a_run_goes_on_where_it_was_moved_to_together_with_its_start(tmp_path, space):
