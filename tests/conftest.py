@@ -13,6 +13,9 @@ from fashionsearchnet.attributes import AttributeSpace
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+# A process runs on each core. With a thread for each core in each process, FAISS, BLAS and t-SNE
+# wait for each other in busy loops: a test of t-SNE took 35 times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 command.prepare_tensorflow()
 # Tests trace many small functions anew on purpose; each would be a warning between the dots.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
