@@ -63,15 +63,10 @@ def print_choice(choice: BlendChoice, k: int) -> None:
     header += [f"{known:.0%} / {wrong:.0%}" for known, wrong in CONDITIONS]
     rows = [["images alone", *[f"{choice.alone:.3f}"] * len(CONDITIONS)]]
     rows += [
-        [_words(blend), *(f"{figure:.3f}" for figure in figures)]
+        [f"{blend:g}", *(f"{figure:.3f}" for figure in figures)]
         for blend, figures in choice.figures.items()
     ]
     print(text_table(header, rows))
-
-
-def _words(blend: tuple[float, ...]) -> str:
-    shares = [f"{share:g}" for share in blend]
-    return shares[0] if len(set(shares)) == 1 else " ".join(shares)
 
 
 def main() -> None:
@@ -95,8 +90,9 @@ def main() -> None:
     )
     choice = choose_blend(system, dataset, protocol, batch_size=FLAGS.batch_size)
     print_choice(choice, k)
-    path = choice.chosen(registry.weights_digest(FLAGS.workdir), protocol).save(FLAGS.workdir)
-    print(f"written: {path}, blend {_words(choice.blend)} ({', '.join(system.space.names)})")
+    weights = registry.weights_digest(FLAGS.workdir)
+    path = choice.chosen(system.space, weights, protocol).save(FLAGS.workdir)
+    print(f"written: {path}, blend {choice.blend:g} for {', '.join(system.space.names)}")
 
 
 if __name__ == "__main__":
