@@ -27,7 +27,7 @@ _LONG = (
     "test_export.py",
     "test_service_process.py",
     "test_demo.py",
-    "test_loop.py",
+    "test_replicas.py",
 )
 
 

@@ -95,13 +95,15 @@ def _mirror(images: Images, mirrored: tf.Tensor) -> Images:
 def _keep_encoded(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns rows int32 `[n]` -> strings `[n]`, from memory."""
     size, free = int(table.length.sum()), free_memory()
-    _say("encoded", len(table), size, f"memory, of which {_megabytes(free)} are free")
-    if size > _LARGEST_SHARE * free:
+    most = int(_LARGEST_SHARE * free)
+    needs = f"keeps the files' bytes of {len(table):,} images in memory: {_readable(size)}"
+    if size > most:
         raise ValueError(
-            f"--cache=encoded needs {_megabytes(size)} of memory for {len(table):,} images, and "
-            f"{_megabytes(free)} are free, {_LARGEST_SHARE:.0%} of which it may take. Use "
+            f"--cache=encoded {needs}. It may take {_readable(most)}, which is "
+            f"{_LARGEST_SHARE:.0%} of the memory that is free. Close other programs, or use "
             "--cache=none, or --cache=decoded if the disk has the space."
         )
+    _say(f"--cache=encoded {needs}. The machine has {_readable(free)} of free memory.")
     read, rows = reader(table), np.arange(len(table), dtype=np.int32)
     parts = [read(rows[start : start + _BATCH]) for start in range(0, len(table), _BATCH)]
     encoded = tf.concat(parts, axis=0)
@@ -138,13 +140,13 @@ def _decode_all(table: ExampleTable, image_input: ImageInput, path: Path) -> Non
     shape = (len(table), image_input.size, image_input.size, 3)
     path.parent.mkdir(parents=True, exist_ok=True)
     size, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
-    _say("decoded", len(table), size, f"{path}; {_megabytes(free)} are free there")
+    needs = f"writes {len(table):,} decoded images to a file: {_readable(size)}"
     if size > free:
         raise ValueError(
-            f"--cache=decoded needs {_megabytes(size)} in {path.parent} for {len(table):,} images, "
-            f"and {_megabytes(free)} are free. Choose a --cache_dir on a larger disk, or use "
-            "--cache=none."
+            f"--cache=decoded {needs}. The disk of {path.parent} has {_readable(free)} of free "
+            "space. Free some, choose a --cache_dir on a larger disk, or use --cache=none."
         )
+    _say(f"--cache=decoded {needs}, {path}. The disk has {_readable(free)} of free space.")
     rows = tf.data.Dataset.range(len(table), output_type=tf.int32).batch(_BATCH)
     values = rows.map(reader(table)).unbatch()
     values = values.map(
@@ -181,9 +183,15 @@ def free_memory() -> int:
     return min(free, max(0, limit - used + int(stat.get("inactive_file", 0))))
 
 
-def _say(cache: str, number: int, size: int, where: str) -> None:
-    print(f"--cache={cache}: {number:,} images, {_megabytes(size)} in {where}", file=sys.stderr)
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"
+def _readable(size: int) -> str:
+    """Returns a number of bytes as people read it: three digits at least, in GB, MB or kB."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB")):
+        if size >= 10 * unit:
+            return f"{size / unit:,.0f} {name}"
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size / 1000:.1f} kB"
