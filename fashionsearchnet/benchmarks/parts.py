@@ -11,6 +11,7 @@ import tensorflow as tf
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.benchmarks.timing import Call, operations
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.agman.stages import EmbeddingStage
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
@@ -100,7 +101,7 @@ class Setting:
         updates = [replica_update(u, rate_groups(u, _SETTINGS, 1)) for u in stage.updates()]
         if self.jit_compile:
             updates = [compiled_by_xla(update) for update in updates]
-        batch = next(iter(stage.examples(0, None))) | replaced
+        batch = kernels.wide(next(iter(stage.examples(0, None))) | replaced)
         seed = tf.constant([0, 1])
 
         @tf.function(autograph=False)

@@ -89,7 +89,7 @@ def as_input(images: Images, image_input: ImageInput) -> tf.Tensor:
         return images
     values = _normalize(tf.cast(images.values, tf.float32), image_input)
     top, left, height, width = tf.unstack(images.place[..., None, None], axis=-3)  # [..., 1, 1]
-    numbers = tf.range(image_input.size)
+    numbers = tf.range(image_input.size, dtype=images.place.dtype)
     rows, columns = numbers[:, None], numbers[None, :]
     is_image = (rows >= top) & (rows < top + height) & (columns >= left) & (columns < left + width)
     return _ordered(tf.where(is_image[..., None], values, 0.0), image_input)

@@ -1,11 +1,15 @@
 """Which operations a graph may use: some have no repeatable kernel on a GPU, or none in XLA.
 
 They are faster on a CPU than the plain operations that compute the same, so they are the default.
+
+TensorFlow computes with int32 on the host, even in a graph of a GPU: it waits for the GPU, copies
+the numbers, and copies the result back. With int64 it computes on the GPU.
 """
 
 import contextlib
 import contextvars
 from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -28,6 +32,13 @@ def make_deterministic() -> None:
     global _deterministic
     tf.config.experimental.enable_op_determinism()
     _deterministic = True
+
+
+def wide(tensors: Any) -> Any:
+    """Returns nested tensors with int64 in place of int32, so that a GPU computes with them."""
+    return tf.nest.map_structure(
+        lambda tensor: tf.cast(tensor, tf.int64) if tensor.dtype == tf.int32 else tensor, tensors
+    )
 
 
 def plain_only() -> bool:

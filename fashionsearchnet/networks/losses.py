@@ -46,7 +46,7 @@ def attribute_hits(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns (correct predictions, labelled cells), two float32 scalars, for an accuracy."""
     blocks = tf.split(logits, list(num_values), axis=-1)
-    predictions = tf.stack([tf.argmax(block, -1, tf.int32) for block in blocks], axis=1)
+    predictions = tf.stack([tf.argmax(block, -1, labels.dtype) for block in blocks], axis=1)
     correct = tf.reduce_sum(tf.cast(predictions == labels, tf.float32))
     return correct, tf.reduce_sum(tf.cast(labels >= 0, tf.float32))
 
@@ -82,9 +82,9 @@ def batch_ranking_loss(
     distances = tf.reduce_sum(tf.square(candidates), axis=-1) - 2.0 * dots
     own = tf.eye(tf.shape(queries)[0], tf.shape(candidates)[0], dtype=tf.bool)
     scores = tf.where(relevant & ~own, distances.dtype.min, -distances)
-    labels = tf.range(tf.shape(queries)[0])
+    labels = tf.range(tf.shape(queries, tf.int64)[0])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores)
-    return losses, tf.argmax(scores, axis=-1, output_type=tf.int32) == labels
+    return losses, tf.argmax(scores, axis=-1) == labels
 
 
 def region_triplet_loss(
@@ -106,8 +106,8 @@ def region_triplet_loss(
       valid: bool `[batch, attributes]`, whether one does.
     """
     features = tf.cast(tf.transpose(representations, [1, 0, 2]), tf.float32)  # [A, B, D]
-    # [A, B]. Not tf.transpose: for int32 and bool oneDNN logs an error on CPUs without AVX-512.
-    by_attribute = tf.stack(tf.unstack(labels, axis=1))
+    # [A, B]. As int64: for int32 and bool oneDNN logs an error on CPUs without AVX-512.
+    by_attribute = tf.transpose(tf.cast(labels, tf.int64))
     anchor, other = by_attribute[:, :, None], by_attribute[:, None, :]
     labelled = (anchor >= 0) & (other >= 0)
     same = labelled & (anchor == other)

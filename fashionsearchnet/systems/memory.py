@@ -56,7 +56,8 @@ class AttributeMemory(keras.layers.Layer):
           manipulation: int32 `[batch, A]`, the wanted value or -1 to keep.
         """
         # tf.one_hot gives zeros for a row of -1.
-        rows = tf.where(manipulation == KEEP, -1, manipulation + self.offsets)  # [B, A]
+        none = tf.constant(-1, manipulation.dtype)
+        rows = tf.where(manipulation == KEEP, none, manipulation + self.offsets)  # [B, A]
         indicator = tf.reduce_sum(tf.one_hot(rows, self.memory.shape[0]), axis=1)  # [B, C]
         return tf.matmul(indicator, self.memory.value)
 

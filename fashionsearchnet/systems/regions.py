@@ -75,14 +75,14 @@ def largest_regions(mask: tf.Tensor, maps: tf.Tensor) -> tf.Tensor:
 
 
 def region_boxes(regions: tf.Tensor) -> tf.Tensor:
-    """Returns int32 `[num, 4]`: first row, first column, last row, last column of each region."""
+    """Returns int64 `[num, 4]`: first row, first column, last row, last column of each region."""
     regions |= ~tf.reduce_any(regions, axis=[1, 2], keepdims=True)  # no region: the whole map
     corners = []
     for axis in (2, 1):  # over the columns: which rows are touched; then the other way round
         touched = tf.reduce_any(regions, axis=axis)
         corners.append((_first_true(touched), _last_true(touched)))
     (top, bottom), (left, right) = corners
-    return tf.cast(tf.stack([top, left, bottom, right], axis=1), tf.int32)
+    return tf.stack([top, left, bottom, right], axis=1)
 
 
 def attention_boxes(maps: tf.Tensor, threshold: float, scaling: str = "max") -> tf.Tensor:
@@ -99,7 +99,7 @@ def attention_boxes(maps: tf.Tensor, threshold: float, scaling: str = "max") -> 
     height, width = maps.shape[-2:]
     flat = tf.reshape(maps, [-1, height, width])  # [B * A, h, w]
     boxes = region_boxes(largest_regions(threshold_maps(flat, threshold, scaling), flat))
-    return tf.reshape(boxes, [-1, maps.shape[1], 4])
+    return tf.cast(tf.reshape(boxes, [-1, maps.shape[1], 4]), tf.int32)
 
 
 def crop_boxes(boxes: tf.Tensor, height: int, width: int) -> tf.Tensor:
@@ -133,7 +133,7 @@ def sample(maps: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
 
 def sample_by_products(maps: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tensor:
     """Returns what `sample` does, by products of matrices; see `networks.kernels.plain_only`."""
-    num_attributes = boxes.shape[1]
+    num_attributes, boxes = boxes.shape[1], tf.cast(boxes, tf.float32)
     _, height, width, channels = maps.shape
     rows = _bilinear_weights(boxes[..., 0], boxes[..., 2], size, height)  # [B, A, size, h]
     columns = _bilinear_weights(boxes[..., 1], boxes[..., 3], size, width)  # [B, A, size, w]
@@ -149,9 +149,9 @@ def sample_by_products(maps: tf.Tensor, boxes: tf.Tensor, size: int) -> tf.Tenso
 def _bilinear_weights(first: tf.Tensor, last: tf.Tensor, size: int, length: int) -> tf.Tensor:
     """Returns the share of each cell in each sample, float32 `[..., size, length]`.
 
-    `first` and `last` are int32 `[...]`, cells of one axis.
+    `first` and `last` are float32 `[...]`, cells of one axis.
     """
-    first, last = (tf.cast(cell, tf.float32)[..., None] for cell in (first, last))
+    first, last = first[..., None], last[..., None]
     place = first + (last - first) * tf.range(size, dtype=tf.float32) / (size - 1)
     cells = tf.range(length, dtype=tf.float32)
     return tf.maximum(0.0, 1.0 - tf.abs(place[..., None] - cells))

@@ -11,6 +11,8 @@ import tensorflow as tf
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import STRATEGIES
 
+_PREFETCHED = 2  # batches, on a device
+
 _of_workers: tf.distribute.Strategy | None = None  # of this process, if it is one of several
 
 
@@ -69,6 +71,24 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
         return True
     first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
     return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def compute_device() -> str:
+    """Returns the name of the device that a single replica computes on: the first GPU, or a CPU."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return devices[0].name
+
+
+def prefetched(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a data set whose next batches already lie on the device that computes.
+
+    A batch is copied while the device computes the one before it. Several replicas get their
+    batches from `tf.distribute`, which does the same.
+    """
+    device = compute_device()
+    if device == tf.config.list_logical_devices("CPU")[0].name:
+        return batches
+    return batches.apply(tf.data.experimental.prefetch_to_device(device, _PREFETCHED))
 
 
 def num_replicas() -> int:

@@ -252,9 +252,14 @@ def replica_update(update: Update, groups: RateGroups) -> Callable[..., dict[str
 
 
 def _distribute(stage: Stage, first_step: int, strategy: tf.distribute.Strategy):
-    """Returns the stage's batches from a step on, shared among the replicas."""
+    """Returns the stage's batches from a step on, shared among the replicas, on their devices."""
+
+    def examples(context: tf.distribute.InputContext | None) -> tf.data.Dataset:
+        # A data set hands the parts of a tuple over one by one.
+        return stage.examples(first_step, context).map(
+            lambda *parts: kernels.wide(parts if len(parts) > 1 else parts[0])
+        )
+
     if strategy.num_replicas_in_sync == 1:
-        return stage.examples(first_step, None)
-    return strategy.distribute_datasets_from_function(
-        lambda context: stage.examples(first_step, context)
-    )
+        return distribution.prefetched(examples(None))
+    return strategy.distribute_datasets_from_function(examples)

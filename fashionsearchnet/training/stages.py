@@ -57,7 +57,7 @@ class Stage(abc.ABC):
         """Returns endless batches from a step on; the batch of a step is always the same.
 
         They have `global_batch_size`; with a `context`, of one input pipeline among several, they
-        are per replica.
+        are per replica. Their int32 reach the updates as int64 (see `networks.kernels`).
         """
 
     @abc.abstractmethod

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from gpu_kernels import without_kernel
+from gpu_kernels import read_by_host, without_kernel
 from stage_table import (
     ALL,
     PLAIN_RATE,
@@ -82,6 +82,10 @@ def test_only_the_stages_own_variables_move(run):
 
 def test_a_step_stays_on_the_gpu(run):
     assert not without_kernel(run.graph)
+
+
+def test_the_host_waits_for_no_number_of_a_step(run):
+    assert not read_by_host(run.graph)
 
 
 def test_the_loss_falls(run):

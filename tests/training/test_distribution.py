@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import kernels
 
 from fashionsearchnet.training import distribution
 
@@ -136,3 +137,21 @@ def test_the_gradients_of_replicas_add_up_to_that_of_the_whole_batch(mirrored):
         expected = loss_of(tf.constant(values) * whole)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     np.testing.assert_allclose(gradient, tape.gradient(expected, whole), rtol=1e-5)
+
+
+def test_batches_lie_on_the_device_that_computes(monkeypatch):
+    """The second CPU stands in for a GPU."""
+    batches = tf.data.Dataset.range(5).map(lambda n: {"number": n, "image": tf.fill([2, 3], n)})
+    assert distribution.compute_device().endswith("CPU:0")
+    assert distribution.prefetched(batches) is batches
+    second = tf.config.list_logical_devices("CPU")[1].name
+    monkeypatch.setattr(distribution, "compute_device", lambda: second)
+    there = list(distribution.prefetched(batches))
+    assert {tensor.device[-5:] for batch in there for tensor in batch.values()} == {"CPU:1"}
+    assert [int(batch["number"]) for batch in there] == list(range(5))
+
+
+@pytest.mark.parametrize("op", ["GeneratorDataset", "PrefetchDataset", "IteratorGetNext"])
+def test_prefetched_batches_have_kernels_on_a_gpu(op):
+    found = kernels.get_registered_kernels_for_op(op).kernel
+    assert "GPU" in {kernel.device_type for kernel in found}

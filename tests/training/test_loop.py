@@ -165,3 +165,14 @@ def test_a_full_disk_gives_one_clear_error_and_the_old_checkpoint_stays(tmp_path
         np.testing.assert_array_equal(run(disk, 9), run(tmp_path / "straight", 9))
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 4])
+def test_batches_from_another_device_give_the_same_weights(steps_per_call, tmp_path, monkeypatch):
+    """Resumed in between; the second CPU stands in for a GPU."""
+    straight = run(tmp_path / "straight", 10)
+    second = tf.config.list_logical_devices("CPU")[1].name
+    monkeypatch.setattr(distribution, "compute_device", lambda: second)
+    run(tmp_path / "there", 10, stop_at=4, steps_per_call=steps_per_call)
+    there = run(tmp_path / "there", 10, steps_per_call=steps_per_call)
+    np.testing.assert_array_equal(there, straight)

@@ -54,7 +54,7 @@ class AttributeActivationMap(keras.layers.Layer):
         """
         rows, offset = [], 0
         for block in tf.split(logits, list(self.num_values), axis=-1):
-            rows.append(tf.argmax(block, -1, tf.int32) + offset)
+            rows.append(tf.argmax(block, -1) + offset)  # int64: see networks.kernels
             offset += block.shape[-1]
         # One weight vector per image and attribute: [B, A, K].
         kernel = tf.transpose(self.classifier.kernel)

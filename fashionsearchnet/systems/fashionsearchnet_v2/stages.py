@@ -182,7 +182,8 @@ class RepresentationStage(TrunkStage):
 
 def _mean_area(boxes: tf.Tensor, conv5: tf.Tensor) -> tf.Tensor:
     """The mean share of the map that the boxes cover: at 1, nothing is localised."""
-    sides = tf.cast(boxes[..., 2:] - boxes[..., :2] + 1, tf.float32)
+    boxes = tf.cast(boxes, tf.float32)
+    sides = boxes[..., 2:] - boxes[..., :2] + 1.0
     cells = float(conv5.shape[1] * conv5.shape[2])
     return tf.reduce_mean(tf.reduce_prod(sides, axis=-1)) / cells
 

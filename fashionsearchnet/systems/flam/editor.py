@@ -139,13 +139,13 @@ class VectorEditor(keras.layers.Layer):
         return self.reader.logits(self.read(vectors))
 
     def nearest_values(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """Returns the value of the nearest dictionary vectors, int32 `[B, A]`.
+        """Returns the value of the nearest dictionary vectors, int64 `[B, A]`.
 
         Args:
           embeddings: float32 `[B, A, width]`, what the reader reads.
         """
         blocks = tf.split(self.reader.logits(embeddings), list(self.space.num_values), axis=-1)
-        return tf.stack([tf.argmax(block, -1, tf.int32) for block in blocks], axis=1)
+        return tf.stack([tf.argmax(block, -1) for block in blocks], axis=1)
 
     def edited_and_kept(
         self, standardized: tf.Tensor, values: tf.Tensor, edited: tf.Tensor
@@ -154,14 +154,14 @@ class VectorEditor(keras.layers.Layer):
 
         Args:
           standardized: float32 `[B, dim]`, edited vectors.
-          values: int32 `[B, A]`: the wanted value of edited attributes, what the others showed.
+          values: int `[B, A]`: the wanted value of edited attributes, what the others showed.
           edited: float32 `[B, A]`: 1 for the edited attributes.
 
         Returns:
           float32 `[B]` each; zero without such attributes.
         """
         found = self.nearest_values(self.reader(standardized))
-        right = tf.cast(found == values, tf.float32)  # [B, A]
+        right = tf.cast(found == tf.cast(values, found.dtype), tf.float32)  # [B, A]
         return _share(right, edited), _share(right, 1.0 - edited)
 
     def distance(self, first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:

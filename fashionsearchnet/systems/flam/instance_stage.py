@@ -216,7 +216,7 @@ class InstanceStage(Stage):
         flat = tf.reshape(classes, [-1])
         known = tf.cast(flat >= 0, tf.float32)
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(flat, 0), logits)
-        correct = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32) == flat, tf.float32)
+        correct = tf.cast(tf.argmax(logits, axis=-1, output_type=flat.dtype) == flat, tf.float32)
         number = tf.maximum(tf.reduce_sum(known), 1.0) * num_replicas()
         return {
             "cross_entropy": tf.reduce_sum(losses * known) / number,

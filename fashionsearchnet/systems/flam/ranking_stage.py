@@ -149,5 +149,5 @@ def known_or_read(editor: VectorEditor, vectors: Vectors) -> np.ndarray:
     parts = np.array_split(vectors.upright, -(-len(vectors.upright) // 1024))
     read = np.concatenate([compute(tf.constant(part, tf.float32)).numpy() for part in parts])
     if vectors.labels is None:
-        return read
+        return read.astype(np.int32)
     return np.where(vectors.labels == MISSING, read, vectors.labels).astype(np.int32)

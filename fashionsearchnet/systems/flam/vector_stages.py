@@ -303,7 +303,7 @@ class _Edit:
     Attributes:
       inputs: float32 `[B, dim]`, standardised x.
       embeddings: float32 `[B, A, k]`, phi(x).
-      values: int32 `[B, A]`, what x shows.
+      values: int64 `[B, A]`, what x shows.
       edited: float32 `[B, A]`, one-hot.
       wanted: float32 `[B, A, k]`: phi_a(x-) for the edited attribute, phi(x) for the others.
       made: float32 `[B, dim]`, G(x, e-), standardised.
