@@ -1,6 +1,7 @@
 """From image bytes to what a network sees. The same graph serves training, search and export."""
 
 import functools
+import math
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -9,8 +10,9 @@ import tensorflow as tf
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput
 
 _JPEG = b"\xff\xd8\xff"
-_RATIOS = (2, 4, 8)  # at which libjpeg decodes
-_LEAST_SCALE = 2  # of a JPEG file that is decoded at a ratio, over the network's size
+# libjpeg decodes at these ratios; what it leaves is at least so many times the network's size.
+# Blocks of eight pixels average edges away, so that what they leave must be larger.
+_LEAST_SCALES = {2: 9 / 8, 4: 9 / 8, 8: 2}
 
 
 class Pixels(NamedTuple):
@@ -182,8 +184,8 @@ def decode_for(data: tf.Tensor, image_input: ImageInput) -> tuple[tf.Tensor, tf.
     # What becomes `size`: the longer side when padded, else the shorter.
     side = tf.reduce_max(sides) if image_input.fit == "pad" else tf.reduce_min(sides)
     branches = [functools.partial(decode_image, data)]
-    branches += [functools.partial(tf.io.decode_jpeg, data, 3, r) for r in _RATIOS]
-    least = [_LEAST_SCALE * image_input.size * ratio for ratio in _RATIOS]
+    branches += [functools.partial(tf.io.decode_jpeg, data, 3, r) for r in _LEAST_SCALES]
+    least = [math.ceil(s * image_input.size * ratio) for ratio, s in _LEAST_SCALES.items()]
     image = tf.switch_case(tf.reduce_sum(tf.cast(side >= least, tf.int32)), branches)
     image = tf.ensure_shape(image, [None, None, 3])
     return image, tf.where(is_jpeg, shape, tf.shape(image))
