@@ -137,6 +137,12 @@ flags.DEFINE_string(
 flags.DEFINE_integer("generic_size", 128, "Side of that network's input in pixels.", 1)
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
 flags.DEFINE_string(
+    "trunk_outputs",
+    "",
+    "Folder where the outputs of a frozen trunk are stored, in float32, for the evaluations of all "
+    "runs on that trunk; by default each passes all images. It can be deleted at any time.",
+)
+flags.DEFINE_string(
     "name",
     "",
     "Name of the report; by default the query split's, followed by _2_changes for two changes, or "
@@ -298,6 +304,7 @@ def main() -> None:
         batch_size=FLAGS.batch_size,
         weights=weights,
         generic=generic(dataset),
+        trunk_outputs=FLAGS.trunk_outputs or None,
     ):
         report = reporting.summarize(measured)
         name = report_name(measured.plan.protocol)

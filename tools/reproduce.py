@@ -118,12 +118,14 @@ def experiment_of_flags() -> Experiment:
                 )
     evaluation = [f"--max_manipulations_per_attribute={limit}"] if limit else []
     evaluation += ["--keep_query_image=True"] if FLAGS.keep_query_image else []
+    runs_dir = Path(FLAGS.runs_dir or f"runs/reproduce/{FLAGS.dataset}").expanduser()
+    evaluation.append(f"--trunk_outputs={runs_dir / 'trunk_outputs'}")
     is_default = FLAGS.recipe == FLAGS["recipe"].default
     return Experiment(
         recipe=RECIPES[FLAGS.recipe],
         dataset=FLAGS.dataset,
         data_dir=Path(FLAGS.data_dir).expanduser(),
-        runs_dir=Path(FLAGS.runs_dir or f"runs/reproduce/{FLAGS.dataset}").expanduser(),
+        runs_dir=runs_dir,
         flags_dir=flags_dir.expanduser(),
         epochs_scale=FLAGS.epochs_scale,
         num_changes=changes,

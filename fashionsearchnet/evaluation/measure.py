@@ -1,6 +1,7 @@
 """Measures a system: features once, then every question for every row of the tables."""
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -14,8 +15,8 @@ from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.splits import read_splits
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
 from fashionsearchnet.index.exact import Candidates
-from fashionsearchnet.systems.features import extract_features
 from fashionsearchnet.systems.system import System
+from fashionsearchnet.systems.trunk_outputs import features_of_split
 from fashionsearchnet.training import runs
 
 
@@ -73,6 +74,7 @@ def evaluate_each(
     batch_size: int = 64,
     weights: str = "",
     generic: tuple[np.ndarray, np.ndarray] | None = None,
+    trunk_outputs: str | os.PathLike[str] | None = None,
 ) -> Iterator[Evaluation]:
     """Yields an evaluation for each plan; the network sees every image once for all of them.
 
@@ -87,6 +89,7 @@ def evaluate_each(
       weights: SHA-256 of the system's weights in hexadecimal, for the report; '' if not known.
       generic: vectors of the query split and of the gallery split that know nothing of the
         attributes, float32 `[N, dim]`; a labelled gallery has a row for them.
+      trunk_outputs: folder where outputs of a frozen trunk are stored; see `features_of_split`.
 
     Raises:
       ValueError: if the system does not answer a task, has other attributes than the data, or its
@@ -101,7 +104,10 @@ def evaluate_each(
         raise ValueError(f"the row of a system cannot have the name of a baseline; got {name!r}.")
     others = [_scores_beside(plan, beside, name) for plan in plans]
     splits = plans[0].splits
-    features = [extract_features(system, dataset, split, batch_size) for split in splits.names]
+    features = [
+        features_of_split(system, dataset, split, trunk_outputs, batch_size)
+        for split in splits.names
+    ]
     # Where the queries are gallery images, none counts twice.
     counted = slice(0 if splits.own is None else 1, 2)
     fit = localization(

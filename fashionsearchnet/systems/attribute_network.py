@@ -177,14 +177,6 @@ class AttributeNetwork(RepresentationSystem):
         self.edit_memory.memory.assign(self.memory.memory)
 
     def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `image_features` of what the trunk gave for the images."""
-        vectors, attention = self._embed_all(outputs)
-        features = {"embedding": vectors}
-        if attention is not None:
-            features["boxes"] = self._boxes(self._as_maps(attention))
-        return features
-
-    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what any question needs of images.
 
         Returns:
@@ -192,7 +184,11 @@ class AttributeNetwork(RepresentationSystem):
             for all attributes.
           boxes: float32 `[B, A, 4]`, around the attention; only where there is some.
         """
-        return self.features_of(self.trunk(images))
+        vectors, attention = self._embed_all(outputs)
+        features = {"embedding": vectors}
+        if attention is not None:
+            features["boxes"] = self._boxes(self._as_maps(attention))
+        return features
 
     def features_and_attention(
         self, images: tf.Tensor

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.networks.backbones import Backbone, Trunk, build_backbone
@@ -51,6 +52,18 @@ class ConvolutionalSystem(System):
     def map_geometry(self) -> MapGeometry | None:
         """Where the cells of the maps lie: where those of the trunk do."""
         return self.backbone.geometry if self.has_attention else None
+
+    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """See `System`: the `features_of` the trunk's outputs."""
+        return self.features_of(self.trunk(images, training=False))
+
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns `image_features` of what the trunk gave for the images.
+
+        Args:
+          outputs: float `[B, ...]` of the trunk.
+        """
+        raise NotImplementedError
 
     def copy_parts(self, other: "ConvolutionalSystem", *names: str) -> None:
         """Takes over the weights of the named parts of another instance, such as 'trunk'.

@@ -27,14 +27,6 @@ class RepresentationSystem(ConvolutionalSystem):
 
     memory: AttributeMemory
 
-    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `image_features` of what the trunk gave for the images.
-
-        Args:
-          outputs: float `[B, ...]` of the trunk.
-        """
-        raise NotImplementedError
-
 
 def fill_memory(
     model: RepresentationSystem,

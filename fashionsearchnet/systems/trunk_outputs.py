@@ -1,8 +1,9 @@
 """What a frozen trunk makes of the images of a split, computed once and kept in a folder.
 
 A stage on a frozen trunk sees the same maps in each epoch, so it can train on stored ones: that
-takes seconds where the trunk takes minutes. A file is found by the digest of all that it depends
-on, so it is never used for other images, another input, another trunk or other weights.
+takes seconds where the trunk takes minutes. Evaluations of several systems on one trunk share its
+outputs too. A file is found by the digest of all that it depends on, so it is never used for other
+images, another input, another trunk or other weights.
 """
 
 import dataclasses
@@ -19,11 +20,20 @@ import tensorflow as tf
 from fashionsearchnet import files
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
-from fashionsearchnet.systems.features import feature_batches, images_digest, store
+from fashionsearchnet.systems.features import (
+    FeatureArrays,
+    extract_features,
+    feature_batches,
+    images_digest,
+    store,
+)
+from fashionsearchnet.systems.system import System
 from fashionsearchnet.training import BalancedSampler, EpochSampler, Images
 from fashionsearchnet.training.distribution import once
 
-_DTYPE = np.float16  # its rounding is far below what two photos of one item differ by
+# Stages train on float16: its rounding is far below what two photos of one item differ by. What is
+# measured is what a search computes, so evaluations read float32.
+_TRAINED_ON, _MEASURED_ON = np.dtype(np.float16), np.dtype(np.float32)
 _BATCH_SIZE = 64
 
 
@@ -126,11 +136,48 @@ def trunk_outputs(
     if dataset.vector_input is not None:
         return _of_vectors(system, dataset, split, flip)
     known = _description(system, dataset, split)
-    upright = _stored(system, dataset, split, Path(folder), known | {"mirrored": False})
-    mirrored = None
-    if flip:
-        mirrored = _stored(system, dataset, split, Path(folder), known | {"mirrored": True})
-    return TrunkOutputs(upright, mirrored, dataset.labels(split))
+
+    def stored(mirrored: bool) -> np.ndarray:
+        description = known | {"mirrored": mirrored}
+        return _stored(system, dataset, split, Path(folder), description, _TRAINED_ON)
+
+    return TrunkOutputs(stored(False), stored(True) if flip else None, dataset.labels(split))
+
+
+def features_of_split(
+    system: System,
+    dataset: Dataset,
+    split: str,
+    folder: str | os.PathLike[str] | None = None,
+    batch_size: int = _BATCH_SIZE,
+) -> FeatureArrays:
+    """Returns `extract_features`, from stored outputs of the trunk where it is frozen.
+
+    Args:
+      system: any system.
+      dataset: with the system's attribute space.
+      split: of it.
+      folder: of the stored outputs, which systems on one trunk share; None to store nothing. A
+        trunk that is not frozen stores nothing either.
+      batch_size: images per forward pass.
+
+    Raises:
+      ValueError: if a stored file is damaged.
+      OSError: if a file cannot be written.
+    """
+    if (
+        folder is None
+        or not isinstance(system, ConvolutionalSystem)
+        or system.backbone.trunk.training != "frozen"
+        or dataset.vector_input is not None
+    ):
+        return extract_features(system, dataset, split, batch_size)
+    known = _description(system, dataset, split) | {"dtype": _MEASURED_ON.name, "mirrored": False}
+    outputs = _stored(system, dataset, split, Path(folder), known, _MEASURED_ON)
+    compute = tf.function(system.features_of, reduce_retracing=True, autograph=False)
+    rows = (outputs[start : start + batch_size] for start in range(0, len(outputs), batch_size))
+    batches = [{k: v.numpy() for k, v in compute(tf.constant(part)).items()} for part in rows]
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def _of_vectors(
@@ -150,6 +197,7 @@ def _stored(
     split: str,
     folder: Path,
     description: dict[str, Any],
+    dtype: np.dtype,
 ) -> np.ndarray:
     """Returns the outputs that a description stands for, and computes them where they are not."""
     text = json.dumps(description, sort_keys=True)
@@ -157,7 +205,7 @@ def _stored(
 
     def make() -> None:
         if not (path.is_file() and path.with_suffix(".json").is_file()):
-            batches = _compute(system, dataset, split, description["mirrored"])
+            batches = _compute(system, dataset, split, description["mirrored"], dtype)
             store(path, batches, dataset, split, made_from=description)
 
     once(make)
@@ -168,16 +216,16 @@ def _stored(
         found = np.load(path, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise ValueError(f"{path} is damaged ({error}). {cure}") from error
-    if facts.get("made_from") != description or found.shape != shape or found.dtype != _DTYPE:
+    if facts.get("made_from") != description or found.shape != shape or found.dtype != dtype:
         raise ValueError(
-            f"{path} must hold {_DTYPE.__name__} {shape} of the trunk and images of this run; it "
+            f"{path} must hold {dtype} {shape} of the trunk and images of this run; it "
             f"holds {found.dtype} {found.shape} and other facts beside it. {cure}"
         )
     return found
 
 
 def _compute(
-    system: ConvolutionalSystem, dataset: Dataset, split: str, mirrored: bool
+    system: ConvolutionalSystem, dataset: Dataset, split: str, mirrored: bool, dtype: np.dtype
 ) -> Iterator[np.ndarray]:
     """Yields the outputs of all images in order, as they are stored."""
     trunk = system.in_float32().trunk
@@ -188,13 +236,13 @@ def _compute(
     for batch in feature_batches(compute, system.image_input, dataset, split, _BATCH_SIZE):
         outputs = batch["outputs"]
         largest = np.abs(outputs).max()
-        if not largest < np.finfo(_DTYPE).max:
+        if not largest < np.finfo(dtype).max:
             raise ValueError(
                 f"outputs of trunk {system.backbone.trunk.backbone} must be below "
-                f"{np.finfo(_DTYPE).max:g} to be stored; got {largest:g}. Check the pretrained "
+                f"{np.finfo(dtype).max:g} to be stored; got {largest:g}. Check the pretrained "
                 "weights and --image_input, or do not freeze the trunk."
             )
-        yield outputs.astype(_DTYPE)
+        yield outputs.astype(dtype)
 
 
 def _description(system: ConvolutionalSystem, dataset: Dataset, split: str) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def test_a_feature_of_main_directions(rng):
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     expected = centred @ directions[:4].T
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    found = model.features_of(pooled)
+    found = model.feature_rows(pooled)
     np.testing.assert_allclose(found @ found.T, expected @ expected.T, atol=1e-3)
 
 

@@ -12,7 +12,8 @@ from small_networks import network
 
 from fashionsearchnet.systems import trunk_outputs as module
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
-from fashionsearchnet.systems.trunk_outputs import trunk_outputs
+from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.systems.trunk_outputs import features_of_split, trunk_outputs
 
 HEADS: dict[str, Any] = {"hidden_dims": (8,), "representation_dim": 8, "global_dim": 6}
 
@@ -29,9 +30,9 @@ def computed(monkeypatch):
     found: list[str] = []
     compute = module._compute
 
-    def counted(system, dataset, split, mirrored):
+    def counted(system, dataset, split, mirrored, dtype):
         found.append(f"{split} {'mirrored' if mirrored else 'upright'}")
-        return compute(system, dataset, split, mirrored)
+        return compute(system, dataset, split, mirrored, dtype)
 
     monkeypatch.setattr(module, "_compute", counted)
     return found
@@ -136,3 +137,34 @@ def test_half_of_the_images_are_mirrored(tmp_path):
     np.testing.assert_array_equal(batch["outputs"][::2], found.upright[:4:2])
     np.testing.assert_array_equal(batch["outputs"][1::2], found.mirrored[1:4:2])
     np.testing.assert_array_equal(batch["attributes"], dataset.labels("train")[:4])
+
+
+@pytest.mark.parametrize("variant", ["full", "ours_pooled"])
+def test_features_by_way_of_stored_outputs_are_those_of_the_images(variant, computed, tmp_path):
+    model, dataset = build(variant), FakeDataset()
+    wanted = extract_features(model, dataset, "query")
+    for _ in range(2):  # computed, then found
+        found = features_of_split(model, dataset, "query", tmp_path, batch_size=7)
+        assert found.keys() == wanted.keys()
+        for name, array in wanted.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+    other = build("rank" if variant == "full" else "full_pooled")  # on the same trunk
+    features_of_split(other, dataset, "query", tmp_path)
+    assert computed == ["query upright"]
+    (stored,) = tmp_path.glob("*.npy")
+    assert np.load(stored).dtype == np.float32
+
+
+def test_a_trunk_that_learns_stores_nothing(computed, tmp_path):
+    keras.utils.set_random_seed(0)
+    model, dataset = FashionSearchNetV2(SPACE, **HEADS, **network()), FakeDataset()
+    found = features_of_split(model, dataset, "query", tmp_path)
+    assert len(found["embedding"]) == dataset.num_examples("query")
+    assert not computed and not list(tmp_path.iterdir())
+
+
+def test_outputs_to_train_on_are_other_files_than_outputs_to_measure_on(computed, tmp_path):
+    model, dataset = build(), FakeDataset()
+    features_of_split(model, dataset, "train", tmp_path)
+    trunk_outputs(model, dataset, "train", tmp_path)
+    assert computed == ["train upright"] * 2 and len(list(tmp_path.glob("*.npy"))) == 2

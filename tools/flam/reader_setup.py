@@ -64,9 +64,9 @@ def feature_arguments(dataset: Dataset) -> dict[str, Any]:
 def features(model: FLAM, dataset: Dataset) -> Vectors:
     """Returns the features of the training images, and standardises what the reader sees."""
     outputs = training_setup.outputs_now(model, dataset, flip=FLAGS.flip)
-    upright = model.features_of(outputs.upright)
+    upright = model.feature_rows(outputs.upright)
     model.vector_standardization.adapt([upright])
-    mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
+    mirrored = None if outputs.mirrored is None else model.feature_rows(outputs.mirrored)
     return Vectors(upright, mirrored, outputs.labels)
 
 

@@ -125,10 +125,10 @@ def build_model(dataset: Dataset) -> FLAM:
 def build_stage(model: FLAM, dataset: Dataset) -> ManipulatorStage | RankingStage:
     """Returns the variant's stage on the images of a data set."""
     outputs = training_setup.outputs_now(model, dataset, flip=FLAGS.flip)
-    mirrored = None if outputs.mirrored is None else model.features_of(outputs.mirrored)
+    mirrored = None if outputs.mirrored is None else model.feature_rows(outputs.mirrored)
     is_ranked = VARIANTS[FLAGS.variant].ranked
     labels = outputs.labels if is_ranked and not FLAGS.unlabelled_dataset else None
-    vectors = Vectors(model.features_of(outputs.upright), mirrored, labels)
+    vectors = Vectors(model.feature_rows(outputs.upright), mirrored, labels)
     if is_ranked:
         return RankingStage(
             model,

@@ -84,7 +84,10 @@ class AMNet(ConvolutionalSystem):
 
     def convolve(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns pool5, float32 `[batch, convolved_dim]`: what the second stage leaves alone."""
-        conv5 = self.conv5(self.trunk(images, training=training), training=training)
+        return self._pool5_of(self.trunk(images, training=training), training)
+
+    def _pool5_of(self, outputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        conv5 = self.conv5(outputs, training=training)
         pooled = tf.reshape(self.pool5(conv5), [-1, self.convolved_dim])  # [B, h, w, C] -> [B, hwC]
         return tf.cast(pooled, tf.float32)
 
@@ -107,9 +110,9 @@ class AMNet(ConvolutionalSystem):
         logits = self.classifiers(dropout(embedding, self.dropout_rate, output_seed))
         return {"embedding": embedding, "logits": logits}
 
-    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what any edit needs of the images; see `represent`."""
-        return self.represent(self.convolve(images))
+        return self.represent(self._pool5_of(outputs))
 
     def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns r' = W [r, p M] + b, float32 `[batch, feature_dim]`; r where nothing is edited.

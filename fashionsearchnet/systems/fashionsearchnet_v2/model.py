@@ -271,15 +271,11 @@ class FashionSearchNetV2(RepresentationSystem):
         embedding, logits = self.heads(tf.concat(pooled, axis=-1), seed=seed)
         return {"embedding": embedding, "logits": logits, **outputs}
 
-    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what any edit needs of the images; see `represent`.
 
         `boxes` are float32 `[batch, A, 4]` here: ymin, xmin, ymax, xmax in 0..1 of the image.
         """
-        return self._features(self.localize(images))
-
-    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns `image_features` of what the trunk gave for the images."""
         return self._features(self.locate(outputs))
 
     def features_and_attention(

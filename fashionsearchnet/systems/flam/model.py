@@ -201,7 +201,7 @@ class FLAM(ConvolutionalSystem):
         self.projection.kernel.assign(directions)
         self.projection.bias.assign(-mean @ directions)
 
-    def features_of(self, outputs: np.ndarray, size: int = 1024) -> np.ndarray:
+    def feature_rows(self, outputs: np.ndarray, size: int = 1024) -> np.ndarray:
         """Returns the features of stored trunk outputs, float32 `[num, dim]`, part by part."""
         compute = tf.function(self.feature, reduce_retracing=True, autograph=False)
         parts = (outputs[start : start + size] for start in range(0, len(outputs), size))
@@ -209,9 +209,9 @@ class FLAM(ConvolutionalSystem):
             [compute(tf.constant(part.astype(np.float32))).numpy() for part in parts]
         )
 
-    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the feature x as `embedding`, float32 `[B, dim]`."""
-        return {"embedding": self.feature(self.trunk(images, training=False))}
+        return {"embedding": self.feature(outputs)}
 
     def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the edited vectors; see `VectorEditor.query`."""
