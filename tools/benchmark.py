@@ -72,8 +72,8 @@ _XLA, _DETERMINISTIC = "xla", "deterministic"
 _TIMED_SHARE = 0.6  # of the time that is left; the rest goes into compiling
 _PRODUCT_SIZES = {"cpu": 1024, "gpu": 8192}
 _HEADER = (
-    *("part", "arithmetic", "a second", "bare trunk", "ratio", "trunk, TFLOP/s", "of the peak"),
-    "peak memory, MB",
+    *("part", "arithmetic", "a second", "bare trunk", "ratio", "trunk's share of operations"),
+    *("trunk, TFLOP/s", "of the peak", "peak memory, MB"),
 )
 
 
@@ -146,6 +146,7 @@ def measure_part(part: parts.Part, peak: float, seconds: float) -> dict[str, Any
         figures |= {
             "trunk_per_second": part.number / taken[1],
             "over_trunk": taken[1] / taken[0],
+            "trunk_share": part.trunk_operations / part.operations,
             "trunk_operations_per_second": rate,
             "of_peak": rate / peak,
         }
@@ -178,7 +179,7 @@ def measure_all(
 def row(figures: dict[str, Any]) -> list[str]:
     """Returns a row of the table."""
     if "left_out" in figures:
-        return [figures["part"], figures["arithmetic"], "no time left", *[""] * 5]
+        return [figures["part"], figures["arithmetic"], "no time left", *[""] * 6]
     rate = f"{figures['per_second']:,.1f} {figures['unit']}"
     memory = figures["peak_megabytes"]
     cells = [figures["part"], figures["arithmetic"], rate]
@@ -186,11 +187,12 @@ def row(figures: dict[str, Any]) -> list[str]:
         cells += [
             f"{figures['trunk_per_second']:,.1f}",
             f"{figures['over_trunk']:.3f}",
+            f"{figures['trunk_share']:.3f}",
             f"{figures['trunk_operations_per_second'] / 1e12:.2f}",
             f"{figures['of_peak']:.0%}",
         ]
     else:
-        cells += ["-"] * 4
+        cells += ["-"] * 5
     return [*cells, "-" if memory is None else f"{memory:,.0f}"]
 
 

@@ -47,6 +47,7 @@ class Part:
       call: does it once.
       bare: the work of its trunk alone, on as many images; None for a part without a trunk.
       trunk_operations: of a call of `bare`.
+      operations: of a call of `call`, counted in the same way; the update of weights is none.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Part:
     call: Call
     bare: Call | None = None
     trunk_operations: int = 0
+    operations: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,11 +95,12 @@ class Setting:
             else tf.function(function, autograph=False)
         )
 
-    def step(self, stage: Stage, **replaced: tf.Tensor) -> tuple[Call, Any]:
-        """Returns a step of a stage on one of its own batches, and that batch.
+    def step(self, stage: Stage, **replaced: tf.Tensor) -> tuple[Call, int]:
+        """Returns a step of a stage on one of its own batches, and its operations.
 
         `replaced` takes the place of entries of the batch.
         """
+        losses = [update.loss for update in stage.updates()]
         updates = [replica_update(u, rate_groups(u, _SETTINGS, 1)) for u in stage.updates()]
         if self.jit_compile:
             updates = [compiled_by_xla(update) for update in updates]
@@ -108,7 +111,9 @@ class Setting:
         def step(batch) -> tf.Tensor:
             return tf.add_n([update(batch, seed)["loss"] for update in updates])
 
-        return lambda: step(batch), batch
+        forward = tf.function(lambda *given: [loss(*given) for loss in losses], autograph=False)
+        count = operations(forward.get_concrete_function(batch, seed))
+        return lambda: step(batch), _FORWARD_AND_BACKWARD * count
 
     def bare_step(
         self,
@@ -140,7 +145,10 @@ def extraction(setting: Setting) -> Part:
     def bare(images: tf.Tensor) -> tf.Tensor:
         return model.localize(images)["conv7"]
 
-    count = operations(tf.function(bare, autograph=False).get_concrete_function(images))
+    count, all_operations = (
+        operations(tf.function(run, autograph=False).get_concrete_function(images))
+        for run in (bare, model.encode_gallery)
+    )
     whole = setting.compiled(lambda images: tf.reduce_mean(model.encode_gallery(images)))
     trunk = setting.compiled(lambda images: tf.reduce_mean(tf.cast(bare(images), tf.float32)))
     return Part(
@@ -150,6 +158,7 @@ def extraction(setting: Setting) -> Part:
         lambda: whole(images),
         lambda: trunk(images),
         count,
+        all_operations,
     )
 
 
@@ -167,7 +176,7 @@ def _fashionsearchnet_step(setting: Setting, name: str, kind: Callable[..., Stag
     model = setting.fashionsearchnet()
     stage = kind(model, setting.dataset, setting.batch_size)
     labels = tf.constant(setting.labels(setting.batch_size))
-    call, _ = setting.step(stage, attributes=labels)
+    call, all_operations = setting.step(stage, attributes=labels)
     maps = model.attention_maps
     parts = (model.trunk, model.conv5, maps.conv6, maps.conv7)
     bare, count = setting.bare_step(
@@ -175,7 +184,8 @@ def _fashionsearchnet_step(setting: Setting, name: str, kind: Callable[..., Stag
         [v for part in parts for v in part.trainable_variables],
         _random_images(setting, setting.batch_size),
     )
-    return Part(f"FashionSearchNet-v2, {name}", "images", setting.batch_size, call, bare, count)
+    title = f"FashionSearchNet-v2, {name}"
+    return Part(title, "images", setting.batch_size, call, bare, count, all_operations)
 
 
 def global_step(setting: Setting) -> Part:
@@ -194,8 +204,7 @@ def item_step(setting: Setting) -> Part:
     pairs = setting.batch_size // 2
     model = FLAM(setting.dataset.space, **setting.network, num_instances=1000)
     stage = InstanceStage(model, setting.dataset, global_batch_size=pairs)
-    call, _ = setting.step(stage)
-    return _beside_trunk(setting, "FLAM, items", model.trunk, call, 2 * pairs)
+    return _beside_trunk(setting, "FLAM, items", model.trunk, stage, 2 * pairs)
 
 
 def manipulator_step(setting: Setting) -> Part:
@@ -214,8 +223,7 @@ def triplet_step(setting: Setting) -> Part:
     triplets = max(1, setting.batch_size // 3)
     model = AGMAN(setting.dataset.space, **setting.network)
     stage = EmbeddingStage(model, setting.dataset, triplets)
-    call, _ = setting.step(stage)
-    return _beside_trunk(setting, "AG-MAN, triplets", model.trunk, call, 3 * triplets)
+    return _beside_trunk(setting, "AG-MAN, triplets", model.trunk, stage, 3 * triplets)
 
 
 PARTS: dict[str, Callable[[Setting], Part]] = {
@@ -229,14 +237,17 @@ PARTS: dict[str, Callable[[Setting], Part]] = {
 }
 
 
-def _beside_trunk(setting: Setting, name: str, trunk: keras.Model, call: Call, number: int) -> Part:
+def _beside_trunk(
+    setting: Setting, name: str, trunk: keras.Model, stage: Stage, number: int
+) -> Part:
     """Returns the part of a stage whose trunk sees `number` images."""
+    call, all_operations = setting.step(stage)
     bare, count = setting.bare_step(
         lambda images: trunk(images, training=True),
         trunk.trainable_variables,
         _random_images(setting, number),
     )
-    return Part(name, "images", number, call, bare, count)
+    return Part(name, "images", number, call, bare, count, all_operations)
 
 
 def _random_images(setting: Setting, number: int) -> tf.Tensor:
