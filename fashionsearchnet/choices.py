@@ -63,6 +63,10 @@ TASKS = {
     "attribute": 'find "one with a neckline like this"',
     "instance": "find this very item",
 }
+LEARNS_FROM = {  # vectors of attributes
+    "triplets": "images that agree in an attribute and one that does not, as published",
+    "values": "the values that each image is labelled with; ours",
+}
 MAP_SCALINGS = ("max", "min_max")
 RANKING_LOSSES = {
     "triplet": "one positive against one negative (Eq. 8)",

@@ -7,6 +7,7 @@ from absl import flags
 
 from fashionsearchnet import command
 from fashionsearchnet.choices import (
+    LEARNS_FROM,
     NEGATIVES_OF,
     NORMALIZATIONS,
     RANKING_LOSSES,
@@ -28,6 +29,7 @@ def define(variants: Mapping[str, Any], default: str) -> None:
     training_flags.define_network()
     training_flags.define_trunk_training()
     flags.DEFINE_enum("variant", default, list(variants), "Which network.")
+    flags.DEFINE_enum("learns_from", "triplets", list(LEARNS_FROM), command.choices(LEARNS_FROM))
     flags.DEFINE_integer(
         "hidden_dim", 512, "Width of what cells and attributes are compared by.", 1
     )
@@ -37,7 +39,12 @@ def define(variants: Mapping[str, Any], default: str) -> None:
         NORMALIZATIONS,
         "Of what the attention compares; none for small batches.",
     )
-    flags.DEFINE_integer("triplets_per_epoch", 100_000, "Drawn anew in every epoch.", 1)
+    flags.DEFINE_integer(
+        "triplets_per_epoch",
+        100_000,
+        "New ones in each epoch. With --learns_from=values an epoch is all training images.",
+        1,
+    )
     flags.DEFINE_bool("flip", False, "Mirror half of the images, as the published code does.")
     flags.DEFINE_float("margin", 0.2, "Of the triplets, on products of unit vectors.", 0.0, 2.0)
     flags.DEFINE_enum(

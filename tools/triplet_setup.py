@@ -1,4 +1,4 @@
-"""What the flags of the scripts describe that train vectors of attributes on triplets."""
+"""What the flags of the scripts describe that train vectors of attributes."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from fashionsearchnet.systems.representations import (
     of_each_attribute,
 )
 from fashionsearchnet.systems.triplet_stage import TripletStage
+from fashionsearchnet.systems.value_stage import ValueStage
 
 import training_setup
 
@@ -26,28 +27,59 @@ def model_arguments(dataset: Dataset) -> dict[str, Any]:
         "variant": FLAGS.variant,
         "hidden_dim": FLAGS.hidden_dim,
         "attention_normalization": FLAGS.attention_normalization,
+        "learns_from": FLAGS.learns_from,
         **training_setup.network_arguments(dataset),
     }
 
 
-def stage_arguments(model: AttributeNetwork, dataset: Dataset) -> dict[str, Any]:
-    """Returns the arguments of a stage on triplets, and the outputs of a frozen trunk."""
-    return {
+def stage_of(
+    kind: type[TripletStage], model: AttributeNetwork, dataset: Dataset, **options: Any
+) -> TripletStage | ValueStage:
+    """Returns the stage of --learns_from, on the outputs of a frozen trunk.
+
+    Args:
+      kind: of the stage on triplets.
+      model: to be trained.
+      dataset: to train on.
+      **options: of that kind, each the flag of the same name.
+
+    Raises:
+      ValueError: if a flag of triplets is given to a stage without them.
+    """
+    triplets = {"margin", "negatives_of", "rare_values", "triplets_per_epoch", *options}
+    if FLAGS.learns_from == "values":
+        for name in sorted(triplets):
+            if FLAGS[name].value != FLAGS[name].default:
+                raise ValueError(
+                    f"--{name}={FLAGS[name].value} is about triplets, and --learns_from=values "
+                    "draws none. Leave it out."
+                )
+    common = {
         "global_batch_size": FLAGS.batch_size,
         "split": FLAGS.train_split,
         "seed": FLAGS.seed,
         "flip": FLAGS.flip,
-        "margin": FLAGS.margin,
-        "negatives_of": FLAGS.negatives_of,
-        "rare_values": FLAGS.rare_values,
         "outputs": training_setup.stored_outputs(model, dataset),
         "trunk_rate_multiplier": FLAGS.trunk_rate_multiplier,
     }
+    if FLAGS.learns_from == "values":
+        return ValueStage(model, dataset, **common)
+    return kind(
+        model,
+        dataset,
+        **common,
+        margin=FLAGS.margin,
+        negatives_of=FLAGS.negatives_of,
+        rare_values=FLAGS.rare_values,
+        **options,
+    )
 
 
-def train(stage: TripletStage, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
+def train(
+    stage: TripletStage | ValueStage, dataset: Dataset, strategy: tf.distribute.Strategy
+) -> None:
     """Trains the vectors, fills the memory with their class means, and saves the run."""
-    if stage.sampler.left_out:
+    if isinstance(stage, TripletStage) and stage.sampler.left_out:
         print(f"not drawn as the value of a triplet: {', '.join(stage.sampler.left_out)}")
     training_setup.train(stage, dataset, strategy)
     if dataset.space.has_values:

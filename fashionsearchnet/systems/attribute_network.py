@@ -4,6 +4,10 @@ The papers answer one task, "one with a neckline like this". The task "this one,
 and the logits are ours: the attribute memory of [Ak21] holds the mean vector of each value. An edit
 puts a mean in place of the image's own vector, and the nearest mean is what the image shows.
 
+A network learns from triplets, as published, or from the values that images show, ours. Then it has
+rows of values that it learns with the vectors (`value_memory`), reads images by them, and ranks by
+the probability of the same value (`agreement.py`).
+
 On a data set that lists triplets in place of values there are no means, and the first task alone is
 answered.
 """
@@ -17,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.checks import check_range
+from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.choices import LEARNS_FROM
 from fashionsearchnet.networks.backbones import Backbone, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems import regions
@@ -54,6 +59,7 @@ class AttributeNetwork(RepresentationSystem):
         trunk: Trunk,
         arguments: Mapping[str, Any],
         *,
+        learns_from: str,
         edit_ranking: bool,
         block_dim: int | None,
         view: Callable[[Backbone], keras.Model] | None = None,
@@ -66,11 +72,18 @@ class AttributeNetwork(RepresentationSystem):
           image_input: what the network wants to see.
           trunk: which network the system stands on.
           arguments: the other arguments of the subclass, as JSON can hold them.
+          learns_from: a key of `choices.LEARNS_FROM`.
           edit_ranking: whether a second stage trains how edited images are ranked. Without it,
             blocks of equal length stand side by side.
           block_dim: numbers per attribute in a vector of that ranking; None for those of the head.
           view: see `convolutional.ConvolutionalSystem`.
         """
+        check_choice("learns_from", learns_from, LEARNS_FROM)
+        if learns_from == "values" and not space.has_values:
+            raise ValueError(
+                "learns_from 'values' is for attributes with values; the data set lists triplets "
+                "only. Use 'triplets'."
+            )
         if block_dim is not None and not edit_ranking:
             raise ValueError(
                 f"block_dim is for a system with edit_ranking; got {block_dim} without it. Leave "
@@ -87,16 +100,21 @@ class AttributeNetwork(RepresentationSystem):
             space,
             image_input,
             trunk,
-            {**arguments, **editing},
+            {**arguments, "learns_from": learns_from, **editing},
             view=view,
             largest_stride=LARGEST_STRIDE,
         )
+        self.learns_from = learns_from
         self._edits = editing
         if not space.has_values:
             self.tasks, self.has_blocks = ("attribute",), False
 
     def build_memory(self, dim: int) -> None:
-        """Creates the memory of class means, and what ranks edits, for vectors of `dim` numbers."""
+        """Creates the memories, and what ranks edits, for vectors of `dim` numbers."""
+        self.value_memory: AttributeMemory | None = None
+        if self.learns_from == "values":
+            start = keras.initializers.RandomNormal(stddev=1.0)
+            self.value_memory = AttributeMemory(self.space, dim, start, name="value_memory")
         if not self.space.has_values:
             self.built = True
             return
@@ -130,12 +148,23 @@ class AttributeNetwork(RepresentationSystem):
     @property
     def trained_parts(self) -> tuple[str, ...]:
         """The names of the parts that the first stage trains, for `copy_parts`."""
-        return ("trunk", "head")
+        return ("trunk", "head", *(["value_memory"] if self.value_memory else []))
 
     @property
-    def title_of_edits(self) -> str:
-        """What a title adds where a second stage, ours, trains how edits are ranked."""
-        return ", edits of ours" if self._edits["edit_ranking"] else ""
+    def trained_heads(self) -> list[keras.layers.Layer]:
+        """The parts that the first stage trains on the trunk's outputs."""
+        return [self.head, *([self.value_memory] if self.value_memory else [])]
+
+    @property
+    def title_of_ours(self) -> str:
+        """What a title adds for a network that learned from values or ranks edits, ours."""
+        learned = ", from values" if self.value_memory else ""
+        return learned + (", edits of ours" if self._edits["edit_ranking"] else "")
+
+    @property
+    def ranks_by_agreement(self) -> bool:
+        """Whether one attribute is ranked by the probability of the same value; ours."""
+        return self.value_memory is not None or bool(self._edits["edit_ranking"])
 
     @property
     def ranking_variables(self) -> list[keras.Variable]:
@@ -184,7 +213,7 @@ class AttributeNetwork(RepresentationSystem):
             for all attributes.
           boxes: float32 `[B, A, 4]`, around the attention; only where there is some.
         """
-        vectors, attention = self._embed_all(outputs)
+        vectors, attention = self.embed_all(outputs)
         features = {"embedding": vectors}
         if attention is not None:
             features["boxes"] = self._boxes(self._as_maps(attention))
@@ -197,7 +226,7 @@ class AttributeNetwork(RepresentationSystem):
 
         A map is where the head looks for an attribute, whatever its value.
         """
-        vectors, attention = self._embed_all(self.trunk(images))
+        vectors, attention = self.embed_all(self.trunk(images))
         features = {"embedding": vectors}
         if attention is None:
             return features, None
@@ -211,35 +240,37 @@ class AttributeNetwork(RepresentationSystem):
     def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns the unit vector of an attribute, float32 `[B, dim]`.
 
-        Of a run that ranks edits, ours: float32 `[B, values + 2]`, see `agreement.py`.
+        Where it ranks by agreement, ours: float32 `[B, values + 2]`, see `agreement.py`.
         """
-        if self._edits["edit_ranking"]:
+        if self.ranks_by_agreement:
             return agreement_gallery(self._probabilities(features, attribute))
         return features["embedding"][:, attribute if self.describes_each_attribute else 0]
 
     def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns the vectors of queries; see `attribute_embedding`."""
-        if self._edits["edit_ranking"]:
+        if self.ranks_by_agreement:
             return agreement_queries(self._probabilities(features, attribute))
         return self.attribute_embedding(features, attribute)
 
     def _probabilities(self, features: Features, attribute: int) -> tf.Tensor:
         """Returns the softmax over the values of an attribute, float32 `[B, values]`."""
         logits = self.attribute_logits(features)
-        assert logits is not None  # a run that ranks edits has values
+        assert logits is not None  # what ranks by agreement has values
         start, number = self.space.offsets[attribute], self.space.num_values[attribute]
         return tf.nn.softmax(logits[:, start : start + number])
 
     def attribute_logits(self, features: Features) -> tf.Tensor | None:
-        """Returns 20 times the cosine to the mean vector of each value, float32 `[B, C]`; ours.
+        """Returns 20 times the cosine to each value, float32 `[B, C]`; ours.
 
-        None where attributes have no values.
+        A value stands at the mean vector of its images, or at the row that the network learned for
+        it. None where attributes have no values.
         """
         if not self.space.has_values:
             return None
-        means = tf.math.l2_normalize(self.memory.padded(), axis=-1)  # [V, A, dim]
-        cosines = tf.einsum("bad,vad->vab", self._of_each(features), means)  # [V, A, B]
-        return _LOGIT_SCALE * tf.transpose(self.memory.rows_of(cosines))
+        memory = self.value_memory or self.memory
+        rows = tf.math.l2_normalize(memory.padded(), axis=-1)  # [V, A, dim]
+        cosines = tf.einsum("bad,vad->vab", self._of_each(features), rows)  # [V, A, B]
+        return _LOGIT_SCALE * tf.transpose(memory.rows_of(cosines))
 
     def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the vectors of edited images, float32 `[B, A * block_dim]`; ours.
@@ -283,11 +314,13 @@ class AttributeNetwork(RepresentationSystem):
             return tf.math.l2_normalize(vectors, axis=-1)
         return self.edit_ranking.blocks(vectors)
 
-    def _embed_all(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def embed_all(
+        self, outputs: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns `embed` for all attributes, or for one where they share their vector."""
         number = self.space.num_attributes if self.describes_each_attribute else 1
         attributes = tf.tile(tf.range(number)[None], [tf.shape(outputs)[0], 1])
-        return self.embed(outputs, attributes)
+        return self.embed(outputs, attributes, training)
 
     def _of_each(self, features: Features) -> tf.Tensor:
         """Returns the vectors of all attributes, float32 `[B, A, dim]`."""

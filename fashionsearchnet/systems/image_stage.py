@@ -1,15 +1,20 @@
 """What the stages that train on labelled images share, whatever the system."""
 
+import abc
 import dataclasses
 
+import keras
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.networks.losses import attribute_cross_entropy, attribute_hits
+from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.system import System
-from fashionsearchnet.training import BalancedSampler, Stage
+from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
+from fashionsearchnet.training import BalancedSampler, EpochSampler, Stage, Update
 from fashionsearchnet.training.distribution import num_replicas
 
 
@@ -86,6 +91,56 @@ class ImageStage(Stage):
         """
         loss, accuracy = classification(self.model.space, logits, labels)
         return loss / self.global_batch_size, accuracy
+
+
+@dataclasses.dataclass
+class TrunkStage(ImageStage):
+    """Trains what stands on the trunk, and the trunk itself unless it is frozen.
+
+    Attributes:
+      outputs: of a frozen trunk, stored; the stage trains on them in place of images. Whether it
+        mirrors half of them depends on what was stored, not on `flip`.
+      trunk_rate_multiplier: on the learning rate of the trunk.
+    """
+
+    model: ConvolutionalSystem
+    outputs: TrunkOutputs | None = None
+    trunk_rate_multiplier: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
+        if self.outputs is not None:
+            check_frozen(self.model)
+
+    def examples(
+        self, first_step: int, context: tf.distribute.InputContext | None
+    ) -> tf.data.Dataset:
+        """Returns endless batches of {image or outputs, attributes}; see `Stage.examples`."""
+        if self.outputs is None:
+            return super().examples(first_step, context)
+        labels = self.outputs.labels
+        if self.balanced:
+            sampler: BalancedSampler | EpochSampler = BalancedSampler(self.dataset.space, labels)
+        else:
+            sampler = EpochSampler(len(labels))
+        return self.outputs.examples(
+            sampler,
+            seed=self.seed,
+            first_step=first_step,
+            global_batch_size=self.global_batch_size,
+            context=context,
+        )
+
+    def update_of(self, *parts: keras.layers.Layer) -> Update:
+        """Returns the update of the trunk and of these parts, the trunk at a rate of its own."""
+        trunk = list(self.model.trunk.trainable_variables)
+        variables = trunk + [v for part in parts for v in part.trainable_variables]
+        rates = {variable.path: self.trunk_rate_multiplier for variable in trunk}
+        return Update(self.loss, variables, rate_multipliers=rates)
+
+    @abc.abstractmethod
+    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns this replica's share of the loss and of what is logged; see `Update`."""
 
 
 def classification(

@@ -15,12 +15,18 @@ class AttributeMemory(keras.layers.Layer):
     Both papers write the answer to an edit as t M, with the indicator t of the wanted values.
     """
 
-    def __init__(self, space: AttributeSpace, dim: int, **kwargs):
+    def __init__(
+        self,
+        space: AttributeSpace,
+        dim: int,
+        initializer: str | keras.initializers.Initializer = "zeros",
+        **kwargs,
+    ):
         super().__init__(dtype="float32", **kwargs)
         self.offsets = np.array(space.offsets, np.int32)
         self._num_values = np.array(space.num_values, np.int32)
         self.memory = self.add_weight(
-            shape=(space.total_values, dim), initializer="zeros", name="memory"
+            shape=(space.total_values, dim), initializer=initializer, name="memory"
         )
 
     def overwrite(self, representations: tf.Tensor, manipulation: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ from fakes import SPACE, FakeDataset
 from small_networks import network
 
 from fashionsearchnet import evaluation
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
 from fashionsearchnet.networks.levels import above_tap, lower_tap, two_levels
 from fashionsearchnet.systems.agman.model import AGMAN
@@ -15,6 +16,7 @@ from fashionsearchnet.systems.agman.stages import EmbeddingStage
 from fashionsearchnet.systems.asenet.model import ASENet
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.systems.triplet_stage import TripletStage
+from fashionsearchnet.systems.value_stage import ValueStage
 
 
 def asenet(variant="asenet_v2", **arguments) -> ASENet:
@@ -200,3 +202,47 @@ def test_both_tasks_are_measured():
         protocol = kind(top_k=(1, 20), num_resamples=10)
         measured = evaluation.evaluate(asenet("asenet_v1"), FakeDataset(), protocol)
         assert measured.rows[-1].name == "ASENet V1"
+
+
+def test_values_are_learned_as_rows_near_the_vectors_of_their_images():
+    keras.utils.set_random_seed(0)
+    model = AGMAN(SPACE, hidden_dim=8, learns_from="values", **network())
+    stage = ValueStage(model, FakeDataset(), global_batch_size=8)
+    batch = next(iter(stage.examples(0, None)))
+    loss, logged = stage.loss(batch, tf.constant([0, 1]))
+    vectors = model.embed_all(model.trunk(stage.seen(batch), training=True), training=True)[0]
+    assert model.value_memory is not None
+    vectors, rows = vectors.numpy(), model.value_memory.memory.numpy()
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    losses, hits = [], []
+    for image, labels in enumerate(batch["attributes"].numpy()):
+        for a, label in enumerate(labels):
+            logits = 20.0 * rows[SPACE.offsets[a] :][: SPACE.num_values[a]] @ vectors[image, a]
+            if label >= 0:
+                losses.append(np.log(np.exp(logits).sum()) - logits[label])
+                hits.append(np.argmax(logits) == label)
+    assert float(loss) == pytest.approx(sum(losses) / 8, rel=1e-3)
+    assert float(logged["accuracy"]) == pytest.approx(np.mean(hits))
+
+
+def test_a_network_that_learned_from_values_ranks_by_agreement(rng):
+    system = asenet("csn", learns_from="values")
+    features = system.image_features(tf.constant(rng.normal(0, 60, (3, 40, 40, 3)), tf.float32))
+    logits = system.attribute_logits(features)
+    assert logits is not None
+    read = tf.nn.softmax(logits[:, : SPACE.num_values[0]])
+    queries = system.attribute_query(features, 0).numpy()
+    found = queries @ system.attribute_embedding(features, 0).numpy().T
+    np.testing.assert_allclose(found, read @ tf.transpose(read), atol=1e-5)
+    assert system.title == "CSN, from values"
+
+
+def test_a_network_that_learns_from_values_needs_some():
+    with pytest.raises(
+        ValueError, match="learns_from must be one of triplets, values; got 'edits'"
+    ):
+        asenet(learns_from="edits")
+    with pytest.raises(ValueError, match="learns_from 'values' is for attributes with values"):
+        ASENet(AttributeSpace(("heel",), ((),)), hidden_dim=8, learns_from="values", **network())
+    with pytest.raises(ValueError, match="no rows of values to train; build it with"):
+        ValueStage(asenet(), FakeDataset())

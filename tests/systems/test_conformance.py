@@ -57,6 +57,7 @@ def _flam(variant: str, **arguments: Any) -> Callable[[], System]:
 BUILDERS: dict[str, Callable[[], System]] = {
     "amnet": lambda: AMNet(SPACE, feature_dim=12, **network()),
     **{f"agman/{variant}": _of_attributes(AGMAN, variant) for variant in AGMAN_VARIANTS},
+    "agman/values": _of_attributes(AGMAN, "agman", learns_from="values"),
     "agman/edits": _of_attributes(AGMAN, "agman", edit_ranking=True, block_dim=4),
     **{
         f"asenet/{variant}": _of_attributes(ASENet, variant, embedding_dim=10)

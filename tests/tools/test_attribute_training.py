@@ -66,6 +66,23 @@ def test_vectors_and_then_the_ranking_of_edits(tmp_path, system, variant, option
         call(f"{system}/train_editing", tmp_path / "third", f"--init_from={second}")
 
 
+def test_labels_in_place_of_triplets(tmp_path):
+    head = [flag for flag in HEAD if "triplets" not in flag]
+    call("agman/train_embedding", tmp_path / "run", *head, "--learns_from=values")
+    model = registry.load_complete_system(tmp_path / "run")
+    assert model.title == "AG-MAN, from values"
+    assert not any("branch" in variable.path for variable in model.variables)
+    call("agman/train_editing", tmp_path / "edits", f"--init_from={tmp_path / 'run'}")
+    edits = registry.load_complete_system(tmp_path / "edits")
+    assert edits.title == "AG-MAN, from values, edits of ours"
+    np.testing.assert_array_equal(edits.value_memory.memory, model.value_memory.memory)
+    with pytest.raises(ValueError, match="is about triplets, and --learns_from=values"):
+        call(
+            "agman/train_embedding",
+            *(tmp_path / "no", *head, "--learns_from=values", "--margin=0.5"),
+        )
+
+
 def test_a_frozen_trunk_sees_each_image_once(tmp_path):
     call("asenet/train_embedding", tmp_path / "runs/run", *HEAD, "--trunk_training=frozen")
     (stored,) = (tmp_path / "runs/trunk_outputs").glob("*.npy")

@@ -1,8 +1,9 @@
-"""Trains the vectors of attributes of AG-MAN, or of one of its ideas on its own, on triplets.
+"""Trains the vectors of attributes of AG-MAN, or of one of its ideas on its own.
 
   python tools/agman/train_embedding.py --flagfile=flags/garments/agman/embedding.flags
 
-At its end it writes the memory (class means), so that the run answers edits too. That is ours.
+It learns from triplets, as published, or with --learns_from=values, ours, from all labels of an
+image. At its end it writes the memory (class means), ours too, so that the run answers edits.
 """
 
 from absl import flags
@@ -45,11 +46,8 @@ def main() -> None:
             **triplet_setup.model_arguments(dataset),
         )
     training_setup.load_pretrained_weights(model)
-    stage = EmbeddingStage(
-        model,
-        dataset,
-        **triplet_setup.stage_arguments(model, dataset),
-        classification_weight=FLAGS.classification_weight,
+    stage = triplet_setup.stage_of(
+        EmbeddingStage, model, dataset, classification_weight=FLAGS.classification_weight
     )
     triplet_setup.train(stage, dataset, strategy)
 

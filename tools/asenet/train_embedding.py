@@ -1,8 +1,9 @@
-"""Trains the vectors of attributes of ASENet_V2, or of another variant, on triplets.
+"""Trains the vectors of attributes of ASENet_V2, or of another variant.
 
   python tools/asenet/train_embedding.py --flagfile=flags/garments/asenet/embedding.flags
 
-At its end it writes the memory (class means), so that the run answers edits too. That is ours.
+It learns from triplets, as published, or with --learns_from=values, ours, from all labels of an
+image. At its end it writes the memory (class means), ours too, so that the run answers edits.
 """
 
 from absl import flags
@@ -40,7 +41,7 @@ def main() -> None:
             **triplet_setup.model_arguments(dataset),
         )
     training_setup.load_pretrained_weights(model)
-    stage = TripletStage(model, dataset, **triplet_setup.stage_arguments(model, dataset))
+    stage = triplet_setup.stage_of(TripletStage, model, dataset)
     triplet_setup.train(stage, dataset, strategy)
 
 

@@ -34,6 +34,7 @@ class AGMAN(AttributeNetwork):
         hidden_dim: int = 512,
         attention_normalization: str = "batch",
         loss_weighting: str = "equal",
+        learns_from: str = "triplets",
         edit_ranking: bool = False,
         block_dim: int | None = None,
     ):
@@ -49,6 +50,7 @@ class AGMAN(AttributeNetwork):
             the variant has AG-MAN's attention.
           attention_normalization: of what the spatial attention compares: 'batch' or 'none'.
           loss_weighting: how the losses of two branches are weighed; a key of LOSS_WEIGHTINGS.
+          learns_from: see `AttributeNetwork`.
           edit_ranking: see `AttributeNetwork`.
           block_dim: see `AttributeNetwork`.
 
@@ -69,6 +71,7 @@ class AGMAN(AttributeNetwork):
                 "attention_normalization": attention_normalization,
                 "loss_weighting": loss_weighting,
             },
+            learns_from=learns_from,
             edit_ranking=edit_ranking,
             block_dim=block_dim,
             view=two_levels if chosen.multi_level else None,
@@ -81,7 +84,8 @@ class AGMAN(AttributeNetwork):
         self.head = kind(
             space.num_attributes, channels, hidden_dim, attention_normalization, name="head"
         )
-        if chosen.classification:
+        self.has_branch = chosen.classification and learns_from == "triplets"
+        if self.has_branch:
             self._build_branch(upper, loss_weighting)
         self.build_memory(self.head.dim)
 
@@ -114,8 +118,8 @@ class AGMAN(AttributeNetwork):
 
     @property
     def title(self) -> str:
-        """The variant's name in tables; a run that was trained to rank edits says so."""
-        return self.variant.title + self.title_of_edits
+        """The variant's name in tables, and what of ours it was trained with."""
+        return self.variant.title + self.title_of_ours
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
@@ -123,11 +127,16 @@ class AGMAN(AttributeNetwork):
         parts = [*super().trained_parts]
         if self.variant.multi_level:
             parts.append("skip")
-        if self.variant.classification:
+        if self.has_branch:
             parts.append("branch")
             if self.upper_part is not None:
                 parts.append("upper_part")
         return tuple(parts)
+
+    @property
+    def trained_heads(self) -> list[keras.layers.Layer]:
+        """The parts that the first stage trains on the trunk's outputs."""
+        return super().trained_heads + ([self.skip] if self.variant.multi_level else [])
 
     def levels(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the trunk's map, and it plus the lower level, each `[B, h, w, channels]`.

@@ -28,7 +28,7 @@ class EmbeddingStage(TripletStage):
     @property
     def classifies(self) -> bool:
         """Whether the branch learns."""
-        return self.model.variant.classification and self.classification_weight > 0.0
+        return self.model.has_branch and self.classification_weight > 0.0
 
     def trunk_variables(self) -> list[keras.Variable]:
         """Returns the variables that learn at the rate of the trunk, those of layer4 among them."""

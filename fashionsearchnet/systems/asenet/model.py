@@ -31,6 +31,7 @@ class ASENet(AttributeNetwork):
         hidden_dim: int = 512,
         embedding_dim: int = 1024,
         attention_normalization: str = "batch",
+        learns_from: str = "triplets",
         edit_ranking: bool = False,
         block_dim: int | None = None,
     ):
@@ -46,6 +47,7 @@ class ASENet(AttributeNetwork):
           embedding_dim: of the last FC layer; ASENet_V2 has none, and its vectors have as many
             numbers as the trunk's map has channels.
           attention_normalization: of the keys of ASENet_V2: 'batch', or 'none' as in ASEN++.
+          learns_from: see `AttributeNetwork`.
           edit_ranking: see `AttributeNetwork`.
           block_dim: see `AttributeNetwork`.
 
@@ -66,6 +68,7 @@ class ASENet(AttributeNetwork):
                 "embedding_dim": embedding_dim,
                 "attention_normalization": attention_normalization,
             },
+            learns_from=learns_from,
             edit_ranking=edit_ranking,
             block_dim=block_dim,
         )
@@ -83,8 +86,8 @@ class ASENet(AttributeNetwork):
 
     @property
     def title(self) -> str:
-        """The variant's name in tables; a run that was trained to rank edits says so."""
-        return self.variant.title + self.title_of_edits
+        """The variant's name in tables, and what of ours it was trained with."""
+        return self.variant.title + self.title_of_ours
 
     @property
     def describes_each_attribute(self) -> bool:

@@ -1,74 +1,28 @@
 """The three stages of [Ak21] Sec. 3.4: localisation, representations, global ranking."""
 
-import abc
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from fashionsearchnet.checks import check_choice, check_range
+from fashionsearchnet.checks import check_choice
 from fashionsearchnet.networks.losses import region_triplet_loss
 from fashionsearchnet.systems.edit_ranking import equal_length
 from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import TRIPLET_MEANS
-from fashionsearchnet.systems.image_stage import ImageStage
-from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
-from fashionsearchnet.training import BalancedSampler, EpochSampler, Update
+from fashionsearchnet.systems.image_stage import TrunkStage
+from fashionsearchnet.training import Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
 
 
 @dataclasses.dataclass
-class TrunkStage(ImageStage):
-    """Trains what stands on the trunk, and the trunk itself unless it is frozen.
-
-    Attributes:
-      outputs: of a frozen trunk, stored; the stage trains on them in place of images. Whether it
-        mirrors half of them depends on what was stored, not on `flip`.
-      trunk_rate_multiplier: on the learning rate of the trunk.
-    """
+class LocatingStage(TrunkStage):
+    """Trains on what the attention locates."""
 
     model: FashionSearchNetV2
-    outputs: TrunkOutputs | None = None
-    trunk_rate_multiplier: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
-        if self.outputs is not None:
-            check_frozen(self.model)
-
-    def examples(
-        self, first_step: int, context: tf.distribute.InputContext | None
-    ) -> tf.data.Dataset:
-        """Returns endless batches of {image or outputs, attributes}; see `Stage.examples`."""
-        if self.outputs is None:
-            return super().examples(first_step, context)
-        labels = self.outputs.labels
-        if self.balanced:
-            sampler: BalancedSampler | EpochSampler = BalancedSampler(self.dataset.space, labels)
-        else:
-            sampler = EpochSampler(len(labels))
-        return self.outputs.examples(
-            sampler,
-            seed=self.seed,
-            first_step=first_step,
-            global_batch_size=self.global_batch_size,
-            context=context,
-        )
-
-    def update_of(self, *parts: keras.layers.Layer) -> Update:
-        """Returns the update of the trunk and of these parts, the trunk at a rate of its own."""
-        trunk = list(self.model.trunk.trainable_variables)
-        variables = trunk + [v for part in parts for v in part.trainable_variables]
-        rates = {variable.path: self.trunk_rate_multiplier for variable in trunk}
-        return Update(self.loss, variables, rate_multipliers=rates)
-
-    @abc.abstractmethod
-    def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns this replica's share of the loss and of what is logged; see `Update`."""
 
     def locate(self, batch) -> dict[str, tf.Tensor]:
         """Returns `locate` of the model for a batch of images or of stored outputs."""
@@ -78,7 +32,7 @@ class TrunkStage(ImageStage):
 
 
 @dataclasses.dataclass
-class LocalizationStage(TrunkStage):
+class LocalizationStage(LocatingStage):
     """Trains the attention maps with the classification loss L_C alone (Eq. 2)."""
 
     name: str = "localization"
@@ -103,7 +57,7 @@ class LocalizationStage(TrunkStage):
 
 
 @dataclasses.dataclass
-class RepresentationStage(TrunkStage):
+class RepresentationStage(LocatingStage):
     """Trains everything up to fc10 with the joint loss, Eq. 9 with lambda_G = 0.
 
     The weights are those of [Ak21] Sec. 3.4; a variant without ranking drops L_T, one on pooled
