@@ -122,7 +122,8 @@ def gather(tensor: tf.Tensor) -> tf.Tensor:
     """
     if num_replicas() == 1:
         return tensor
-    return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+    gathered = tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+    return tf.ensure_shape(gathered, [None, *tensor.shape[1:]])  # all_gather may forget it
 
 
 def mean(tensors: list[tf.Tensor]) -> list[tf.Tensor]:

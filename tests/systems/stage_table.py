@@ -8,6 +8,7 @@ from collections.abc import Callable
 import flam_stages
 import keras
 import numpy as np
+import tensorflow as tf
 from fakes import SPACE, FakeDataset
 from small_networks import network
 from vector_gan import GanStage, VectorGan
@@ -29,7 +30,8 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
-from fashionsearchnet.training import distribution
+from fashionsearchnet.training import distribution, loop
+from fashionsearchnet.training.rate_groups import rate_groups
 
 BATCH = 16
 
@@ -298,15 +300,32 @@ def train(
     steps_per_call=1,
 ):
     """Trains a stage as tools/ would."""
-    rate = rate or RATE[stage.name]
     training.train(
         stage,
         workdir=workdir,
-        optimizer=training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4),
+        optimizer=optimizer_settings(rate or RATE[stage.name]),
         length=training.RunLength(num_steps, log_every, checkpoint_every),
         strategy=strategy or distribution.get_strategy("one_device"),
         execution=training.Execution(steps_per_call=steps_per_call),
     )
+
+
+def optimizer_settings(rate: float) -> training.OptimizerSettings:
+    return training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4)
+
+
+def train_plainly(stage, num_steps: int, rate: float) -> None:
+    """Takes the same steps on one device without the loop: no compiled function, no strategy."""
+    settings, batches = optimizer_settings(rate), iter(stage.examples(0, None))
+    updates = [
+        loop.replica_update(update, rate_groups(update, settings, num_steps))
+        for update in stage.updates()
+    ]
+    for number in range(1, num_steps + 1):
+        batch = next(batches)
+        for index, update in enumerate(updates):
+            seed = tf.constant([0, number])
+            update(batch, tf.random.experimental.stateless_fold_in(seed, index) if index else seed)
 
 
 def logged(workdir) -> list[dict]:

@@ -19,6 +19,7 @@ from stage_table import (
     logged,
     own_paths,
     train,
+    train_plainly,
     weights,
 )
 
@@ -120,17 +121,23 @@ def test_a_gan_learns_the_vectors_that_its_discriminator_sees(tmp_path):
 def test_two_replicas_give_the_weights_of_one(build, tmp_path):
     """Without batch statistics and dropout, which are each replica's own."""
 
-    def movement(name):
-        strategy = distribution.get_strategy(name)
+    def movement(strategy, train_stage):
         with strategy.scope():
             stage = build(normalization="none", dropout_rate=0.0)
         own = own_paths(stage)
         before = weights(stage.model)
-        train(stage, tmp_path / name, 4, strategy, rate=PLAIN_RATE[stage.name], steps_per_call=2)
+        train_stage(stage, PLAIN_RATE[stage.name])
         after = weights(stage.model)
         return {path: after[path] - before[path] for path in own}
 
-    one, two = movement("one_device"), movement("mirrored")
+    mirrored = distribution.get_strategy("mirrored")
+    one = movement(
+        distribution.get_strategy("one_device"), lambda stage, rate: train_plainly(stage, 4, rate)
+    )
+    two = movement(
+        mirrored,
+        lambda stage, rate: train(stage, tmp_path, 4, mirrored, rate=rate, steps_per_call=2),
+    )
     for path, moved in one.items():
         apart = np.linalg.norm(two[path] - moved)
         assert apart < 1e-2 * np.linalg.norm(moved), path

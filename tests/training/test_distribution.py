@@ -155,3 +155,15 @@ def test_batches_lie_on_the_device_that_computes(monkeypatch):
 def test_prefetched_batches_have_kernels_on_a_gpu(op):
     found = kernels.get_registered_kernels_for_op(op).kernel
     assert "GPU" in {kernel.device_type for kernel in found}
+
+
+@pytest.mark.parametrize("dtype", [tf.int32, tf.int64, tf.float32])
+def test_what_replicas_gather_has_a_known_shape(dtype, mirrored):
+    shapes = []
+
+    @tf.function(autograph=False)
+    def step():
+        mirrored.run(lambda: shapes.append(distribution.gather(tf.zeros([3, 4, 5], dtype)).shape))
+
+    step()
+    assert [shape.as_list()[1:] for shape in shapes] == [[4, 5]] * 2
