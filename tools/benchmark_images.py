@@ -2,17 +2,18 @@
 
   python tools/benchmark_images.py --images_dir=photos --backbone=efficientnet_lite0
 
-Extraction reads, decodes and resizes the files, and runs the trunk; loading does all but the last;
-the bare trunk runs on images that are there. Each round measures all in turn, and the fastest round
-counts: other programs can only slow a round down. No measurement finds images that were loaded
-before it began. Prints a Markdown table, with how far each way is from `exact` in steps of 255.
+Extraction reads, decodes and resizes the files, and runs the trunk; the bare trunk runs on images
+that are there. Each round measures all in turn, and the fastest round counts: other programs can
+only slow a round down. No measurement finds images that were loaded before it began. Prints a
+Markdown table, with how far each way is from `exact` in steps of 255.
 
-A trunk that keeps all cores busy shares them with loading. The column "cores shared" is what that
-gives: 1 / (1 / trunk + 1 / loading), over the trunk.
+A trunk that keeps all cores busy shares them with loading. The column "cores shared" says what that
+leaves of its speed, by the time that cores spend on each: trunk / (trunk + loading).
 """
 
+import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from absl import flags
@@ -34,31 +35,30 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.data.image_cache import fitted_pixels
-from fashionsearchnet.data.preprocess import as_input, load_image
+from fashionsearchnet.data.preprocess import Images, as_input, decode_for, load_image
 from fashionsearchnet.evaluation.reporting import tables
 from fashionsearchnet.networks.backbones import Trunk, build_backbone
 from fashionsearchnet.networks.image_input import PIXELS, ImageInput
 
 _BARE = "bare trunk"
 _HEADER = (
-    *("pixels", "loading alone, images/s", "extraction, images/s", "over the bare trunk"),
+    *("pixels", "images/s", "over the bare trunk", "ms", "ms, decoding", "ms, loading"),
     *("cores shared", "mean difference", "99.9 %"),
 )
 
 
-def batches_of(paths: list[str], seen: ImageInput) -> tf.data.Dataset:
-    """Returns FLAGS.batches batches of the files' images, as a data set gives them."""
-    read = load_image if seen.pixels == "exact" else fitted_pixels
+def batches_of(paths: list[str], read: Callable[[tf.Tensor], Images]) -> tf.data.Dataset:
+    """Returns FLAGS.batches batches of what `read` makes of the files, as a data set gives them."""
     loaded = (
         tf.data.Dataset.from_tensor_slices(paths)
         .repeat()
         .take(FLAGS.batches * FLAGS.batch_size)
-        .map(lambda path: read(tf.io.read_file(path), seen), num_parallel_calls=tf.data.AUTOTUNE)
+        .map(lambda path: read(tf.io.read_file(path)), num_parallel_calls=tf.data.AUTOTUNE)
     )
     return loaded.batch(FLAGS.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
-def loading(batches: tf.data.Dataset) -> Callable[[], None]:
+def going_through(batches: tf.data.Dataset) -> Callable[[], None]:
     """Returns a function that loads all batches."""
 
     def load() -> None:
@@ -92,6 +92,25 @@ def differences(paths: list[str], seen: ImageInput, other: ImageInput) -> tuple[
     return float(np.mean(np.concatenate(found))), float(np.percentile(np.concatenate(found), 99.9))
 
 
+def decoded_size(data: tf.Tensor, seen: ImageInput) -> tf.Tensor:
+    """Returns the height and width that an image is decoded at."""
+    return tf.shape(decode_for(data, seen)[0])[:2]
+
+
+def measured(
+    measures: Mapping[str, Callable[[], None]],
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Returns the seconds of the fastest round of each, and the least seconds of CPU."""
+    seconds, cpu_seconds = dict.fromkeys(measures, np.inf), dict.fromkeys(measures, np.inf)
+    for _ in range(FLAGS.rounds + 1):  # the first warms up, and is never the fastest
+        for name, measure in measures.items():
+            start, cpu = time.perf_counter(), time.process_time()
+            measure()
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+            cpu_seconds[name] = min(cpu_seconds[name], time.process_time() - cpu)
+    return seconds, cpu_seconds
+
+
 def main() -> None:
     paths = sorted(str(path) for path in Path(FLAGS.images_dir).glob("*.jp*g"))
     if not paths:
@@ -103,24 +122,26 @@ def main() -> None:
     still = tf.data.Dataset.from_tensors(fixed).repeat(FLAGS.batches)
     measures = {_BARE: extraction(trunk, still, inputs["exact"])}
     for pixels, seen in inputs.items():
-        batches = batches_of(paths, seen)
-        measures[f"loading, {pixels}"] = loading(batches)
+        batches = batches_of(paths, functools.partial(load_image, image_input=seen))
+        if pixels != "exact":
+            batches = batches_of(paths, functools.partial(fitted_pixels, image_input=seen))
+        decoded = batches_of(paths, functools.partial(decoded_size, seen=seen))
+        measures[f"decoding, {pixels}"] = going_through(decoded)
+        measures[f"loading, {pixels}"] = going_through(batches)
         measures[pixels] = extraction(trunk, batches, seen)
-    fastest = dict.fromkeys(measures, np.inf)
-    for _ in range(FLAGS.rounds + 1):  # the first warms up, and is never the fastest
-        for name, measure in measures.items():
-            start = time.perf_counter()
-            measure()
-            fastest[name] = min(fastest[name], time.perf_counter() - start)
-    number, bare = FLAGS.batches * FLAGS.batch_size, fastest[_BARE]
-    rows = [[_BARE, "", f"{number / bare:.0f}", "1.00", "", "", ""]]
+    seconds, cpu_seconds = measured(measures)
+    number = FLAGS.batches * FLAGS.batch_size
+    cpu_ms = {name: 1e3 * found / number for name, found in cpu_seconds.items()}
+    trunk_ms = cpu_ms[_BARE]
+    rows = [[_BARE, f"{number / seconds[_BARE]:.0f}", "1.00", f"{trunk_ms:.2f}", *[""] * 5]]
     for pixels, seen in inputs.items():
-        alone, whole = fastest[f"loading, {pixels}"], fastest[pixels]
-        rates = [f"{number / alone:.0f}", f"{number / whole:.0f}"]
-        shares = [f"{bare / whole:.2f}", f"{bare / (bare + alone):.2f}"]
+        whole, loading = seconds[pixels], cpu_ms[f"loading, {pixels}"]
+        rates = [f"{number / whole:.0f}", f"{seconds[_BARE] / whole:.2f}", f"{cpu_ms[pixels]:.2f}"]
+        parts = [f"{cpu_ms[f'decoding, {pixels}']:.2f}", f"{loading:.2f}"]
         apart = [f"{x:.2f}" for x in differences(paths, inputs["exact"], seen)]
-        rows.append([pixels, *rates, *shares, *apart])
+        rows.append([pixels, *rates, *parts, f"{trunk_ms / (trunk_ms + loading):.2f}", *apart])
     print(tables.markdown_table(_HEADER, rows))
+    print("\nms: of CPU for an image; decoding and loading alone, without the trunk.")
 
 
 if __name__ == "__main__":
