@@ -1,6 +1,6 @@
 """The JSON answers, as they stand in the OpenAPI document."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -32,7 +32,13 @@ class Model(BaseModel):
     system: str
     variant: str | None
     fingerprint: str = Field(description="Names the weights: compare vectors of the same one only.")
-    image_size: int = Field(description="Side of the network's input in pixels.")
+    takes: Literal["images", "vectors"] = Field(
+        description="What queries are: images, or vectors of another model."
+    )
+    image_size: int = Field(
+        description="Side of the network's input in pixels; where it takes vectors, the numbers of "
+        "one."
+    )
 
 
 class Limits(BaseModel):
@@ -56,7 +62,9 @@ class Attributes(BaseModel):
 
 class Item(BaseModel):
     id: str
-    image: str = Field(description="Path of its image; 404 if none is stored.")
+    image: str = Field(
+        description="Path of its image, or of its vector as float32 numbers; 404 if none is stored."
+    )
     attributes: Values
     predicted: Values = Field(description="What the model reads off its image; null if unknown.")
     columns: Columns

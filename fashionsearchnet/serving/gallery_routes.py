@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.index.filters import value_counts
 from fashionsearchnet.index.gallery_index import GalleryIndex
+from fashionsearchnet.networks.image_input import VectorInput
 from fashionsearchnet.serving import answers, errors
 from fashionsearchnet.serving.health_routes import TheService
 from fashionsearchnet.serving.parameters import (
@@ -58,6 +59,7 @@ async def read_attributes(service: TheService) -> answers.Attributes:
             system=description.system,
             variant=description.variant,
             fingerprint=service.model.fingerprint,
+            takes="vectors" if isinstance(description.image_input, VectorInput) else "images",
             image_size=description.image_input.size,
         ),
         limits=answers.Limits(

@@ -8,9 +8,20 @@ SIZES = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "hei
 @pytest.fixture(scope="session")
 def page_service(tmp_path_factory):
     """The address of a service with a fake model."""
-    from page_fixtures import running_service
+    from page_fixtures import FakeModel, running_service
 
-    with running_service(tmp_path_factory.mktemp("page") / "index") as address:
+    with running_service(tmp_path_factory.mktemp("page") / "index", FakeModel()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def vector_service(tmp_path_factory):
+    """The address of a service whose fake model takes vectors."""
+    from page_fixtures import FakeVectorModel, running_service
+
+    with running_service(
+        tmp_path_factory.mktemp("vectors") / "index", FakeVectorModel()
+    ) as address:
         yield address
 
 

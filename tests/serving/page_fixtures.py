@@ -1,6 +1,7 @@
 """A service with a fake model for the page to talk to, and a browser to look at it with."""
 
 import contextlib
+import dataclasses
 import shutil
 import threading
 import time
@@ -14,7 +15,7 @@ import uvicorn
 from fashionsearchnet.attributes import KEEP, MISSING, AttributeSpace
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
-from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
 from fashionsearchnet.serving.app import create_app
 from fashionsearchnet.serving.calls import Prediction
 from fashionsearchnet.serving.export_folder import ExportDescription
@@ -96,6 +97,7 @@ class FakeModel:
     fingerprint = "0123456789abcdef"
     dim = SPACE.total_values
     gives_features = False
+    encoded = staticmethod(picture)
     description = ExportDescription(
         "fake", "plain", fingerprint, dim, ImageInput(_SIDE), geometry=None
     )
@@ -142,6 +144,31 @@ class FakeModel:
         return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
+class FakeVectorModel(FakeModel):
+    """Reads vectors of one number per attribute, one more than the value."""
+
+    description = ExportDescription(
+        "fake",
+        None,
+        FakeModel.fingerprint,
+        FakeModel.dim,
+        VectorInput(SPACE.num_attributes, metric="euclidean", features="fake"),
+        geometry=None,
+    )
+
+    @staticmethod
+    def encoded(values: Sequence[float]) -> bytes:
+        """Returns the vector of some values."""
+        return encode_vector(np.add(values, 1, dtype=np.float32))
+
+    def predict(self, images):
+        return dataclasses.replace(super().predict(images), maps=None, boxes=None)
+
+    def _read(self, images: Sequence[bytes]) -> np.ndarray:
+        levels = np.stack([np.frombuffer(data, "<f4") for data in images]) - 1
+        return np.clip(levels, 0, np.array(SPACE.num_values) - 1)
+
+
 def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
     """Returns an index of `NUM_ITEMS` pictures."""
     index = GalleryIndex.create(
@@ -150,7 +177,7 @@ def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
     rows = [item_values(number) for number in range(NUM_ITEMS)]
     seen = [list(row) for row in rows]
     seen[MISREAD][1] = _WRONG_NECKLINE
-    pictures = [picture(row) for row in seen]
+    pictures = [model.encoded(row) for row in seen]
     rows[UNLABELLED] = [MISSING] * SPACE.num_attributes
     items = [
         Item(item_id(number), np.array(row, np.int32), image, item_columns(number), product)
@@ -164,9 +191,8 @@ def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
 
 
 @contextlib.contextmanager
-def running_service(directory: Path) -> Iterator[str]:
+def running_service(directory: Path, model: FakeModel) -> Iterator[str]:
     """Yields the address of the service, which runs in a thread."""
-    model = FakeModel()
     limits = Limits(max_upload_bytes=200_000)
     app = create_app(model, make_index(directory, model), limits)  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))

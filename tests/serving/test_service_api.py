@@ -47,6 +47,7 @@ def test_attributes_model_and_limits(client):
         "system": "fake",
         "variant": "plain",
         "fingerprint": "0123456789abcdef",
+        "takes": "images",
         "image_size": 32,
     }
     assert answer["limits"] == {

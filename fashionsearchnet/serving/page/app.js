@@ -6,12 +6,13 @@ import { element, spoken } from "./dom.js";
 import { Filters } from "./filters.js";
 import { clearNotice, emptyNotice, errorNotice, showNotice } from "./notices.js";
 import { listenForPhotos } from "./photo.js";
-import { galleryPage, pager, skeletonGrid } from "./pictures.js";
+import { skeletonGrid } from "./pictures.js";
 import { QueryPanel } from "./query.js";
-import { noun, resultNodes, summary } from "./results.js";
+import { galleryNodes, noun, resultNodes, summary } from "./results.js";
 import { Saving } from "./saving.js";
 import { Shortlist } from "./shortlist.js";
 import { dropped, hasQuery, nextState, plainState } from "./state.js";
+import { speakOf, subject } from "./subject.js";
 import * as words from "./words.js";
 
 const PAGE_SIZE = 24;
@@ -43,6 +44,7 @@ async function start() {
     fail(error, start);
     return;
   }
+  speakOf(service.model);
   part.about.textContent = words.aboutService(service);
   defaults.k = Math.min(DEFAULT_K, service.limits.max_k);
   defaults.page = Math.min(PAGE_SIZE, service.limits.max_k);
@@ -193,8 +195,7 @@ async function showGallery() {
   shortlist.learn(answer.items);
   part.status.textContent = words.range(answer, answer.items.length, noun(state));
   if (answer.items.length) {
-    const pages = pager(answer, defaults.page, handlers);
-    part.content.replaceChildren(galleryPage(answer, handlers), pages);
+    part.content.replaceChildren(...galleryNodes(answer, defaults.page, handlers));
     focusCameFrom();
   } else {
     part.content.replaceChildren(emptyNotice(state, answer.total, handlers));
@@ -274,8 +275,8 @@ function currentQuery() {
   if (state.photo === null) {
     return {
       key: `item ${state.item}`,
-      source: api.imageAddress(state.item),
-      alt: `Your picture: item ${state.item}`,
+      source: subject.hasPictures ? api.imageAddress(state.item) : null,
+      alt: `${subject.title}: item ${state.item}`,
       detail: `Item ${state.item}`,
       isItem: true,
     };
@@ -283,8 +284,8 @@ function currentQuery() {
   const { file, source } = photos.get(state.photo);
   return {
     key: `photo ${source}`,
-    source,
-    alt: `Your picture: ${file.name}`,
+    source: subject.hasPictures ? source : null,
+    alt: `${subject.title}: ${file.name}`,
     detail: `${file.name}. It is not part of the address, so this search cannot be shared.`,
     isItem: false,
   };

@@ -1,6 +1,7 @@
 // One attribute of the query: its value, what is known of it, its pin and its way back.
 
 import { element, icon, percent } from "./dom.js";
+import { subject } from "./subject.js";
 import { guesses, isDoubtful } from "./words.js";
 
 /**
@@ -71,12 +72,12 @@ function notes(fact, isGuess) {
   const lines = [];
   if (weight) lines.push(weight === 1 ? "results are alike in this" : `counts ${weight} times`);
   if (edited !== null && edited !== original) lines.push(`was ${original}`);
-  if (corrected !== null) lines.push(`corrected, the picture was read as ${reading.value}`);
+  if (corrected !== null) lines.push(`corrected, the ${subject.it} was read as ${reading.value}`);
   else if (label !== null && label !== reading.value && !isDoubtful(reading)) {
-    lines.push(`labelled so; the picture looks like ${reading.value}`);
+    lines.push(`labelled so; the ${subject.looksLike} ${reading.value}`);
   }
   if (isGuess) lines.push(`not sure: ${guesses(reading)}`);
-  else if (lacksLabel && corrected === null) lines.push("seen on the picture, not labelled");
+  else if (lacksLabel && corrected === null) lines.push(`${subject.seen}, not labelled`);
   if (pinned) {
     const isOther = pinned.length > 1 || pinned[0] !== current;
     lines.push(isOther ? `must have ${pinned.join(" or ")}` : "must have");
@@ -131,10 +132,10 @@ function undoButton({ name, edited }, onclick) {
   );
 }
 
-/** Returns in a sentence what the picture shows, for the menu of an attribute. */
+/** Returns in a sentence what the picture, or the vector, shows, for the menu of an attribute. */
 export function readingWords({ reading, label, corrected }) {
   if (corrected !== null) return `You said that it is really ${corrected}.`;
   if (label !== null) return `Labelled ${label}.`;
   if (isDoubtful(reading)) return `Not sure: ${guesses(reading)}.`;
-  return `The picture looks like ${reading.value} (${percent(reading.probability)} sure).`;
+  return `The ${subject.looksLike} ${reading.value} (${percent(reading.probability)} sure).`;
 }

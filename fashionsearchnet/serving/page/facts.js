@@ -2,15 +2,16 @@
 
 import { count, element, icon, spoken } from "./dom.js";
 import { valueOf } from "./items.js";
+import { subject } from "./subject.js";
 
 const UNKNOWN = "not labelled";
 const DIFFERENCES = 2; // lines before the rest is only counted
 
 const LEGEND = {
-  met: ["check", "as you asked"],
-  missed: ["close", "not as you asked"],
-  differs: ["differs", "differs from your picture"],
-  read: ["read", "seen on the picture, not labelled"],
+  met: ["check", () => "as you asked"],
+  missed: ["close", () => "not as you asked"],
+  differs: ["differs", () => `differs from ${subject.yours}`],
+  read: ["read", () => `${subject.seen}, not labelled`],
 };
 
 /** Returns the facts of a result as [{kind, name, value, isRead, ending}]; kinds as in LEGEND. */
@@ -31,8 +32,27 @@ export function factsOf(result, { edits, target }) {
   return lines;
 }
 
-/** Returns the lines of a result's facts. */
+/**
+ * Returns the facts of an item that has no picture to show: `facts`, then the values of all other
+ * attributes, of the kind "plain". Their `note` says why an item counts as equal to the `target` of
+ * a search where its label is another.
+ */
+export function allFacts(item, facts, target = {}) {
+  const known = new Set(facts.map(({ name }) => name));
+  const others = Object.keys(item.attributes).filter((name) => !known.has(name));
+  const plain = others.map((name) => {
+    const found = valueOf(item, name);
+    const read = item.predicted[name] ?? null;
+    const isRead = read !== null && read === target[name] && read !== found.value;
+    const note = isRead ? ` (${subject.looksLike} ${read})` : "";
+    return { kind: "plain", name, ending: "", note, ...found };
+  });
+  return [...facts, ...plain.filter(({ value }) => value !== null)];
+}
+
+/** Returns the lines of facts; below a picture only `DIFFERENCES` of those that nobody asked for. */
 export function factLines(facts) {
+  if (!subject.hasPictures) return element("span", { class: "facts" }, facts.map(line));
   const asked = facts.filter(({ kind }) => kind !== "differs");
   const others = facts.filter(({ kind }) => kind === "differs");
   const rest = others.splice(others.length > DIFFERENCES ? DIFFERENCES - 1 : DIFFERENCES);
@@ -57,24 +77,25 @@ export function legend(facts) {
     "p",
     { class: "legend" },
     entries.map(([kind, [drawing, text]]) =>
-      element("span", { class: `legend-entry fact-${kind}` }, icon(drawing), text),
+      element("span", { class: `legend-entry fact-${kind}` }, icon(drawing), text()),
     ),
   );
 }
 
-function line({ kind, name, value, isRead, ending }) {
+function line({ kind, name, value, isRead, ending, note = "" }) {
   const words = value ?? UNKNOWN;
   return element(
     "span",
     { class: `fact fact-${kind}`, title: `${name}: ${words}${ending}` },
-    icon(LEGEND[kind][0]),
+    kind === "plain" ? element("span", { class: "icon" }) : icon(LEGEND[kind][0]),
     element(
       "span",
       {},
       `${name} `,
       element("span", { class: "fact-value" }, words),
+      note,
       isRead ? element("span", { class: "fact-read" }, icon("read")) : null,
-      spoken(ending + (isRead ? ", seen on the picture" : "")),
+      spoken(ending + (isRead ? `, ${subject.seen}` : "")),
     ),
   );
 }

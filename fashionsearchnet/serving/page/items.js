@@ -1,5 +1,7 @@
 // What a shop shows of an item: its columns, and its values for each attribute.
 
+import { subject } from "./subject.js";
+
 /** Returns {title, subtitle, link} of an item, each null if there is none. */
 export function presentation({ columns }) {
   const texts = Object.entries(columns).filter(([, text]) => text && !isLink(text));
@@ -7,12 +9,12 @@ export function presentation({ columns }) {
   return { title: texts[0]?.[1] ?? null, subtitle: texts[1]?.[1] ?? null, link };
 }
 
-/** Returns a name for an item in words: its title, else its values, else its id. */
+/** Returns a name for an item in words: its title, else its values where a picture shows it, else its id. */
 export function describe(item) {
   const { title } = presentation(item);
   if (title !== null) return title;
   const values = Object.values(item.attributes).filter((value) => value !== null);
-  return values.length ? values.join(", ") : `item ${item.id}`;
+  return values.length && subject.hasPictures ? values.join(", ") : `item ${item.id}`;
 }
 
 /**

@@ -3,9 +3,10 @@
 import { mustPairs } from "./address.js";
 import { element, icon } from "./dom.js";
 import { Unreachable } from "./api.js";
+import { subject } from "./subject.js";
 import { condition } from "./words.js";
 
-// Title and advice, by code or by status.
+// Title and advice, by code or by status; `subject.errors` has others for vectors.
 const WORDS = {
   unknown_item: ["There is no such item", "It may have been removed. Choose another one."],
   no_image: ["This item has no picture to search with", "Upload its photo instead."],
@@ -29,7 +30,8 @@ export function errorNotice(error, actions) {
     return stateNotice("alert", "The service does not answer", advice, actions);
   }
   const general = error.status >= 500 ? 500 : 422;
-  const [title, advice] = WORDS[error.code] ?? WORDS[error.status] ?? WORDS[general];
+  const known = { ...WORDS, ...subject.errors };
+  const [title, advice] = known[error.code] ?? known[error.status] ?? known[general];
   const isPlain = PLAIN.includes(error.code);
   const notice = stateNotice("alert", title, isPlain ? error.message : advice, actions);
   if (!isPlain) {
@@ -56,7 +58,7 @@ export function emptyNotice({ item, filters, must }, total, { go, goHome }) {
     const actions = [];
     if (filters.length) actions.push(["Clear the filters", () => go({ filters: [] })]);
     if (musts.length) actions.push(["Take back the musts", () => go({ must: new Map() })]);
-    const other = item === null ? "No item" : "No item other than your picture";
+    const other = item === null ? "No item" : subject.noOther;
     const asked = [condition(filters), condition(musts)].filter(Boolean).join(", and it must be: ");
     return stateNotice(
       null,
@@ -69,7 +71,7 @@ export function emptyNotice({ item, filters, must }, total, { go, goHome }) {
     return stateNotice(null, "The gallery is empty", "It holds no items yet.", []);
   }
   const browse = ["Browse the gallery", goHome];
-  const message = "The gallery holds no item other than your picture itself.";
+  const message = `The gallery holds no item other than ${subject.yours} itself.`;
   return stateNotice(null, "Nothing to find", message, [browse]);
 }
 

@@ -1,21 +1,34 @@
-// Photos from the user's own device: chosen, dropped or pasted.
+// Photos, or vectors, from the user's own device: chosen, dropped or pasted.
 
-/** Calls `onphoto` with a picture file, `onproblem` with a message for an unusable one. */
+import { subject } from "./subject.js";
+
+/** Calls `onphoto` with a file to search with, `onproblem` with a message for an unusable one. */
 export function listenForPhotos({ input, buttons, dropzone, limits, onphoto, onproblem }) {
   const take = (file) => {
     const problem = problemOf(file, limits);
     if (problem) onproblem(problem);
     else onphoto(file);
   };
+  input.accept = subject.accept;
+  input.ariaLabel = subject.fileLabel;
   for (const button of buttons) button.addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     if (input.files.length) take(input.files[0]);
     input.value = ""; // the same file may be chosen again
   });
   document.addEventListener("paste", (event) => {
-    if (event.clipboardData.files.length) take(event.clipboardData.files[0]);
+    const [file] = event.clipboardData.files;
+    const pasted = file ?? numbersOf(event);
+    if (pasted) take(pasted);
   });
   listenForDrops(dropzone, take);
+}
+
+// A vector may be pasted as the text of its numbers: [0.1, -0.2].
+function numbersOf({ target, clipboardData }) {
+  const text = clipboardData.getData("text").trim();
+  if (subject.hasPictures || !text.startsWith("[") || target.closest?.("input")) return null;
+  return new File([text], "pasted numbers.json");
 }
 
 function listenForDrops(dropzone, take) {
@@ -45,16 +58,25 @@ const OTHER_FORMATS = [
   [/svg/i, "SVG", "Save it as JPEG or PNG."],
 ];
 
-function problemOf({ name, type, size }, { max_upload_bytes: most }) {
+function problemOf(file, { max_upload_bytes: most }) {
+  const { name, size } = file;
+  const problem = subject.hasPictures ? problemOfPicture(file) : problemOfVector(file);
+  if (problem) return problem;
+  if (size <= most) return null;
+  const advice = subject.hasPictures ? "Choose a smaller picture." : subject.chooseFile;
+  return `“${name}” has ${megabytes(size)}; at most ${megabytes(most)} can be uploaded. ${advice}`;
+}
+
+function problemOfVector({ name }) {
+  return /\.(npy|json)$/i.test(name) ? null : `“${name}” is not a vector. ${subject.chooseFile}`;
+}
+
+function problemOfPicture({ name, type }) {
   const ending = name.split(".").at(-1);
   const other = OTHER_FORMATS.find(([pattern]) => pattern.test(type) || pattern.test(ending));
   if (other) return `“${name}” is a ${other[1]} picture, which cannot be read here. ${other[2]}`;
   if (!type.startsWith("image/")) {
     return `“${name}” is not a picture. Choose a JPEG, PNG, WebP or BMP file.`;
-  }
-  if (size > most) {
-    return `“${name}” has ${megabytes(size)}; at most ${megabytes(most)} can be uploaded. \
-Choose a smaller picture.`;
   }
   return null;
 }

@@ -1,16 +1,18 @@
-// Lists of pictures: a page of the gallery, the results of a search, and their placeholders.
+// Lists of pictures, or of items without any: a page of the gallery, the results of a search, and their placeholders.
 
 import { element, icon, tile } from "./dom.js";
 import { factLines } from "./facts.js";
 import { addArrowKeys } from "./grid.js";
 import { describe, presentation } from "./items.js";
+import { subject } from "./subject.js";
 
 /**
- * Returns a page of the gallery. `handlers` has address(change), go(change), isKept(id) and
- * keep(item).
+ * Returns items of the gallery; `facts` are the arrays of facts.js, one for each item, where there
+ * are no pictures. `handlers` has address(change), go(change), isKept(id) and keep(item).
  */
-export function galleryPage({ items }, handlers) {
-  const cards = items.map((item) => {
+export function galleryGrid(items, facts, handlers) {
+  const cards = items.map((item, number) => {
+    if (!subject.hasPictures) return card(item, handlers, idOf(item), factLines(facts[number]));
     const values = Object.values(item.attributes).filter((value) => value !== null);
     const { title } = presentation(item);
     const caption = title === null ? values.join(" · ") || item.id : null;
@@ -23,7 +25,7 @@ export function galleryPage({ items }, handlers) {
 /** Returns the results of a search; `facts` are the arrays of facts.js, one for each result. */
 export function resultGrid(results, facts, handlers) {
   const cards = results.map((result, rank) => {
-    const picture = tile(result.image, altOf(result));
+    const picture = subject.hasPictures ? tile(result.image, altOf(result)) : idOf(result);
     if (result.matches) {
       picture.append(element("span", { class: "badge" }, icon("check"), "Match"));
     }
@@ -89,6 +91,11 @@ function card(item, handlers, picture, lines) {
   );
   main.dataset.item = item.id;
   return element("li", { class: "card" }, main, keepButton(item, handlers), shopLink(link, item));
+}
+
+// What stands on top of a card without a picture.
+function idOf({ id }) {
+  return element("span", { class: "card-id" }, id);
 }
 
 // A title stands below the picture, so a screen reader need not say it twice.

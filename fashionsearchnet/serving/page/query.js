@@ -6,6 +6,7 @@ import { count, element, percent } from "./dom.js";
 import { closeMenu, openMenu } from "./menu.js";
 import { Stage } from "./stage.js";
 import { withEntry } from "./state.js";
+import { subject } from "./subject.js";
 
 const NUM_SKELETONS = 4;
 const EDGE = 24; // pixels beside a chip that is swiped into sight
@@ -32,14 +33,14 @@ export class QueryPanel {
     this.handlers = handlers;
     this.#values = new Map(attributes.map(({ name, values }) => [name, values]));
     this.stage = new Stage("stage-large");
-    this.title = element("h2", { id: "query-title", tabindex: "-1" }, "Your picture");
+    this.title = element("h2", { id: "query-title", tabindex: "-1" }, subject.title);
     this.detail = element("p", { class: "query-detail" });
     this.copy = linkButton("Copy link", () => handlers.copy(this.copy));
     this.undoAll = linkButton("Undo all", () => this.#undoAll());
     this.chips = element("ul", {
       class: "chips",
       role: "list",
-      "aria-label": "Attributes of your picture",
+      "aria-label": `Attributes of ${subject.yours}`,
     });
     this.#build();
     this.#listen();
@@ -99,7 +100,7 @@ export class QueryPanel {
       this.chips,
     );
     this.root.replaceChildren(
-      this.stage.node,
+      ...(subject.hasPictures ? [this.stage.node] : []),
       element(
         "div",
         { class: "query-head" },
@@ -220,7 +221,7 @@ export class QueryPanel {
       panel: this.root,
       title: name,
       text: readingWords(fact),
-      header: sheet.node,
+      header: subject.hasPictures ? sheet.node : null,
       tabs: [this.#changeTab(fact), this.#correctTab(fact)],
       toggles: this.#toggles(fact),
       onclose: () => {
@@ -257,7 +258,7 @@ export class QueryPanel {
     const probabilities = new Map(fact.reading.values.map((v) => [v.value, v.probability]));
     return {
       text: "It is really",
-      hint: "Corrects how the picture was read; the search starts from there.",
+      hint: `Corrects how the ${subject.it} was read; the search starts from there.`,
       options: this.#options(fact, fact.original, (value) => percent(probabilities.get(value) ?? 0)),
       onpick: (value) => this.#correct(fact, value),
     };
@@ -297,7 +298,7 @@ export class QueryPanel {
 
   // Shows where the model looked for an attribute; loads the maps once per query.
   async #look(name) {
-    if (this.sheet && name === null) return;
+    if (!subject.hasPictures || (this.sheet && name === null)) return;
     this.#shown = name;
     if (name === null || this.#readings === null) {
       this.stage.clear();

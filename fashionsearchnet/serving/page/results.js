@@ -1,8 +1,9 @@
-// The results of a search: what was found in words, the legend, the pictures.
+// Pages of the gallery and results of a search: what was found in words, the legend, the pictures.
 
 import { element, icon } from "./dom.js";
-import { factsOf, legend } from "./facts.js";
-import { pager, resultGrid } from "./pictures.js";
+import { allFacts, factsOf, legend } from "./facts.js";
+import { galleryGrid, pager, resultGrid } from "./pictures.js";
+import { subject } from "./subject.js";
 import { technicalPanel } from "./technical.js";
 import * as words from "./words.js";
 
@@ -18,9 +19,22 @@ export function summary(answer, state, handlers) {
   return parts;
 }
 
+/** Returns a page of the gallery with its legend and the pages beside it. */
+export function galleryNodes(answer, limit, handlers) {
+  const facts = subject.hasPictures ? [] : answer.items.map((item) => allFacts(item, []));
+  return [
+    legend(facts.flat()),
+    galleryGrid(answer.items, facts, handlers),
+    pager(answer, limit, handlers),
+  ].filter(Boolean);
+}
+
 /** Returns the pictures with their legend, the pages and the technical details. */
 export function resultNodes(answer, service, handlers) {
-  const facts = answer.results.map((result) => factsOf(result, answer));
+  const facts = answer.results.map((result) => {
+    const found = factsOf(result, answer);
+    return subject.hasPictures ? found : allFacts(result, found, answer.target);
+  });
   const total = Math.min(answer.total, service.limits.max_depth);
   return [
     legend(facts.flat()),

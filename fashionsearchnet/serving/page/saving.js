@@ -2,6 +2,7 @@
 
 import { count, element } from "./dom.js";
 import { valueOf } from "./items.js";
+import { subject } from "./subject.js";
 
 const MOST_ROWS = 1000;
 const SECONDS = 2; // that a button says what it did
@@ -23,7 +24,7 @@ export function csvOf(items, attributes) {
     ...(hasProducts ? ["product"] : []),
     ...columns,
     ...attributes,
-    ...read.map((name) => `${name} (seen on the picture)`),
+    ...read.map((name) => `${name} (${subject.seen})`),
   ];
   const rows = items.map((item, position) => [
     position + 1,

@@ -2,6 +2,7 @@
 
 import { count, element, icon, tile } from "./dom.js";
 import { describe, isLink, valueOf } from "./items.js";
+import { subject } from "./subject.js";
 
 const THUMBNAILS = 4;
 
@@ -42,7 +43,8 @@ export class Shortlist {
     this.tray.hidden = this.#items.length === 0;
     document.body.classList.toggle("has-tray", !this.tray.hidden);
     if (this.tray.hidden) this.dialog.close();
-    const pictures = this.#items.slice(-THUMBNAILS).map((item) => tile(item.image, ""));
+    const shown = subject.hasPictures ? this.#items.slice(-THUMBNAILS) : [];
+    const pictures = shown.map((item) => tile(item.image, ""));
     this.tray.replaceChildren(
       element("span", { class: "tray-pictures", "aria-hidden": "true" }, pictures),
       element("p", { class: "tray-words" }, `${count(this.#items.length, "item")} on the shortlist`),
@@ -110,7 +112,7 @@ export class Shortlist {
     return element(
       "th",
       { scope: "col" },
-      tile(item.image, describe(item), false),
+      subject.hasPictures ? tile(item.image, describe(item), false) : null,
       element("span", { class: "compare-id" }, item.id),
       search,
       button("Remove", "link", () => this.handlers.set(others), `Remove ${describe(item)}`),
@@ -134,8 +136,12 @@ export class Shortlist {
 function shownValue(item, name) {
   const { value, isRead } = valueOf(item, name);
   const text = value ?? "–";
-  const mark = isRead ? element("span", { title: "Seen on the picture" }, icon("read")) : null;
+  const mark = isRead ? element("span", { title: capital(subject.seen) }, icon("read")) : null;
   return { text, node: element("span", { class: "compare-value" }, text, mark) };
+}
+
+function capital(text) {
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 function textOrLink(text) {

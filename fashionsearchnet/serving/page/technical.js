@@ -1,6 +1,7 @@
 // What an engineer wants to know of an answer; a merchandiser can leave it closed.
 
 import { element } from "./dom.js";
+import { subject } from "./subject.js";
 
 /** Returns a closed panel with the model, the times and the distances of a search. */
 export function technicalPanel(service, answer) {
@@ -10,7 +11,7 @@ export function technicalPanel(service, answer) {
   const entries = [
     ["System", [model.system, model.variant].filter(Boolean).join(" / ")],
     ["Fingerprint of the weights", model.fingerprint],
-    ["Image size", `${model.image_size} pixels`],
+    subject.technical(model.image_size),
     ["The vectors use labels", service.uses_labels ? "yes" : "no"],
     ["A match is judged by", answer.judged_by],
     ["Time", milliseconds],

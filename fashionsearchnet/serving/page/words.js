@@ -1,6 +1,7 @@
 // The page's texts for a state and for the service's answers.
 
 import { count } from "./dom.js";
+import { subject } from "./subject.js";
 
 const DOUBT = 0.6; // a reading below this probability is shown as a guess
 
@@ -72,21 +73,20 @@ export function guesses({ values }) {
 
 /** Returns why an address with changes but without a query shows the gallery. */
 export function waitingEdits(edits) {
-  return (
-    `This address changes a photo (${words(edits).join(", ")}), but it does not hold the photo. ` +
-    "Choose or upload a picture to apply the change."
-  );
+  const { waiting, choose } = subject;
+  const changes = `This address changes a ${waiting} (${words(edits).join(", ")})`;
+  return `${changes}, but it does not hold the ${waiting}. ${choose}`;
 }
 
 /** Returns what another query dropped, "" for nothing; see state.js. */
 export function droppedWords({ edits, corrections }) {
   const sentences = [];
   if (edits.length) {
-    sentences.push(`This picture has ${words(edits).join(", ")} already, so that change is done.`);
+    sentences.push(`This ${subject.thing} has ${words(edits).join(", ")} already, so that change is done.`);
   }
   if (corrections.length) {
     const really = `“It is really ${corrections.map((pair) => pair[1]).join(", ")}”`;
-    sentences.push(`${really} was about the picture before, and is dropped.`);
+    sentences.push(`${really} was about the ${subject.thing} before, and is dropped.`);
   }
   return sentences.join(" ");
 }
