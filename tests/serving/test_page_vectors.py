@@ -12,7 +12,7 @@ pytest.importorskip(
 )
 
 from conftest import SIZES
-from page_fixtures import UNLABELLED, item_id, picture
+from page_fixtures import MISREAD, UNLABELLED, item_id, picture
 from page_visits import CARD, CHIP, ITEM, chip, needs_browser, open_menu, pick, pin, visiting
 from playwright.sync_api import expect
 from test_page_layout import CUT_TEXTS, NAMELESS
@@ -154,3 +154,10 @@ def test_arrow_keys_go_from_card_to_card(visit):
     expect(page.locator(CARD).nth(1)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#query-title")).to_be_focused()
+
+
+def test_a_label_that_the_vector_contradicts_says_so(visit):
+    page = visit()
+    upload(page, "mine.npy", npy([2, 3, 11, 2]))  # what the model reads off the misread item
+    expect(card(page, item_id(MISREAD)).locator(".badge")).to_have_text("Match")
+    assert "neckline v-neck (vector reads as boat)" in lines_of(page, item_id(MISREAD))

@@ -17,7 +17,7 @@ from fashionsearchnet.serving.app import create_app
 def client(tmp_path_factory):
     model = FakeVectorModel()
     index = make_index(tmp_path_factory.mktemp("vectors") / "index", model)
-    with TestClient(create_app(model, index)) as client:  # type: ignore[arg-type]
+    with TestClient(create_app(model, index)) as client:
         yield client
 
 

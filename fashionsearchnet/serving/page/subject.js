@@ -40,7 +40,8 @@ export function speakOf({ takes, image_size: size }) {
   }
 }
 
-function vectorsOf(size) {
+function vectorsOf(numbers) {
+  const size = numbers.toLocaleString("en");
   const choose = `Choose a .npy file with one vector of ${size} numbers.`;
   return {
     hasPictures: false,
@@ -53,7 +54,7 @@ function vectorsOf(size) {
     it: "vector",
     seen: "read off the vector",
     looksLike: "vector reads as",
-    technical: (numbers) => ["Numbers of a vector", String(numbers)],
+    technical: () => ["Numbers of a vector", size],
     waiting: "vector",
     choose: "Choose an item or upload a vector to apply the change.",
     chooseFile: choose,
