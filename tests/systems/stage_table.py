@@ -30,6 +30,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.trunk_outputs import trunk_outputs
+from fashionsearchnet.systems.value_stage import ValueStage
 from fashionsearchnet.training import distribution, loop
 from fashionsearchnet.training.rate_groups import rate_groups
 
@@ -211,6 +212,13 @@ def weighed_agman(**model_arguments):
     return agman_embedding("classification", loss_weighting="uncertainty", **model_arguments)
 
 
+def from_values(**model_arguments):
+    """Vectors of attributes from the labels of images."""
+    return triplets(
+        ASENet, "csn", ValueStage, learns_from="values", embedding_dim=16, **model_arguments
+    )
+
+
 def editing(kind=ASENet, variant="asenet_v2", **model_arguments):
     """Stored vectors are noisy one-hot blocks, as a trained first stage gives."""
     stage = triplets(kind, variant, edit_ranking=True, block_dim=6, **model_arguments)
@@ -246,7 +254,7 @@ def gan(**_):
 # Every system has its stages here, or test_every_system_has_its_stages_in_the_table fails.
 STAGES: dict[str, list[Callable[..., training.Stage]]] = {
     "agman": [agman_embedding, weighed_agman, agman_editing],
-    "asenet": [triplets, triplet_net, csn, frozen_csn, asenet_v1, editing],
+    "asenet": [triplets, triplet_net, csn, frozen_csn, asenet_v1, from_values, editing],
     "amnet": [classification, manipulation],
     "fashionsearchnet_v2": [
         localization,
