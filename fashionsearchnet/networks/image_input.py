@@ -17,8 +17,8 @@ CHANNELS = ("rgb", "bgr")
 PIXELS = {
     "exact": "all of an image is decoded and resized in float32",
     "rounded": "the same, rounded to whole numbers in 0..255, which need a quarter of the bytes",
-    "fast": "rounded, and JPEG files are decoded at 1/2 or 1/4 of their size where that is at least "
-    "9/8 of the network's, and at 1/8 where that is at least twice the network's",
+    "fast": "rounded, and JPEG files are decoded at 1/2 or 1/4 of their size where that is at "
+    "least 9/8 of the network's, and at 1/8 where that is at least twice the network's",
 }
 METRICS = {
     "cosine": "vectors are compared by their direction; an edited one has length one",
