@@ -1,5 +1,7 @@
 """tools/save_trunk.py: the trunk of a run as the start of another."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from fashionsearchnet.networks.backbones import Trunk, build_backbone, load_pret
 from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 
+HEADS: dict[str, Any] = {"hidden_dims": (8,), "representation_dim": 6}
 OF_IMAGENET = (122.679, 116.669, 104.007)  # what AlexNet's published weights saw
 
 
@@ -28,8 +31,8 @@ def run(tmp_path):
 
     def made(mean=OF_IMAGENET, **trunk):
         keras.utils.set_random_seed(3)
-        heads = {"hidden_dims": (8,), "representation_dim": 6, "variant": "ours_pooled"}
-        system = FashionSearchNetV2(SPACE, **network(mean=mean, **trunk), **heads)
+        given = network(mean=mean, **trunk)
+        system = FashionSearchNetV2(SPACE, variant="ours_pooled", **HEADS, **given)
         registry.save_system(tmp_path / "run", system, "local_representations", "fake")
         return tmp_path / "run", system
 
@@ -57,8 +60,7 @@ def test_an_input_that_no_flag_gives_to_another_run_is_refused(run, tmp_path):
 def test_a_trunk_that_ends_at_a_lower_map_is_refused(tmp_path):
     trunk = Trunk("efficientnet_lite0", tap="stage2")
     seen = trunk.architecture.image_input(40)
-    heads = {"variant": "rank", "hidden_dims": (8,), "representation_dim": 6}
-    lower = FashionSearchNetV2(SPACE, image_input=seen, trunk=trunk, **heads)
+    lower = FashionSearchNetV2(SPACE, variant="rank", image_input=seen, trunk=trunk, **HEADS)
     registry.save_system(tmp_path / "run", lower, "local_representations", "fake")
     with pytest.raises(ValueError, match="up to a lower map, and stores no weights above it"):
         save_trunk(tmp_path / "run", tmp_path / "trunk.weights.h5")
