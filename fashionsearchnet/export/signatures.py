@@ -34,7 +34,7 @@ float32 numbers of a vector in little endian, also the same without bytes:
 From a system with `has_blocks` also what a labelled gallery needs (`systems/gallery_labels.py`):
 
 * `encode_blocks`: `image_bytes` -> `blocks` float32 `[B, A, block_dim]`, `probabilities`;
-* `embed_blocks`: `blocks`, `beliefs` float32 `[B, C]` (one-hot for a label, else the
+* `embed_blocks`: `blocks`, `beliefs` float32 `[B, C]` (one-hot for a label, else half of the
   probabilities) and `blend` float32 `[A]` -> `embedding` float32 `[B, dim]`. No image: a changed
   label needs this one only.
 """
