@@ -48,6 +48,7 @@ _ITEMS = ("deepfashion_inshop", "deepfashion_consumer2shop")  # their splits are
 # Theirs too, the validation included.
 _FINE_GRAINED = ("fashionai", "deepfashion_attributes", "zappos50k")
 _DRAWN = ("shopping100k", "darn", "imaterialist", "celeba")  # splits, unless a flag takes others
+_BY_LISTS = ("fashionai",)  # splits are those of ASEN's lists; those of the original rows are drawn
 _PUBLISHED = (*_DRAWN, *_ITEMS, *_FINE_GRAINED)
 _OF_IMAGES = ("images_dir", "image_column")  # of the flags of tables
 _DATASETS = (
@@ -177,10 +178,11 @@ _APPLIES_TO = (
     (("catalogue", "vectors"), ("name", "min_count", "fold_case", *_OF_TABLES)),
     (("catalogue", "vectors", *_PUBLISHED), ("attributes",)),
     (("catalogue", "vectors", *_PUBLISHED), ("top_values",)),
-    (("catalogue", "vectors", *_DRAWN), ("dense_splits", "num_queries", "num_gallery")),
+    (("catalogue", "vectors", *_DRAWN), ("dense_splits",)),
+    (("catalogue", "vectors", *_DRAWN, *_BY_LISTS), ("num_queries", "num_gallery")),
     (("catalogue",), ("max_dropped", "split_by", "update", *_OF_IMAGES)),
     (("vectors",), vector_flags.NAMES),
-    (("catalogue", "vectors", *_DRAWN, *_ITEMS), ("num_validation", "split_seed")),
+    (("catalogue", "vectors", *_DRAWN, *_ITEMS, *_BY_LISTS), ("num_validation", "split_seed")),
     (("catalogue", "vectors", *_PUBLISHED), ("overwrite",)),
     (("catalogue", *_PUBLISHED), ("min_side", "max_side", "max_pixels")),
 )

@@ -15,7 +15,7 @@ from evaluation_fakes import script
         ),
         ("deepfashion_inshop", "--num_queries=9", "not with --dataset=deepfashion_inshop; leave"),
         ("deepfashion_consumer2shop", "--num_gallery=9", "not with --dataset=deepfashion_cons"),
-        ("fashionai", "--num_validation=9", "not with --dataset=fashionai; leave it out"),
+        ("zappos50k", "--num_validation=9", "not with --dataset=zappos50k; leave it out"),
         ("garments/tiny", "--dense_splits", "not with --dataset=garments/tiny; leave it out"),
         ("garments/tiny", "--overwrite", "not with --dataset=garments/tiny; leave it out"),
         ("celeba", "--name=faces", "--name goes with --dataset=catalogue or vectors, not"),
