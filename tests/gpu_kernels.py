@@ -83,8 +83,8 @@ def _gpu_kernels(op: str) -> list[tuple[list[tuple[str, list[int]]], set[str]]]:
 def read_by_host(function: tf.types.experimental.ConcreteFunction) -> list[str]:
     """What makes the host wait for a GPU: 'op (types): name', sorted.
 
-    These are the operations that read batches, variables, or what is computed from them, in the
-    host's memory. Conditions of loops do so too; they are left out.
+    Such an operation reads a tensor in the host's memory, and the tensor is a batch, a variable, or
+    a result of these. The conditions of loops do so too; this function leaves them out.
     """
     graph = _run_inline_graph_optimization(function, True, True)  # with the graphs that it calls
     on_device = _on_device(graph)

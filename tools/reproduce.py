@@ -177,11 +177,11 @@ def check_training_flags(plan: Plan) -> None:
         if done.returncode:
             said = [text for text in done.stderr.splitlines() if not text.startswith("Pass --help")]
             reason = "".join(said[-1:]).strip() or "no reason"
-            given = ",".join([*FLAGS.training_flag, *FLAGS.first_stage_flag])
+            added = " ".join([*FLAGS.training_flag, *FLAGS.first_stage_flag])
             raise ValueError(
-                f"--training_flag, --first_stage_flag {given}: tools/{step.script}.py refuses "
-                f"its flags ({reason}). Put a flag of one stage into a flagfile, and name its "
-                "folder by --flags_dir."
+                f"tools/{step.script}.py refuses its flags ({reason}). --training_flag and "
+                f"--first_stage_flag add {added} to them. Put a flag of one stage into a flagfile, "
+                "and name its folder by --flags_dir."
             )
 
 

@@ -60,6 +60,18 @@ def checked_trunk(system: System) -> ConvolutionalSystem:
     return system
 
 
+def flags_of(system: ConvolutionalSystem, path: Path) -> list[str]:
+    """Returns the flags by which another run starts from the saved trunk and sees the same."""
+    trunk, seen = system.backbone.trunk, system.image_input
+    given = {"backbone": trunk.backbone, "pretrained_weights": path, "image_size": seen.size}
+    names = ("width", "first_stride", "normalization")  # of AlexNet
+    given |= {name: getattr(trunk, name) for name in names if trunk.backbone == "alexnet"}
+    return [
+        *(f"--{name}={value}" for name, value in given.items()),
+        *(f"--image_{name}={getattr(seen, name)}" for name in ("fit", "pixels")),
+    ]
+
+
 def main() -> None:
     path = Path(FLAGS.output).expanduser()
     if not path.name.endswith(".weights.h5"):
@@ -67,11 +79,8 @@ def main() -> None:
     system = checked_trunk(registry.load_system(FLAGS.workdir))
     with files.replace_file(path) as temporary:
         system.backbone.network.save_weights(temporary)
-    trunk = system.backbone.trunk
-    print(
-        f"written: {path} ({path.stat().st_size / 1e6:.1f} MB); start from it with "
-        f"--backbone={trunk.backbone} --pretrained_weights={path}"
-    )
+    print(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB); start from it with")
+    print("  " + " ".join(flags_of(system, path)))
 
 
 if __name__ == "__main__":

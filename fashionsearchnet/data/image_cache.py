@@ -16,7 +16,7 @@ from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import CACHES
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.example_table import ExampleTable, mapped, reader
-from fashionsearchnet.data.preprocess import Images, Pixels
+from fashionsearchnet.data.preprocess import Images, Pixels, decoding_rule
 from fashionsearchnet.networks.image_input import ImageInput
 
 _LARGEST_SHARE = 0.8  # of the free memory
@@ -164,7 +164,7 @@ def _decode_all(table: ExampleTable, image_input: ImageInput, path: Path) -> Non
 def _digest(table: ExampleTable, image_input: ImageInput) -> str:
     """Returns sixteen hex digits of the images and of all that their decoding depends on."""
     seen = {name: getattr(image_input, name) for name in ("size", "fit", "pixels")}
-    digest = hashlib.sha256(json.dumps(seen).encode())
+    digest = hashlib.sha256(json.dumps(seen | decoding_rule(image_input)).encode())
     digest.update(np.ascontiguousarray(table.fingerprint, "<i8").data)
     return digest.hexdigest()[:16]
 

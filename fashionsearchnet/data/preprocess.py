@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +13,17 @@ _JPEG = b"\xff\xd8\xff"
 # libjpeg decodes at these ratios; what it leaves is at least so many times the network's size.
 # Blocks of eight pixels average edges away, so that what they leave must be larger.
 _LEAST_SCALES = {2: 9 / 8, 4: 9 / 8, 8: 2}
+
+
+def decoding_rule(image_input: ImageInput) -> dict[str, Any]:
+    """Returns the rule that `image_input.pixels` stands for here, as JSON can hold it.
+
+    It belongs to what names a file of pixels, or of what a network makes of them: a file of another
+    rule is another file. Empty where the name says all.
+    """
+    if image_input.pixels != "fast":
+        return {}
+    return {"least_scales": {str(ratio): scale for ratio, scale in _LEAST_SCALES.items()}}
 
 
 class Pixels(NamedTuple):

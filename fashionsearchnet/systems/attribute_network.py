@@ -151,11 +151,6 @@ class AttributeNetwork(RepresentationSystem):
         return ("trunk", "head", *(["value_memory"] if self.value_memory else []))
 
     @property
-    def trained_heads(self) -> list[keras.layers.Layer]:
-        """The parts that the first stage trains on the trunk's outputs."""
-        return [self.head, *([self.value_memory] if self.value_memory else [])]
-
-    @property
     def title_of_ours(self) -> str:
         """What a title adds for a network that learned from values or ranks edits, ours."""
         learned = ", from values" if self.value_memory else ""

@@ -98,8 +98,8 @@ class TrunkStage(ImageStage):
     """Trains what stands on the trunk, and the trunk itself unless it is frozen.
 
     Attributes:
-      outputs: of a frozen trunk, stored; the stage trains on them in place of images. Whether it
-        mirrors half of them depends on what was stored, not on `flip`.
+      outputs: of a frozen trunk, stored; the stage trains on them in place of images. It mirrors
+        half of them if `outputs` holds mirrored ones; `flip` does not matter then.
       trunk_rate_multiplier: on the learning rate of the trunk.
     """
 
@@ -131,6 +131,12 @@ class TrunkStage(ImageStage):
             context=context,
         )
 
+    def outputs_of(self, batch) -> tf.Tensor:
+        """Returns the trunk's outputs for a batch of images, or the stored ones that it brings."""
+        if self.outputs is not None:
+            return batch["outputs"]
+        return self.model.trunk(self.seen(batch), training=True)
+
     def update_of(self, *parts: keras.layers.Layer) -> Update:
         """Returns the update of the trunk and of these parts, the trunk at a rate of its own."""
         trunk = list(self.model.trunk.trainable_variables)
@@ -140,7 +146,10 @@ class TrunkStage(ImageStage):
 
     @abc.abstractmethod
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-        """Returns this replica's share of the loss and of what is logged; see `Update`."""
+        """Returns this replica's share of the loss, and its shares of the logged figures by name.
+
+        See `Update`.
+        """
 
 
 def classification(

@@ -152,8 +152,7 @@ class System(keras.Model):
 
         Args:
           blocks: of `gallery_blocks`.
-          beliefs: float32 `[B, C]`, of `beliefs_of`: labels, or what was read off the image; zeros
-            for the image alone.
+          beliefs: float32 `[B, C]`, of `beliefs_of`. An image whose row is zero counts alone.
           blend: float32 `[A]` in 0..1, the share of the label's prototype.
           manipulation: see `gallery_embedding`.
 

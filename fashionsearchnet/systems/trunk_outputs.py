@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from fashionsearchnet import files
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import decoding_rule
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.features import (
     FeatureArrays,
@@ -201,7 +202,7 @@ def _stored(
 ) -> np.ndarray:
     """Returns the outputs that a description stands for, and computes them where they are not."""
     text = json.dumps(description, sort_keys=True)
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
+    path = folder.expanduser() / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
 
     def make() -> None:
         if not (path.is_file() and path.with_suffix(".json").is_file()):
@@ -254,7 +255,7 @@ def _description(system: ConvolutionalSystem, dataset: Dataset, split: str) -> d
         "split": split,
         "examples": images_digest(dataset.image_ids(split), dataset.labels(split)),
         "images": _digest(dataset.encoded_images(split).as_numpy_iterator()),
-        "image_input": system.image_input.to_dict(),
+        "image_input": system.image_input.to_dict() | decoding_rule(system.image_input),
         "trunk": {name: trunk[name] for name in kept},
         "output_shape": list(system.trunk.output_shape[1:]),
         "weights": _digest(v.numpy().tobytes() for v in system.trunk.variables),

@@ -32,16 +32,13 @@ class ValueStage(TrunkStage):
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of trunk, head and rows, the trunk at a rate of its own."""
-        return [self.update_of(*self.model.trained_heads)]
+        heads = [name for name in self.model.trained_parts if name != "trunk"]
+        return [self.update_of(*(getattr(self.model, name) for name in heads))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of the accuracy; see `Update`."""
         del seed
-        if self.outputs is not None:
-            outputs = batch["outputs"]
-        else:
-            outputs = self.model.trunk(self.seen(batch), training=True)
-        vectors, _ = self.model.embed_all(outputs, training=True)
+        vectors, _ = self.model.embed_all(self.outputs_of(batch), training=True)
         logits = self.model.attribute_logits({"embedding": vectors})
         loss, accuracy = self.classification(logits, batch["attributes"])
         return loss, {"accuracy": accuracy}

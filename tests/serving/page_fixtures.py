@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import uvicorn
+from fastapi.testclient import TestClient
 
 from fashionsearchnet.attributes import KEEP, MISSING, AttributeSpace
 from fashionsearchnet.index.gallery_index import GalleryIndex
@@ -188,6 +189,14 @@ def make_index(directory: Path, model: FakeModel) -> GalleryIndex:
     index.put(items, vectors, probabilities=probabilities)
     index.commit()
     return index
+
+
+@contextlib.contextmanager
+def client_of(directory: Path, model: FakeModel) -> Iterator[TestClient]:
+    """Yields a client of the service, which runs in the process of the test."""
+    app = create_app(model, make_index(directory, model))  # type: ignore[arg-type]
+    with TestClient(app) as client:
+        yield client
 
 
 @contextlib.contextmanager

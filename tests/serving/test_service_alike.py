@@ -4,19 +4,14 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the service is not installed: pip install .[serving]")
 
-from fastapi.testclient import TestClient
-from page_fixtures import SPACE, UNLABELLED, FakeModel, item_id, item_values, make_index, picture
-
-from fashionsearchnet.serving.app import create_app
+from page_fixtures import SPACE, UNLABELLED, FakeModel, client_of, item_id, item_values, picture
 
 ITEM = 4  # green, v-neck, brand E
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    model = FakeModel()
-    index = make_index(tmp_path_factory.mktemp("index") / "index", model)
-    with TestClient(create_app(model, index)) as client:
+    with client_of(tmp_path_factory.mktemp("service") / "index", FakeModel()) as client:
         yield client
 
 

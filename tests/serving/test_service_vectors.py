@@ -7,17 +7,12 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the service is not installed: pip install .[serving]")
 
-from fastapi.testclient import TestClient
-from page_fixtures import FakeVectorModel, item_values, make_index
-
-from fashionsearchnet.serving.app import create_app
+from page_fixtures import FakeVectorModel, client_of, item_values
 
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    model = FakeVectorModel()
-    index = make_index(tmp_path_factory.mktemp("vectors") / "index", model)
-    with TestClient(create_app(model, index)) as client:
+    with client_of(tmp_path_factory.mktemp("service") / "index", FakeVectorModel()) as client:
         yield client
 
 

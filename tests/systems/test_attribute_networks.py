@@ -1,5 +1,7 @@
 """ASENet and AG-MAN as systems: published sizes, edits by class means, stages and refusals."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -244,5 +246,8 @@ def test_a_network_that_learns_from_values_needs_some():
         asenet(learns_from="edits")
     with pytest.raises(ValueError, match="learns_from 'values' is for attributes with values"):
         ASENet(AttributeSpace(("heel",), ((),)), hidden_dim=8, learns_from="values", **network())
+    two_branches: dict[str, Any] = {"learns_from": "values", "loss_weighting": "uncertainty"}
+    with pytest.raises(ValueError, match="'uncertainty' weighs the losses of two branches, but"):
+        AGMAN(SPACE, hidden_dim=8, **two_branches, **network())
     with pytest.raises(ValueError, match="no rows of values to train; build it with"):
         ValueStage(asenet(), FakeDataset())

@@ -1,5 +1,6 @@
 """The outputs of frozen trunks: computed once, found again, and never taken for others."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 from fakes import SPACE, FakeDataset
 from small_networks import network
 
+from fashionsearchnet.data import preprocess
 from fashionsearchnet.systems import trunk_outputs as module
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.features import extract_features
@@ -168,3 +170,12 @@ def test_outputs_to_train_on_are_other_files_than_outputs_to_measure_on(computed
     features_of_split(model, dataset, "train", tmp_path)
     trunk_outputs(model, dataset, "train", tmp_path)
     assert computed == ["train upright"] * 2 and len(list(tmp_path.glob("*.npy"))) == 2
+
+
+def test_outputs_of_pixels_by_another_rule_are_other_files(computed, monkeypatch, tmp_path):
+    dataset, model = FakeDataset(), build()
+    model.image_input = dataclasses.replace(model.image_input, pixels="fast")
+    for scale in (2.0, 1.125):
+        monkeypatch.setattr(preprocess, "_LEAST_SCALES", {2: scale})
+        features_of_split(model, dataset, "query", tmp_path)
+    assert computed == ["query upright"] * 2

@@ -43,7 +43,11 @@ def test_another_system_starts_from_the_trunk_of_a_run(run, tmp_path, capsys):
     workdir, system = run()
     path = tmp_path / "new/trunk.weights.h5"
     save_trunk(workdir, path)
-    assert f"--backbone=alexnet --pretrained_weights={path}" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"--backbone=alexnet --pretrained_weights={path}" in told
+    # Without its stride another run would load these weights, and see something else by them.
+    assert "--image_size=40 --width=0.05 --first_stride=2 --normalization=none" in told
+    assert "--image_fit=pad --image_pixels=exact" in told
     trunk = system.backbone.trunk
     start = build_backbone(Trunk(width=trunk.width, first_stride=trunk.first_stride), 40)
     load_pretrained(start, path)

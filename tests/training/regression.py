@@ -77,13 +77,14 @@ def run(
     settings=SETTINGS,
     checkpoint_every=3,
     targets=None,
+    stage=None,
     **execution,
 ) -> np.ndarray:
     """Trains to `num_steps`, or is stopped after `stop_at`; returns all weights."""
     keras.utils.set_random_seed(3)
     strategy = strategy or distribution.get_strategy("one_device")
     with strategy.scope():
-        stage = RegressionStage(targets, delay, stop_at)
+        stage = stage or RegressionStage(targets, delay, stop_at)
     length = training.RunLength(num_steps, log_every=2, checkpoint_every=checkpoint_every, seed=7)
     try:
         training.train(

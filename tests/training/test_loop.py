@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from regression import DIM, SETTINGS, RegressionStage, metrics, run
+from regression import DIM, RegressionStage, metrics, run
 
 from fashionsearchnet import training
 from fashionsearchnet.training import distribution, loop
@@ -139,13 +139,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     stage = RegressionStage()
     stage.model = keras.Sequential([keras.Input((DIM,)), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"does not fit this model and stage"):
-        training.train(
-            stage,
-            workdir=tmp_path,
-            optimizer=SETTINGS,
-            length=training.RunLength(5),
-            strategy=distribution.get_strategy("one_device"),
-        )
+        run(tmp_path, 5, stage=stage)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")

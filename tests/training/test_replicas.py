@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from regression import BATCH, NUM, SETTINGS, RegressionStage, run
 
-from fashionsearchnet import training
 from fashionsearchnet.training import distribution
 
 ROOT = Path(__file__).parents[2]
@@ -88,13 +87,7 @@ def test_a_batch_that_replicas_cannot_share_is_refused(tmp_path):
     stage = RegressionStage()
     stage.global_batch_size = 7
     with pytest.raises(ValueError, match="batch_size 7 must be a multiple of the 2 replicas"):
-        training.train(
-            stage,
-            workdir=tmp_path,
-            optimizer=SETTINGS,
-            length=training.RunLength(5),
-            strategy=distribution.get_strategy("mirrored"),
-        )
+        run(tmp_path, 5, stage=stage, strategy=distribution.get_strategy("mirrored"))
 
 
 def _free_port() -> int:

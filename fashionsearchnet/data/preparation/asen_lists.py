@@ -32,7 +32,8 @@ FILES = tuple(
 )
 _NO_EFFECT = (
     "ASEN's splits: validation is its images to validate, the queries first; query and gallery are "
-    "its queries and candidates to test. num_queries, num_gallery and num_validation have no effect"
+    "its queries and candidates to test. num_queries, num_gallery, num_validation and split_seed "
+    "have no effect"
 )
 
 

@@ -1,4 +1,5 @@
-// Lists of pictures, or of items without any: a page of the gallery, the results of a search, and their placeholders.
+// Lists of pictures, or of items without any: a page of the gallery, the results of a search, and
+// their placeholders.
 
 import { element, icon, tile } from "./dom.js";
 import { factLines } from "./facts.js";

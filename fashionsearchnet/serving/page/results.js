@@ -1,4 +1,4 @@
-// Pages of the gallery and results of a search: what was found in words, the legend, the pictures.
+// A page of the gallery, and the results of a search: a summary in words, a legend, the pictures.
 
 import { element, icon } from "./dom.js";
 import { allFacts, factsOf, legend } from "./facts.js";

@@ -55,11 +55,17 @@ class AGMAN(AttributeNetwork):
           block_dim: see `AttributeNetwork`.
 
         Raises:
-          ValueError: if an argument is out of its range, or the trunk has no two levels.
+          ValueError: if an argument is out of its range or does not go with another, or the trunk
+            has no two levels.
         """
         chosen = get_variant(variant)
         check_range("hidden_dim", hidden_dim, 1)
         check_choice("loss_weighting", loss_weighting, LOSS_WEIGHTINGS)
+        if learns_from == "values" and loss_weighting != "equal":
+            raise ValueError(
+                f"loss_weighting {loss_weighting!r} weighs the losses of two branches, but a "
+                "network with learns_from 'values' has no second branch. Use 'equal'."
+            )
         super().__init__(
             "agman",
             space,
@@ -132,11 +138,6 @@ class AGMAN(AttributeNetwork):
             if self.upper_part is not None:
                 parts.append("upper_part")
         return tuple(parts)
-
-    @property
-    def trained_heads(self) -> list[keras.layers.Layer]:
-        """The parts that the first stage trains on the trunk's outputs."""
-        return super().trained_heads + ([self.skip] if self.variant.multi_level else [])
 
     def levels(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the trunk's map, and it plus the lower level, each `[B, h, w, channels]`.

@@ -26,9 +26,7 @@ class LocatingStage(TrunkStage):
 
     def locate(self, batch) -> dict[str, tf.Tensor]:
         """Returns `locate` of the model for a batch of images or of stored outputs."""
-        if self.outputs is not None:
-            return self.model.locate(batch["outputs"], training=True)
-        return self.model.localize(self.seen(batch), training=True)
+        return self.model.locate(self.outputs_of(batch), training=True)
 
 
 @dataclasses.dataclass
