@@ -5,7 +5,9 @@
 Starts tools/serve.py three times: without its memory for recent images, the same without batching,
 and as it is. Sends searches by upload again and again, and times the bare pass of the same image in
 this process too. Each round measures everything in turn, so the ratios hold on a noisy machine.
-Prints three tables in Markdown: requests, the stages of one, and passes of several images.
+Prints three tables in Markdown: requests, the stages of one, and passes of several images. A pass
+leaves the caches of the cores with its own data. What that costs the rest of a request shows where
+a pass of this process comes before each edit of a known photo.
 
 --busy starts programs that compute all the time, to see what a shared machine does to each row. In
 the environment, TF_NUM_INTRAOP_THREADS=1 makes TensorFlow compute an operation on one core.
@@ -51,6 +53,7 @@ from fashionsearchnet.serving.uploads import prepare_image
 _SERVE = Path(__file__).with_name("serve.py")
 _BOUNDARY = "fashionsearchnet-benchmark"
 BARE, NEW, AGAIN = "bare forward pass", "1 client", "1 client, another edit of the photo"
+AFTER = f"{AGAIN}, after a pass elsewhere"
 _BATCHES = (1, 4, 16)  # images of a pass
 _STAGES = ("upload", "prepare", "pass", "edit", "index")  # of the header Server-Timing
 
@@ -132,12 +135,23 @@ def search_body(image: bytes, edit: str = "") -> bytes:
 
 
 def ask(
-    address: str, method: str, path: str, bodies: Sequence[bytes], number: int, into: Measured
+    address: str,
+    method: str,
+    path: str,
+    bodies: Sequence[bytes],
+    number: int,
+    into: Measured,
+    before: Callable[[], object] | None = None,
 ) -> None:
-    """Sends `number` requests with these bodies in turn, one after the other on one connection."""
+    """Sends `number` requests with these bodies in turn, one after the other on one connection.
+
+    It calls `before` before each of them.
+    """
     connection = http.client.HTTPConnection(address, timeout=60)
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
     for body in itertools.islice(itertools.cycle(bodies), number):
+        if before:
+            before()
         start = time.perf_counter()
         connection.request(method, path, body or None, headers if body else {})
         response = connection.getresponse()
@@ -174,11 +188,18 @@ def search(service: Service, bodies: Sequence[bytes], clients: int, into: Measur
     into.cpu_seconds += service.cpu_seconds() - cpu
 
 
-def nothing(service: Service, into: Measured) -> None:
-    """Sends FLAGS.requests requests that need neither model nor index."""
-    start, cpu = time.perf_counter(), service.cpu_seconds()
-    ask(service.address, "GET", "/healthz", [b""], FLAGS.requests, into)
-    into.rates.append(FLAGS.requests / (time.perf_counter() - start))
+def one_by_one(
+    service: Service,
+    method: str,
+    path: str,
+    bodies: Sequence[bytes],
+    into: Measured,
+    before: Callable[[], object] | None = None,
+) -> None:
+    """Sends FLAGS.requests requests of one client, each after a call of `before`, uncounted."""
+    cpu = service.cpu_seconds()
+    ask(service.address, method, path, bodies, FLAGS.requests, into, before)
+    into.rates.append(FLAGS.requests / sum(into.seconds[-FLAGS.requests :]))
     into.cpu_seconds += service.cpu_seconds() - cpu
 
 
@@ -272,15 +293,19 @@ def measure_all(
     pairs = [f"{name}={v}" for name, values in model.space.to_dict().items() for v in values]
     edits, clients = [search_body(image, pair) for pair in pairs], FLAGS.clients
 
+    def one_pass() -> object:
+        return model.encode_query([prepared], keep[:1])
+
     def encode(number: int, into: Measured) -> None:
         images, calls = [prepared] * number, max(FLAGS.requests // number, 5)
         passes(lambda: model.encode_query(images, keep[:number]), into, calls)
 
     measures: dict[str, Callable[[Measured], None]] = {
         BARE: lambda into: encode(1, into),
-        "empty request (/healthz)": lambda into: nothing(first, into),
+        "empty request (/healthz)": lambda into: one_by_one(first, "GET", "/healthz", [b""], into),
         NEW: lambda into: search(first, edits, 1, into),
         AGAIN: lambda into: search(remembers, edits, 1, into),
+        AFTER: lambda into: one_by_one(remembers, "POST", "/v1/search", edits, into, one_pass),
         f"{clients} clients": lambda into: search(first, edits, clients, into),
         f"{clients} clients, max_batch_size=1": lambda i: search(alone, edits, clients, i),
     }
@@ -310,7 +335,7 @@ def main() -> None:
         measured, batches = measure_all(image, model, [first, alone, remembers])
         memory = remembers.peak_megabytes()
     print_times(measured, BARE)
-    print_stages(measured, [NEW, AGAIN])
+    print_stages(measured, [NEW, AGAIN, AFTER])
     print_batches(batches)
     together, apart = (np.median(measured[name].rates) for name in list(measured)[-2:])
     print(f"\nbatching answers {together / apart:.2f} times as many requests per second;")
