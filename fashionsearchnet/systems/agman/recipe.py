@@ -21,6 +21,18 @@ def _row(variant: str, adds: str, *, is_published: bool = False) -> Row:
     return Row(variant, title, color, _SYSTEM, run, "asenet_v2", adds, is_published)
 
 
+# Ours: the same network learns from the labels of each image.
+_VALUES = Row(
+    "agman_values",
+    "AG-MAN from values",
+    "C7",
+    _SYSTEM,
+    StageRun("agman_values", f"{_SYSTEM}/train_embedding", (f"{_SYSTEM}/values",)),
+    "agman",
+    "values in place of triplets",
+    is_optional=True,
+)
+
 RECIPE = dataclasses.replace(
     BY_ATTRIBUTE,
     name=_SYSTEM,
@@ -31,6 +43,7 @@ RECIPE = dataclasses.replace(
         _row("classification", "classification branch"),
         _row("attention", "improved attention"),
         _row("agman", "all three ideas", is_published=True),
+        _VALUES,
     ),
     order=Order(
         ("triplet_net", "csn", "asenet_v1", "asenet_v2", "agman"),
