@@ -72,15 +72,15 @@ class Gallery:
             raise ApiError(
                 404,
                 "image_unreadable",
-                f"the stored image of item {name[:200]!r} cannot be read: it was removed a moment "
-                "ago, or its file is damaged; the log of the service names the file.",
+                f"the stored file of item {name[:200]!r} cannot be read: the item was removed a "
+                "moment ago, or the file is damaged; the log of the service names the file.",
             ) from error
         if data is None:
             raise ApiError(
                 404,
                 "no_image",
-                f"the index stores no image of item {name[:200]!r}; upload the image instead, or "
-                "build the index with images.",
+                f"the index stores no image or vector of item {name[:200]!r}; upload it instead, or "
+                "build the index with it.",
             )
         return data
 

@@ -118,7 +118,7 @@ async def _uploaded(request: Request, service: Service) -> bytes:
     form = await read_form(request, (), service.limits)
     if form.image is None:
         raise errors.ApiError(
-            422, "missing_image", "send an image file as the form field 'image'; got none."
+            422, "missing_image", "send a file as the form field 'image'; got none."
         )
     return await service.prepared(form.image)
 

@@ -76,7 +76,7 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
             408,
             "upload_too_slow",
             f"the body must arrive within {limits.upload_seconds:g} seconds, and no pause may be "
-            f"longer than {limits.pause_seconds:g}. Send a smaller image.",
+            f"longer than {limits.pause_seconds:g}. Send a smaller file.",
         ) from error
     except ClientDisconnect as error:
         raise _gone() from error
@@ -176,8 +176,8 @@ def _too_large(max_bytes: int) -> ApiError:
     return ApiError(
         413,
         "upload_too_large",
-        f"an upload may have {max_bytes:,} bytes; this one has more. Send a smaller image: the "
-        "service shrinks images to 512 pixels a side.",
+        f"an upload may have {max_bytes:,} bytes; this one has more. Send a smaller file: of an "
+        "image the service keeps at most 512 pixels a side.",
     )
 
 

@@ -133,7 +133,7 @@ def test_unknown_query_items(client):
     for path in ("/v1/search", "/v1/explain"):
         refused(client.get(path, params={"item": "../../../etc/shadow"}), 404, "unknown_item")
     message = refused(client.get("/v1/search", params={"item": "imageless"}), 404, "no_image")
-    assert "upload the image" in message
+    assert "upload it instead" in message
     refused(client.get("/v1/items/imageless/image"), 404, "no_image")
 
 
