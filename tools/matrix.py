@@ -4,11 +4,12 @@
       --run=runs/my_shop/pretrained_agman --trunk=efficientnet_lite0 --output=runs/my_shop/matrix
 
 Each --run is a finished run of any system on the same data set. A task that a run was measured on
-with these splits is not measured again; its report is in <run>/evaluation. The table has for each
-run the mean of the main figure of each task with its interval, how many numbers an image has for
-it, and how many images per second the network sees here. Beside each system that reads the
-attributes stand its predicted attributes and, by one attribute, its predicted agreement; --trunk
-adds the vectors of a pretrained network as they are. Write the table with --output (.md and .json).
+with these splits and its present weights is not measured again; its report is in <run>/evaluation.
+The table has for each run the mean of the main figure of each task with its interval, how many
+numbers an image has for it, and how many images per second the network sees here. Beside each
+system that reads the attributes stand its predicted attributes and, by one attribute, its predicted
+agreement. --trunk adds the vectors of a pretrained network as they are; its reports are in
+<output>_trunk, or in the folder of the first run. Write the table with --output (.md and .json).
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ from typing import Any
 from absl import flags
 
 from fashionsearchnet import command
+from fashionsearchnet.choices import BACKBONES
 
 _TIMED_IMAGES, _TIMED_BATCH = 256, 64
 _PREDICTED = ("predicted attributes", "predicted agreement")
@@ -33,10 +35,15 @@ flags.DEFINE_string(
 flags.DEFINE_string("query_split", "query", "Split of the queries; slices work.")
 flags.DEFINE_string("gallery_split", "gallery", "Split of the gallery; slices work.")
 flags.DEFINE_string(
-    "trunk", "", "Add a row for the vectors of a network with ImageNet weights as they are."
+    "trunk",
+    "",
+    f"Add a row for a network with ImageNet weights as it is: {', '.join(BACKBONES)}.",
 )
 flags.DEFINE_integer("trunk_size", 128, "Side of that network's input in pixels.", 1)
-flags.DEFINE_string("output", "", "Path of the table without suffix.")
+flags.DEFINE_bool(
+    "allow_trained_queries", False, "Measure even if a run was trained on some of the queries."
+)
+flags.DEFINE_string("output", "", "Path of the table; .md and .json are added.")
 
 if __name__ == "__main__":
     command.parse_flags()  # --help and wrong flags end here
@@ -45,6 +52,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import evaluation, files
+from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.data.preprocess import as_input
@@ -53,6 +61,7 @@ from fashionsearchnet.evaluation.reporting import summary, tables
 from fashionsearchnet.evaluation.trunk_alone import TrunkAlone
 from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.system import System
+from fashionsearchnet.training import training_images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,35 +81,63 @@ class Row:
     speed: float | None
 
 
-def protocols(system: System, dataset: Dataset) -> list[evaluation.TaskProtocol]:
-    """Returns how to measure a system on each task that it answers and the data set can ask."""
+def make_plans(dataset: Dataset, tasks: set[str]) -> dict[str, evaluation.Plan]:
+    """Returns the questions of each task that some system answers and the data set can ask."""
     splits = {"query_split": FLAGS.query_split, "gallery_split": FLAGS.gallery_split}
     has_items = dataset.instance_ids(FLAGS.query_split) is not None
-    return [
-        kind(**splits)
-        for task, kind in evaluation.PROTOCOLS.items()
-        if task in system.tasks and (task != "instance" or has_items)
+    asked = [
+        task for task in evaluation.PROTOCOLS if task in tasks and (task != "instance" or has_items)
     ]
+    how = [evaluation.PROTOCOLS[task](**splits) for task in asked]
+    return dict(zip(asked, evaluation.make_plans(dataset, how), strict=True))
 
 
-def reports(system: System, dataset: Dataset, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yields the report of each task, measured now unless it is in the folder.
+def check_all(dataset: Dataset) -> set[str]:
+    """Returns the tasks that some run answers.
+
+    Whatever would end the table after hours of measuring is refused here.
+
+    Raises:
+      OSError: if a run is missing.
+      ValueError: if a run has not finished, has other attributes or was trained on the queries, or
+        there is no such trunk.
+    """
+    if FLAGS.trunk:
+        check_choice("--trunk", FLAGS.trunk, BACKBONES)
+    queries = dataset.image_ids(FLAGS.query_split)
+    tasks: set[str] = set()
+    for run in FLAGS.run:
+        system = registry.load_complete_system(run)
+        system.space.check_same(dataset.space, f"--run={run}", f"data set {dataset.name}")
+        if not FLAGS.allow_trained_queries:
+            training_images.check_unseen(run, queries, FLAGS.query_split, dataset.name)
+        tasks |= {*system.tasks}
+    return tasks | ({*TrunkAlone.tasks} if FLAGS.trunk else set())
+
+
+def reports(
+    system: System, dataset: Dataset, plans: list[evaluation.Plan], folder: Path, weights: str
+) -> Iterator[dict[str, Any]]:
+    """Yields the report of each plan, measured now unless it is in the folder.
+
+    A report of other weights is of a run that was trained again, and is measured again.
 
     Raises:
       ValueError: if a report there is of other data or rules.
     """
     missing = []
-    for protocol in protocols(system, dataset):
-        (plan,) = evaluation.make_plans(dataset, [protocol])
-        reporting.check_replaceable(folder, file_name(protocol), plan)
-        path = folder / f"{file_name(protocol)}.json"
-        if path.is_file():
-            yield files.read_json(path, "a report", f"Delete {path}.")
+    for plan in plans:
+        name = file_name(plan.protocol)
+        reporting.check_replaceable(folder, name, plan)
+        path = folder / f"{name}.json"
+        report = files.read_json(path, "a report", f"Delete {path}.") if path.is_file() else None
+        if report and report["system"].get("weights", weights) == weights:
+            yield report
         else:
             missing.append(plan)
     if not missing:
         return
-    for measured in evaluation.evaluate_each(system, dataset, missing):
+    for measured in evaluation.evaluate_each(system, dataset, missing, weights=weights):
         report = reporting.summarize(measured)
         name = file_name(measured.plan.protocol)
         reporting.write_report(report, measured.outcomes, folder, name)
@@ -113,12 +150,27 @@ def file_name(protocol: evaluation.TaskProtocol) -> str:
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name).strip("_.")
 
 
-def rows_of(system: System, dataset: Dataset, folder: Path) -> list[Row]:
-    """Returns the row of a system, and that of what it predicts."""
+def rows_of(
+    system: System,
+    dataset: Dataset,
+    plans: dict[str, evaluation.Plan],
+    folder: Path,
+    weights: str = "",
+) -> list[Row]:
+    """Returns the row of a system, and those of what it predicts.
+
+    Args:
+      system: to be measured.
+      dataset: that the plans ask about.
+      plans: by task.
+      folder: of the reports.
+      weights: SHA-256 of the system's weights; '' where they are always the same.
+    """
+    asked = [plan for task, plan in plans.items() if task in system.tasks]
     own: dict[str, dict[str, Any]] = {}
     predicted: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in _PREDICTED}
     name = system.title
-    for report in reports(system, dataset, folder):
+    for report in reports(system, dataset, asked, folder, weights):
         figure = summary.headline(report)
         found = {row["name"]: summary.figures_of(row, figure) for row in report["rows"]}
         name = report["rows"][-1]["name"]
@@ -192,23 +244,23 @@ def table(rows: list[Row]) -> str:
 def main() -> None:
     described = registry.describe_system(FLAGS.run[0])
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset or described["dataset"])
+    plans = make_plans(dataset, check_all(dataset))
     rows: list[Row] = []
     for run in FLAGS.run:
-        system = registry.load_complete_system(run)
-        system.space.check_same(dataset.space, f"--run={run}", f"data set {dataset.name}")
-        rows += rows_of(system, dataset, Path(run).expanduser() / "evaluation")
+        system, folder = registry.load_complete_system(run), Path(run).expanduser() / "evaluation"
+        rows += rows_of(system, dataset, plans, folder, registry.weights_digest(run))
         print(table(rows), flush=True)
     if FLAGS.trunk:
         trunk = TrunkAlone.of_images(dataset, FLAGS.gallery_split, FLAGS.trunk, FLAGS.trunk_size)
         folder = Path(f"{FLAGS.output}_trunk" if FLAGS.output else FLAGS.run[0]).expanduser()
-        rows += rows_of(trunk, dataset, folder / "evaluation" / FLAGS.trunk)
+        name = f"{FLAGS.trunk}_{FLAGS.trunk_size}px"
+        rows += rows_of(trunk, dataset, plans, folder / "evaluation" / name)
         print(table(rows), flush=True)
     if FLAGS.output:
-        path = Path(FLAGS.output).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".md").write_text(table(rows) + "\n", encoding="utf-8")
-        files.write_json(path.with_suffix(".json"), [dataclasses.asdict(row) for row in rows])
-        print(f"written: {path.with_suffix('.md')}, {path.with_suffix('.json')}")
+        paths = [Path(f"{FLAGS.output}{suffix}").expanduser() for suffix in (".md", ".json")]
+        files.write_text(paths[0], table(rows) + "\n")
+        files.write_json(paths[1], [dataclasses.asdict(row) for row in rows])
+        print(f"written: {paths[0]}, {paths[1]}")
 
 
 if __name__ == "__main__":
