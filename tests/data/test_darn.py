@@ -166,7 +166,7 @@ def test_the_copy_of_asen(copy_of_asen):
         ("label_train.txt", "1 9 1", "the attribute must be an integer between 0 and 8"),
         ("label_train.txt", "1 0 20", "category's value must be .*between 0 and 19; got '20'"),
         ("label_train.txt", "1 0", "pairs of attribute and value; got '1 0'"),
-        ("label_train.txt", "0 0 4", "category of image 0 is 4 here, and value_19 before"),
+        ("label_train.txt", "0 0 4", "category of image 0 is 19 and 4; an image has one"),
         ("filenames_train.txt", "pic/a.jpg", "filenames_train.txt line 2 repeats"),
         ("filenames_test.txt", "pic/a.jpg", "filenames_test.txt and .*train.txt both have"),
     ],

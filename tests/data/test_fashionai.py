@@ -15,6 +15,7 @@ from source_fakes import (
 from fashionsearchnet.data.darn import reader as darn
 from fashionsearchnet.data.deepfashion_attributes import reader as deepfashion
 from fashionsearchnet.data.fashionai import reader
+from fashionsearchnet.data.preparation import summary
 from fashionsearchnet.data.preparation.options import SourceOptions
 
 NAMES = tuple(reader._NUM_VALUES)
@@ -89,6 +90,14 @@ def test_the_lists_bring_their_splits(lists, tmp_path):
         ("label_train.txt", 1, "4 1 8", "label_train.txt line 2: the image must be .*0 and 3"),
         ("label_train.txt", 1, "1 8 1", "the attribute must be an integer between 0 and 7"),
         ("query_test.txt", 1, "0 1 9", "sleeve_length's value must be .*between 0 and 8"),
+        (
+            "label_train.txt",
+            1,
+            "1 1 8 1 7",
+            "line 2: sleeve_length of image 1 is 8 and 7; .*Remove",
+        ),
+        ("label_train.txt", 1, "0 0 2", "line 2: skirt_length of image 0 is 1 and 2; an image has"),
+        ("filenames_train.txt", 1, "", "filenames_train.txt line 2 is blank, where the name"),
         ("candidate_test.txt", 0, "2 3 1", "candidate_test.txt; 1 are in both, such as 'Images/"),
         ("candidate_test.txt", 0, "3 0 2", "filenames_test.txt must be in .*; 1 are in neither"),
         ("filenames_test.txt", 0, IMAGES[0], "filenames_test.txt and .*train.txt both have"),
@@ -115,6 +124,8 @@ def test_candidates_of_another_split(lists):
             "ATTRIBUTES_NUM of FashionAI",
         ),
         ({"ATTRIBUTES": ["skirt_length"]}, "ATTRIBUTES_NUM of FashionAI must be"),
+        ({"ATTRIBUTES": [["skirt_length"]]}, "ATTRIBUTES_NUM of FashionAI must be"),
+        ({"ATTRIBUTES_NUM": [6, 9, 8, 6, 5, 5, 10, 5]}, "ATTRIBUTES_NUM of FashionAI must be"),
         ({"ATTRIBUTES": None}, "must describe FashionAI with its ATTRIBUTES"),
         ({"ATTRIBUTES_VALUES": {}}, "ATTRIBUTES_VALUES must list 6 names for skirt_length"),
     ],
@@ -199,9 +210,48 @@ def test_deepfashion(lists, tmp_path):
         deepfashion.read(SourceOptions(source_dir=str(lists / "DeepFashion"), **SIZES))
 
 
+def test_of_several_values_the_rarest_counts(lists, tmp_path):
+    """Texture 3 and 7 have two images each, 9 has one; of equals the first of the line counts."""
+    folder = lists / "DeepFashion"
+    write_lists(folder, [f"img/{i}.jpg" for i in range(12)])
+    lines = ["0 0 3 0 9 1 5", "1 0 7 0 3", "2 0 7", "3 4 1 4 1"]
+    write_lines(folder / "label_train.txt", lines)
+    stored = stored_labels(prepare_quietly(deepfashion.READER, tmp_path, source_dir=str(lists)))[
+        "train"
+    ]
+    assert list(stored.values()) == [
+        [9, 5, -1, -1, -1],
+        [7, -1, -1, -1, -1],
+        [7, -1, -1, -1, -1],
+        [-1, -1, -1, -1, 1],
+    ]
+    notes = deepfashion.read(SourceOptions(source_dir=str(lists), **SIZES)).notes
+    assert "2 images to train on have several values" in notes[-1]
+    assert notes[-1].endswith("and 2 labels are left out")
+    replace_line(folder / "label_train.txt", 2, "1 0 8")
+    with pytest.raises(ValueError, match="line 3: texture of image 1 is 7 and 3 and 8; an image"):
+        deepfashion.read(SourceOptions(source_dir=str(lists), **SIZES))
+
+
 def test_darn_with_the_splits_of_asen(tmp_path):
     write_lists(tmp_path / "DARN", [f"pic/{i}.jpg" for i in range(12)])
     options = {"source_dir": str(tmp_path / "DARN"), "asen_splits": True, "name": "asen"}
     folder = prepare_quietly(darn.READER, tmp_path, **options)
     assert folder == tmp_path / "darn" / "asen" / "1.0.0"
     assert list(stored_labels(folder)["gallery"]) == ["pic/9.jpg", "pic/11.jpg"]
+
+
+def test_darn_leaves_out_images_whose_address_is_gone(tmp_path):
+    write_lists(tmp_path / "DARN", [f"pic/{i}.jpg" for i in range(12)])
+    for gone in (1, 9):
+        (tmp_path / "DARN" / "pic" / f"{gone}.jpg").unlink()
+    options = {"source_dir": str(tmp_path / "DARN"), "asen_splits": True, "name": "asen"}
+    folder = prepare_quietly(darn.READER, tmp_path, **options)
+    stored = stored_labels(folder)
+    assert list(stored["train"]) == ["pic/0.jpg", "pic/2.jpg", "pic/3.jpg"]
+    assert list(stored["gallery"]) == ["pic/11.jpg"]
+    notes = summary.read(folder)["notes"]
+    assert notes[-1].endswith("so figures are not the papers': train 1, gallery 1")
+    (tmp_path / "DARN" / "pic" / "11.jpg").unlink()
+    with pytest.raises(ValueError, match="no image of the published split 'gallery' is left"):
+        prepare_quietly(darn.READER, tmp_path / "other", **options)

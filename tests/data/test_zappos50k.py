@@ -115,6 +115,18 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [('["a.jpg", "b.jpg"]', "a plain list, .*line 1 is .*a.jpg"), ("", "plain list.*1 is blank")],
+)
+def test_a_list_of_images_that_is_none(original, tmp_path, line, problem):
+    copy = copied(original, tmp_path)
+    (copy / "filenames.json").unlink()
+    write_lines(copy / "filenames.json", [line, *IMAGES[1:]])
+    with pytest.raises(ValueError, match=problem):
+        read(copy)
+
+
 def test_images_of_two_splits_are_counted(original, tmp_path):
     copy = copied(original, tmp_path)
     replace_line(copy / "tripletlists" / "heel_tripletlist_test.txt", 0, "0 9 10")

@@ -81,12 +81,14 @@ def read(options: DarnOptions) -> Source:
     folder = Path(options.source_dir).expanduser()
     space = asen_lists.numbered_space(_ASEN_NUM_VALUES)
     if options.asen_splits:
-        return asen_lists.read_with_splits(folder, space, "DARN")
+        return asen_lists.read_with_splits(folder, space, "DARN", several_values=True, max_lost=1)
     if (folder / asen_lists.MARKER).is_file() and not (folder / _LABELS).is_file():
         source_files.check_folder(folder, asen_lists.FILES, "ASEN's copy of DARN")
-        records = asen_lists.read(folder, space)
-        note = "ASEN's copy of the labels: 185 values where the papers have 179"
-        return Source(space=space, records=records, images_dir=folder, max_lost=1, notes=(note,))
+        records, notes = asen_lists.read(folder, space, several_values=True)
+        notes = ["ASEN's copy of the labels: 185 values where the papers have 179", *notes]
+        return Source(
+            space=space, records=records, images_dir=folder, max_lost=1, notes=tuple(notes)
+        )
     what = f"DARN in the plain layout (or in ASEN's, with {', '.join(asen_lists.FILES)})"
     source_files.check_folder(folder, [_LABELS, _IMAGES], what)
     records = _read_records(folder / _LABELS)

@@ -36,7 +36,7 @@ def read(options: SourceOptions) -> Source:
         folder, [asen_lists.META, f"{_LISTS}/"], "ASEN's lists of DeepFashion"
     )
     space = asen_lists.read_space(folder / asen_lists.META, _LISTS, _NUM_VALUES)
-    return asen_lists.read_with_splits(folder / _LISTS, space, "DeepFashion")
+    return asen_lists.read_with_splits(folder / _LISTS, space, "DeepFashion", several_values=True)
 
 
 _COUNTS = {"attributes": 5, "values": 1_000}  # of ASEN's copy

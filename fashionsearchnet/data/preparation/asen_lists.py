@@ -5,11 +5,13 @@ Network", AAAI 2020. ASENet_V2, AG-MAN and RPF use the same lists. A folder `dat
 and a folder per data set, with `filenames_{train,valid,test}.txt` (paths of the images relative to
 it), `label_train.txt` (`<line of the image, from 0> <attribute> <value> [<attribute> <value> ...]`)
 and `{query,candidate}_{valid,test}.txt` (`<line> <attribute> <value>`). The lines of an image
-together are its labels. `meta.json` has for each data set ATTRIBUTES (names in the order of their
-numbers), ATTRIBUTES_NUM (how many values each has) and, for FashionAI, ATTRIBUTES_VALUES (their
-names). Names that are not published are numbers.
+together are its labels. In DeepFashion, a line of `label_train.txt` may name several values of an
+attribute. `meta.json` has for each data set ATTRIBUTES (names in the order of their numbers),
+ATTRIBUTES_NUM (how many values each has) and, for FashionAI, ATTRIBUTES_VALUES (their names). Names
+that are not published are numbers.
 """
 
+import collections
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -64,8 +66,8 @@ def read_space(path: Path, name: str, num_values: Mapping[str, int]) -> Attribut
     if not isinstance(own, dict) or not isinstance(own.get("ATTRIBUTES"), list):
         known = ", ".join(meta) if isinstance(meta, dict) else "something else"
         raise ValueError(f"{path} must describe {name} with its ATTRIBUTES; it has {known}.")
-    names, numbers = own["ATTRIBUTES"], own.get("ATTRIBUTES_NUM", {})
-    found = [numbers.get(attribute) for attribute in names]
+    names, numbers = [str(name) for name in own["ATTRIBUTES"]], own.get("ATTRIBUTES_NUM")
+    found = [numbers.get(name) if isinstance(numbers, dict) else None for name in names]
     published = list(num_values.values())
     if found != published:
         raise ValueError(
@@ -89,12 +91,17 @@ def _value_names(path: Path, attribute: str, values: Any, number: int) -> list[s
     return [str(name) for name in found]
 
 
-def read(folder: Path, space: AttributeSpace) -> list[Record]:
-    """Returns one record per image of all three lists, in their order.
+def read(
+    folder: Path, space: AttributeSpace, *, several_values: bool = False
+) -> tuple[list[Record], list[str]]:
+    """Returns one record per image of all three lists, in their order, and what a user should know.
 
     Args:
       folder: with FILES.
       space: the attributes, in the order of their numbers in the files.
+      several_values: whether a line of `label_train.txt` may name several values of an attribute.
+        The published training counts each of them. Here an image has one, the one that the fewest
+        images have: training draws values uniformly, so a rare value needs its images most.
 
     Raises:
       OSError: if a file is missing.
@@ -103,38 +110,85 @@ def read(folder: Path, space: AttributeSpace) -> list[Record]:
     """
     records: list[Record] = []
     lists: dict[str, Path] = {}
+    notes: list[str] = []
     for split, label_files in _LABEL_FILES.items():
-        path = folder / f"filenames_{split}.txt"
-        images = source_files.read_lines(path)
-        source_files.check_unique(path, images)
-        again = next((image for image in images if image in lists), None)
-        if again is not None:
-            raise ValueError(f"{path} and {lists[again]} both have the image {again!r}.")
-        lists |= dict.fromkeys(images, path)
-        labels = [[""] * space.num_attributes for _ in images]
+        images = _read_names(folder / f"filenames_{split}.txt", lists)
+        labels: dict[tuple[int, int], list[int]] = {}
         for name in label_files:
-            _read_labels(folder / name, labels, space)
+            may_be_several = several_values and split == "train"
+            _read_labels(folder / name, len(images), labels, space, may_be_several)
+        notes += _keep_rarest(labels)
+        cells = [[""] * space.num_attributes for _ in images]
+        for (image, attribute), (value,) in labels.items():
+            cells[image][attribute] = space.values[attribute][value]
         records += [
             Record(line, image, tuple(values))
-            for line, (image, values) in enumerate(zip(images, labels, strict=True), 1)
+            for line, (image, values) in enumerate(zip(images, cells, strict=True), 1)
         ]
-    return records
+    return records, notes
 
 
-def read_with_splits(folder: Path, space: AttributeSpace, what: str) -> Source:
+def _read_names(path: Path, lists: dict[str, Path]) -> list[str]:
+    """Returns the images of a list, and notes in `lists` which list names each."""
+    images = source_files.read_lines(path)
+    if "" in images:
+        raise ValueError(
+            f"{path} line {images.index('') + 1} is blank, where the name of an image should be; "
+            "get the file again."
+        )
+    source_files.check_unique(path, images)
+    again = next((image for image in images if image in lists), None)
+    if again is not None:
+        raise ValueError(f"{path} and {lists[again]} both have the image {again!r}.")
+    lists |= dict.fromkeys(images, path)
+    return images
+
+
+def _keep_rarest(labels: dict[tuple[int, int], list[int]]) -> list[str]:
+    """Leaves one value of each image and attribute, the rarest; returns a note if that loses some.
+
+    Of values that equally many images have, the first of the file is kept.
+    """
+    counts = collections.Counter(
+        (attribute, value) for (_, attribute), values in labels.items() for value in values
+    )
+    several = {key: values for key, values in labels.items() if len(values) > 1}
+    for (image, attribute), values in several.items():
+        rarest = min(values, key=lambda value, a=attribute: counts[a, value])  # type: ignore[misc]
+        labels[image, attribute] = [rarest]
+    if not several:
+        return []
+    lost = sum(len(values) - 1 for values in several.values())
+    images = len({image for image, _ in several})
+    return [
+        f"{images:,} images to train on have several values of an attribute; the one that the "
+        f"fewest images have counts, and {lost:,} labels are left out"
+    ]
+
+
+def read_with_splits(
+    folder: Path,
+    space: AttributeSpace,
+    what: str,
+    *,
+    several_values: bool = False,
+    max_lost: float = 0.0,
+) -> Source:
     """Returns what the lists say, with their splits.
 
     Args:
       folder: with FILES and the images.
       space: see `read`.
       what: whose lists they should be, for messages.
+      several_values: see `read`.
+      max_lost: the share of images that may be missing.
 
     Raises:
       OSError: if a folder or file is missing.
       ValueError: see `read`; also if an image is a query and a candidate, or neither.
     """
     source_files.check_folder(folder, FILES, f"ASEN's lists of {what}")
-    records = read(folder, space)
+    records, notes = read(folder, space, several_values=several_values)
     splits = {"train": source_files.read_lines(folder / "filenames_train.txt")}
     for name in ("valid", "test"):
         images = source_files.read_lines(folder / f"filenames_{name}.txt")
@@ -150,9 +204,9 @@ def read_with_splits(folder: Path, space: AttributeSpace, what: str) -> Source:
         space=space,
         records=records,
         images_dir=folder,
-        max_lost=0,
+        max_lost=max_lost,
         fixed_splits=splits,
-        notes=(_NO_EFFECT,),
+        notes=(_NO_EFFECT, *notes),
     )
 
 
@@ -178,8 +232,14 @@ def _listed(path: Path, images: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(images[int(line.split()[0])] for line in lines))
 
 
-def _read_labels(path: Path, labels: list[list[str]], space: AttributeSpace) -> None:
-    """Writes the labels of a file into `labels`, one list of value names per image."""
+def _read_labels(
+    path: Path,
+    num_images: int,
+    labels: dict[tuple[int, int], list[int]],
+    space: AttributeSpace,
+    several_values: bool,
+) -> None:
+    """Adds the labels of a file to `labels`, the values by the numbers of image and attribute."""
     for line, text in enumerate(source_files.read_lines(path), 1):
         cells = text.split()
         if len(cells) < 3 or len(cells) % 2 == 0:
@@ -187,7 +247,8 @@ def _read_labels(path: Path, labels: list[list[str]], space: AttributeSpace) -> 
                 f"{path} line {line} must be the number of an image and pairs of attribute and "
                 f"value; got {text[:40]!r}."
             )
-        image = source_files.parse_integer(path, line, cells[0], 0, len(labels) - 1, "the image")
+        image = source_files.parse_integer(path, line, cells[0], 0, num_images - 1, "the image")
+        own: dict[int, list[int]] = {}
         for first, second in zip(cells[1::2], cells[2::2], strict=True):
             top = space.num_attributes - 1
             attribute = source_files.parse_integer(path, line, first, 0, top, "the attribute")
@@ -195,9 +256,13 @@ def _read_labels(path: Path, labels: list[list[str]], space: AttributeSpace) -> 
             number = source_files.parse_integer(
                 path, line, second, 0, len(values) - 1, f"{name}'s value"
             )
-            if labels[image][attribute] not in ("", values[number]):
+            if number not in own.setdefault(attribute, []):
+                own[attribute].append(number)
+        for attribute, found in own.items():
+            before = labels.setdefault((image, attribute), found)
+            if before != found or (len(found) > 1 and not several_values):
                 raise ValueError(
-                    f"{path} line {line}: {name} of image {image} is {number} here, and "
-                    f"{labels[image][attribute]} before; an image has one value of each."
+                    f"{path} line {line}: {space.names[attribute]} of image {image} is "
+                    f"{' and '.join(map(str, dict.fromkeys([*before, *found])))}; an image has one "
+                    "value of each. Remove the wrong one."
                 )
-            labels[image][attribute] = values[number]

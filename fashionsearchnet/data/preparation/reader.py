@@ -227,12 +227,21 @@ def _split(
 def _published_splits(
     source: Source, selection: Selection, options: PreparationOptions
 ) -> dict[str, np.ndarray]:
-    """Returns the splits as published, with `validation` cut off `train` unless it is published."""
+    """Returns the splits as published, with `validation` cut off `train` unless it is published.
+
+    They lack the images that are missing or damaged, as far as `source.max_lost` allows some.
+
+    Raises:
+      ValueError: for a split without an image.
+    """
     position = {record.image: index for index, record in enumerate(selection.records)}
     indices = {
-        split: np.array([position[name] for name in names], np.int64)
+        split: np.array([position[name] for name in names if name in position], np.int64)
         for split, names in (source.fixed_splits or {}).items()
     }
+    for split, found in indices.items():
+        if not len(found):
+            raise ValueError(f"no image of the published split {split!r} is left. {source.cure}")
     if "validation" in indices:
         return indices
     cut = splits.split_indices(

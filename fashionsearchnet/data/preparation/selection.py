@@ -114,7 +114,7 @@ def select(
         drops=sorted(drops, key=lambda drop: drop.record.line),
         contradictions=contradictions,
         near_copies=_near_copies(kept, checked),
-        notes=tuple(shortage.missing_notes(source, drops)),
+        notes=(*shortage.missing_notes(source, drops), *shortage.split_notes(source, kept)),
     )
 
 

@@ -115,6 +115,19 @@ def missing_notes(source: Source, drops: Sequence[Drop]) -> list[str]:
     return ImageFolder(source.images_dir).explain_missing(names)
 
 
+def split_notes(source: Source, kept: Sequence[Record]) -> list[str]:
+    """Returns a note if published splits lack images that are missing or damaged."""
+    left = {record.image for record in kept}
+    lost = {
+        split: sum(image not in left for image in images)
+        for split, images in (source.fixed_splits or {}).items()
+    }
+    listed = ", ".join(f"{split} {number:,}" for split, number in lost.items() if number)
+    if not listed:
+        return []
+    return [f"the published splits lack images, so figures are not the papers': {listed}"]
+
+
 def _cures(
     source: Source, drops: Sequence[Drop], rare: Sequence[Drop], is_lossy: bool
 ) -> list[str]:

@@ -52,6 +52,12 @@ def read(options: SourceOptions) -> Source:
     expected = [_FILENAMES, f"{_IMAGES}/", *lists]
     source_files.check_folder(folder, expected, "Zappos50k with CSN's triplets")
     names = source_files.read_lines(folder / _FILENAMES)
+    if names[0].startswith("[") or "" in names:
+        raise ValueError(
+            f"{folder / _FILENAMES} must be a plain list, the path of an image in each line, "
+            f"whatever its name ends in; line {names.index('') + 1 if '' in names else 1} is "
+            f"{'blank' if '' in names else repr(names[0][:40])}. Get CSN's file again."
+        )
     source_files.check_unique(folder / _FILENAMES, names)
     triplets = {split: _read_split(folder, suffix, len(names)) for split, suffix in _SPLITS.items()}
     used = {split: np.unique(rows[:, 1:]) for split, rows in triplets.items()}
@@ -108,7 +114,8 @@ def _read_triplets(
         )
         if len({anchor, far, close}) < 3:
             raise ValueError(
-                f"{path} line {line}: the three images of a triplet must differ; got {text!r}."
+                f"{path} line {line}: the three images of a triplet must differ; got {text!r}. "
+                "Remove the line."
             )
         yield attribute, anchor, close, far
 
