@@ -37,6 +37,15 @@ def tiny_system(seed: int = 0) -> FashionSearchNetV2:
     return system
 
 
+def export_plain(directory: str | os.PathLike[str]) -> Path:
+    """Returns `directory/1` with an export of `PlainSystem`, not checked in a fresh process.
+
+    It has a tenth of the operations of `export_tiny`, so it is opened in a tenth of the time.
+    """
+    with mock.patch.object(export, "check_export", return_value={}):
+        return export.export_system(PlainSystem(), directory)
+
+
 def export_tiny(directory: str | os.PathLike[str], seed: int = 0) -> Path:
     """Returns `directory/<version>` with `tiny_system(seed)`; the version is the next free one.
 

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import export_tiny, tiny_system
+from exported import export_plain, export_tiny, tiny_system
 from fakes import SPACE
 
 from fashionsearchnet import files
@@ -41,12 +41,25 @@ def copy(folder, tmp_path):
     return shutil.copytree(folder, tmp_path / "exports" / "1")
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """An export of few operations, for what does not depend on the system."""
+    return export_plain(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture
+def plain_copy(plain, tmp_path):
+    return shutil.copytree(plain, tmp_path / "plain" / "1")
+
+
 def change_description(copy, **entries):
     """Writes entries into export.json, None deletes one, as a version without checksums did."""
     (copy / CHECKSUMS).unlink(missing_ok=True)
     path = copy / "assets/export.json"
-    content = json.loads(path.read_text()) | {"space": None} | entries
-    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+    changed = {"space": None} | entries
+    content = json.loads(path.read_text()) | changed
+    deleted = {name for name, value in changed.items() if value is None}
+    path.write_text(json.dumps({k: v for k, v in content.items() if k not in deleted}))
 
 
 def test_what_is_known_of_the_model(model, folder):
@@ -65,10 +78,10 @@ def test_an_export_of_version_0_1_opens(copy, model):
     assert found == dataclasses.replace(model.description, space="")
 
 
-def test_an_export_without_checksums_opens_and_says_so_once(copy, images, capsys):
-    change_description(copy)
+def test_an_export_without_checksums_opens_and_says_so_once(plain_copy, images, capsys):
+    change_description(plain_copy)
     for _ in range(2):
-        assert ExportedModel(copy).predict(images).values.shape == (2, 3)
+        assert ExportedModel(plain_copy).predict(images).values.shape == (2, 3)
     assert capsys.readouterr().err.count("has no checksums: an earlier version wrote it") == 1
 
 
@@ -92,9 +105,9 @@ def test_a_missing_file_is_named(copy):
         ExportedModel(copy)
 
 
-def test_an_export_without_checksums_is_refused_in_words_too(copy):
-    change_description(copy)
-    path = copy / "saved_model.pb"
+def test_an_export_without_checksums_is_refused_in_words_too(plain_copy):
+    change_description(plain_copy)
+    path = plain_copy / "saved_model.pb"
     data = path.read_bytes()
     rng = np.random.default_rng(0)
     refused = 0
@@ -103,7 +116,7 @@ def test_an_export_without_checksums_is_refused_in_words_too(copy):
         damaged[position] ^= 1 << int(rng.integers(8))
         path.write_bytes(damaged)
         try:
-            ExportedModel(copy)  # such a bit may be harmless
+            ExportedModel(plain_copy)  # such a bit may be harmless
         except ValueError as error:
             assert "the export is damaged, or" in str(error)
             refused += 1
@@ -215,12 +228,12 @@ def test_an_incomplete_description(copy):
 
 
 @pytest.mark.parametrize("name", ["saved_model.pb", "variables/variables.data-00000-of-00001"])
-def test_a_damaged_export(copy, name):
-    change_description(copy)
-    path = copy / name
+def test_a_damaged_export(plain_copy, name):
+    change_description(plain_copy)
+    path = plain_copy / name
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"cannot be loaded .* the export is damaged"):
-        ExportedModel(copy)
+        ExportedModel(plain_copy)
 
 
 def test_an_index_that_uses_labels_gets_blocks_and_vectors(model, images):
