@@ -68,6 +68,7 @@ def test_the_mean_of_flam_is_over_manipulations(name, weights):
     """One set of shares of manipulations gives the mean of every row, within rounding."""
     table = published.table_for(name, "flam")
     assert table is not None and len(table.rows) == 6
+    assert table.over_queries == table.rows.keys()
     for figures, mean in table.rows.values():
         assert np.dot(figures, weights) == pytest.approx(mean, abs=0.0015)
 
@@ -103,6 +104,7 @@ def test_means_of_fashionai_are_over_queries_or_over_attributes():
     assert means("RPF") == (0.7011, pytest.approx(0.7072, abs=2e-4), 0.7011)
     assert means("ASENet V1") == (0.5996, 0.6102, 0.6102)
     assert table.aligned("AG-MAN", ["skirt_length"]) == [None]
+    assert table.over_queries == table.rows.keys() - {"ASENet V1"}
 
 
 def test_means_of_deepfashion_are_over_attributes():
@@ -110,6 +112,7 @@ def test_means_of_deepfashion_are_over_attributes():
     assert table is not None
     for figures, printed in table.rows.values():
         assert not figures or np.mean(figures) == pytest.approx(printed, abs=6e-4)
+    assert not table.over_queries
 
 
 def test_a_random_order_on_fashionai_has_the_published_map():

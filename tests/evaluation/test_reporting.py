@@ -143,6 +143,22 @@ def test_published_rows_stand_beside_ours(measured):
     assert reporting.summarize(on("celeba/1.0.0", measured, headline_k=3))["published"] == []
 
 
+def test_published_means_stand_below_what_they_are_over(measured):
+    report = reporting.summarize(measured)
+    rows = [
+        {"name": "weighted", "per_group": [0.25, 0.75, 0.5], "mean": 0.6, "over_queries": True},
+        {"name": "alone", "per_group": [None] * 3, "mean": 0.3, "over_queries": True},
+        {"name": "plain", "per_group": [0.1, 0.2, 0.3], "mean": 0.2, "over_queries": False},
+        {"name": "of an older report", "per_group": [0.1, 0.2, 0.3], "mean": 0.2},
+    ]
+    report["published"] = [{"source": "a paper", "protocol": "theirs.", "rows": rows}]
+    text = reporting.markdown(report, "x.png")
+    assert "| published: weighted | 0.250 | 0.750 | 0.500 | 0.500 | 0.600 |" in text
+    assert "| published: alone | - | - | - |  | 0.300 |" in text
+    assert "| published: plain | 0.100 | 0.200 | 0.300 | 0.200 |  |" in text
+    assert "| published: of an older report | 0.100 | 0.200 | 0.300 | 0.200 |  |" in text
+
+
 def test_an_attribute_without_manipulations_is_a_dash(measured):
     kept = np.flatnonzero(measured.plan.group != 1)
     query, group = measured.plan.query[kept], measured.plan.group[kept]

@@ -4,7 +4,8 @@ A file holds the tables of one paper for one task: `source`, `task`, `metric` (o
 `k` (null where the metric has none; a list for several Ks), `protocol`, and for each data set its
 `title`, `attributes` and `rows`. A row has its figures `per_attribute` and their `mean`. Where a
 paper prints the mean alone it has no `per_attribute`. For several Ks it has a list of means, and no
-`per_attribute`. The figures of the only attribute are its means.
+`per_attribute`. The figures of the only attribute are its means. `mean_over`, of a row or of the
+whole file, says whether a mean is over "attributes", as it is by default, or over "queries".
 """
 
 import dataclasses
@@ -34,6 +35,7 @@ class PublishedTable:
       attributes: the paper's attributes, in its order.
       rows: for each method its figure per attribute, () if the paper prints none, and the mean that
         it prints.
+      over_queries: the methods whose mean is over all questions, and not over attributes.
     """
 
     title: str
@@ -43,6 +45,7 @@ class PublishedTable:
     figure: Figure
     attributes: tuple[str, ...]
     rows: dict[str, tuple[tuple[float, ...], float]]
+    over_queries: frozenset[str] = frozenset()
 
     def aligned(self, row: str, names: Sequence[str]) -> list[float | None]:
         """Returns the row's figures in the order of `names`; None for names it does not have.
@@ -107,6 +110,11 @@ def _tables(paper: str, dataset: str) -> Iterator[PublishedTable]:
                     row: _figures(found, position, len(entry["attributes"]))
                     for row, found in entry["rows"].items()
                 },
+                over_queries=frozenset(
+                    row
+                    for row, found in entry["rows"].items()
+                    if found.get("mean_over", content.get("mean_over")) == "queries"
+                ),
             )
 
 

@@ -1,5 +1,6 @@
 """The sections of a report: tables and sentences, for the screen and in Markdown."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fashionsearchnet.evaluation.reporting.summary import (
@@ -44,8 +45,8 @@ def markdown(report: dict[str, Any], curve_file: str) -> str:
     parts += [f"## {figure.title}{per_group}"]
     parts += [markdown_table(*_group_table(report, figure)), _means(report)]
     parts += [
-        f"Published rows: {table['source']}. {table['protocol']}. Other images and queries than "
-        "ours."
+        f"Published rows: {table['source']}. {table['protocol']}. Images and queries may "
+        "be others than ours."
         for table in report["published"]
     ]
     if columns(report):
@@ -105,13 +106,26 @@ def _group_table(report: dict[str, Any], figure: Figure) -> Table:
     if figure == headline(report):
         for row in (row for table in report["published"] for row in table["rows"]):
             figures = [figure_text(value) for value in row["per_group"][: len(shown)]]
-            rows.append([f"published: {row['name']}", *figures, figure_text(row["mean"])])
-            rows[-1] += [""] * (len(means) - 1)
+            rows.append([f"published: {row['name']}", *figures, *_published_means(row, means)])
     for row in report["rows"]:
         found = figures_of(row, figure)
         figures = [figure_text(value) for value in found["per_group"][: len(shown)]]
         rows.append([row["name"], *figures, *(with_interval(found, key) for key in means)])
     return ["", *shown, *means.values()], rows
+
+
+def _published_means(row: dict[str, Any], means: Mapping[str, str]) -> list[str]:
+    """Returns the cells of means of a published row: the paper's mean below what it is over.
+
+    The plain mean of a row with a figure for each group is beside a mean over queries.
+    """
+    if len(means) == 1:
+        return [figure_text(row["mean"])]
+    if not row.get("over_queries"):
+        return [figure_text(row["mean"]) if key == "mean" else "" for key in means]
+    figures = row["per_group"]
+    plain = "" if None in figures else figure_text(sum(figures) / len(figures))
+    return [plain if key == "mean" else figure_text(row["mean"]) for key in means]
 
 
 def _interval_table(report: dict[str, Any]) -> Table:

@@ -128,7 +128,12 @@ def _published(evaluation: Evaluation) -> list[dict[str, Any]]:
             "source": table.source,
             "protocol": table.protocol,
             "rows": [
-                {"name": name, "per_group": table.aligned(name, plan.group_names), "mean": mean}
+                {
+                    "name": name,
+                    "per_group": table.aligned(name, plan.group_names),
+                    "mean": mean,
+                    "over_queries": name in table.over_queries,
+                }
                 for name, (_, mean) in table.rows.items()
             ],
         }
