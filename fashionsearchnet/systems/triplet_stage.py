@@ -69,9 +69,18 @@ class TripletStage(Stage):
         self.sampler = self._sampler()
 
     def _sampler(self) -> TripletSampler | ListedTripletSampler:
-        """Returns what draws triplets: of those that the data set lists, if it lists some."""
+        """Returns what draws triplets: of those that the data set lists, if it lists some.
+
+        Raises:
+          ValueError: for negatives that are to be drawn where the data set lists them.
+        """
         listed = self.dataset.listed_triplets(self.split)
         if listed is not None:
+            if self.negatives_of != "images":
+                raise ValueError(
+                    f"negatives_of {self.negatives_of!r} is for triplets that are drawn by value, "
+                    f"but {self.dataset.name} lists its triplets. Leave it out."
+                )
             return ListedTripletSampler(listed)
         return TripletSampler(
             self.model.space,

@@ -22,6 +22,7 @@ from fashionsearchnet.systems import registry
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.features import extract_features
+from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.training import ListedTripletSampler
 
 IMAGES = [f"Shoes/Oxfords/Brand {i % 2}/{i}.jpg" for i in range(12)]
@@ -188,6 +189,8 @@ def test_a_run_on_triplets(data_dir, dataset, run, capsys):
 
 def test_agman_without_values(dataset):
     model = AGMAN(dataset.space, hidden_dim=8, **network())
+    with pytest.raises(ValueError, match=r"drawn by value, but zappos50k/paper.* lists its tripl"):
+        TripletStage(model, dataset, negatives_of="values")
     images = tf.random.stateless_normal([2, *model.image_input.shape], [0, 0], 0.0, 60.0)
     features = model.image_features(images)
     assert model.tasks == ("attribute",) and model.attribute_logits(features) is None

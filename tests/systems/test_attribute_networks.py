@@ -156,6 +156,13 @@ def test_arguments_out_of_their_range_are_refused(arguments, message):
         ASENet(SPACE, **{"hidden_dim": 8, **arguments}, **network())
     with pytest.raises(ValueError, match="loss_weighting must be one of equal, uncertainty"):
         AGMAN(SPACE, loss_weighting="learned", **network())
+    with pytest.raises(ValueError, match=r"variant 'attention' .* has no second branch"):
+        AGMAN(SPACE, variant="attention", loss_weighting="uncertainty", **network())
+    weighed = AGMAN(SPACE, hidden_dim=8, loss_weighting="uncertainty", **network())
+    with pytest.raises(ValueError, match="classification_weight 0 leaves one loss"):
+        EmbeddingStage(weighed, FakeDataset(), classification_weight=0.0)
+    with pytest.raises(ValueError, match=r"classification_weight must be .*got -1"):
+        EmbeddingStage(weighed, FakeDataset(), classification_weight=-1.0)
 
 
 def test_the_loss_of_triplets_is_that_of_the_published_code():

@@ -61,10 +61,11 @@ class AGMAN(AttributeNetwork):
         chosen = get_variant(variant)
         check_range("hidden_dim", hidden_dim, 1)
         check_choice("loss_weighting", loss_weighting, LOSS_WEIGHTINGS)
-        if learns_from == "values" and loss_weighting != "equal":
+        has_branch = chosen.classification and learns_from == "triplets"
+        if loss_weighting != "equal" and not has_branch:
             raise ValueError(
-                f"loss_weighting {loss_weighting!r} weighs the losses of two branches, but a "
-                "network with learns_from 'values' has no second branch. Use 'equal'."
+                f"loss_weighting {loss_weighting!r} weighs the losses of two branches, but variant "
+                f"{variant!r} with learns_from {learns_from!r} has no second branch. Use 'equal'."
             )
         super().__init__(
             "agman",
@@ -90,7 +91,7 @@ class AGMAN(AttributeNetwork):
         self.head = kind(
             space.num_attributes, channels, hidden_dim, attention_normalization, name="head"
         )
-        self.has_branch = chosen.classification and learns_from == "triplets"
+        self.has_branch = has_branch
         if self.has_branch:
             self._build_branch(upper, loss_weighting)
         self.build_memory(self.head.dim)

@@ -5,6 +5,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from fashionsearchnet.checks import check_range
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.triplet_stage import TripletStage
 
@@ -24,6 +25,16 @@ class EmbeddingStage(TripletStage):
 
     model: AGMAN
     classification_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("classification_weight", self.classification_weight, 0.0)
+        weighs = self.model.has_branch and self.model.loss_weights is not None
+        if weighs and not self.classifies:
+            raise ValueError(
+                "classification_weight 0 leaves one loss, which loss_weighting 'uncertainty' "
+                "cannot weigh. Use 'equal', or a weight above 0."
+            )
 
     @property
     def classifies(self) -> bool:
