@@ -10,13 +10,14 @@ not start. `--tensorflow_log` shows them always.
 
 import contextlib
 import functools
+import gc
 import importlib.abc
 import importlib.util
 import os
 import sys
 import types
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -149,12 +150,30 @@ class _TensorFlowFinder(importlib.abc.MetaPathFinder):
         return spec
 
 
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keeps Python from searching what is made here for garbage, now and later.
+
+    TensorFlow makes 400,000 objects that stay. The search took a fifth of the time of its import,
+    and 0.3 seconds in every full collection after it.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
+
+
 def _import(
     execute: Callable[[types.ModuleType], None], is_quiet: bool, module: types.ModuleType
 ) -> None:
     """Imports TensorFlow and lists its devices; says so if it does not find the machine's GPU."""
     with _HeldBack() if is_quiet else contextlib.nullcontext():
-        execute(module)
+        with _without_garbage_collection():
+            execute(module)
         has_gpu = bool(module.config.list_physical_devices("GPU"))
     # By default a GPU would shorten the factors of float32 products, and boxes would move.
     module.config.experimental.enable_tensor_float_32_execution(False)

@@ -153,6 +153,14 @@ def test_an_import_in_main_is_quiet_too(tmp_path):
     assert done.stdout.endswith("tensorflow\n")
 
 
+def test_garbage_is_not_searched_for_while_it_is_imported(tmp_path):
+    """Nor among what the import made, later."""
+    body = FAKE_CONFIG.format(has_gpu=1) + "\nimport gc; print(gc.isenabled())"
+    later = "print(gc.isenabled(), gc.get_freeze_count() > 1000)"
+    done = run_script(f"import gc; {TENSORFLOW}; {later}", **fake_tensorflow(tmp_path, body))
+    assert done.stdout == "False\nFalse\nTrue True\n"
+
+
 def test_a_script_of_a_system_finds_what_all_share(tmp_path):
     script = tmp_path / "tools" / "system" / "train.py"
     script.parent.mkdir(parents=True)
