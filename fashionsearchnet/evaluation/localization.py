@@ -68,6 +68,22 @@ def score_boxes(space: AttributeSpace, boxes: np.ndarray, truth: np.ndarray) -> 
     return result
 
 
+def check_attention(system: System, dataset: Dataset) -> None:
+    """Raises a ValueError if a system has no attention, or a data set no boxes to compare it with.
+
+    Args:
+      system: any system.
+      dataset: any data set.
+    """
+    if not system.has_attention or system.map_geometry is None:
+        raise ValueError(
+            f"{system.title} has no attention maps, or nobody knows where they lie. Take a run of "
+            "fashionsearchnet_v2 with regions, or of ASENet or AG-MAN."
+        )
+    if not dataset.has_boxes:
+        raise ValueError(f"{dataset.name} has no true boxes; use rendered garments.")
+
+
 def attention_scores(
     system: System, dataset: Dataset, split: str, batch_size: int = 64
 ) -> dict[str, dict[str, float]]:
@@ -90,11 +106,9 @@ def attention_scores(
     Raises:
       ValueError: if the system has no attention, or the data set no boxes.
     """
+    check_attention(system, dataset)
     geometry, truth = system.map_geometry, dataset.boxes(split, system.image_input)
-    if not system.has_attention or geometry is None:
-        raise ValueError(f"{system.title} has no attention maps, or nobody knows where they lie.")
-    if truth is None:
-        raise ValueError(f"{dataset.name} has no true boxes; use rendered garments.")
+    assert geometry is not None and truth is not None
     found: list[np.ndarray] = []
     done = 0
     for images in dataset.images(split, system.image_input, batch_size=batch_size):
