@@ -5,7 +5,7 @@ from gpu_kernels import read_by_host, without_kernel
 
 
 def test_an_operation_without_a_kernel_is_found():
-    @tf.function(input_signature=[tf.TensorSpec([None, 3], tf.int32)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 3], tf.int32)])
     def first_largest(values):
         return tf.argmax(tf.while_loop(lambda v: v[0, 0] < 3, lambda v: v + 1, [values])[0], axis=1)
 
@@ -21,7 +21,7 @@ def test_what_the_host_reads_is_found():
     def step(batches, dtype):
         given = tf.cast(next(batches), dtype)
         start = (tf.constant(0), tf.zeros(3))
-        add = tf.function(lambda sums: sums + tf.cast(given[0] >= 0, tf.float32))
+        add = tf.function(lambda sums: sums + tf.cast(given[0] >= 0, tf.float32), autograph=False)
         rows = tf.shape(given)[0]
         return tf.while_loop(lambda i, _: i < rows, lambda i, sums: (i + 1, add(sums)), start)
 

@@ -109,14 +109,25 @@ def test_the_bottom_needs_no_tensorflow(name):
     assert not {n.split(".")[0] for n in imported_by(path)} & heavy
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_graphs_are_traced_without_autograph(path):
-    """It would translate the source of all that a graph calls, seconds at each start."""
+def check_graphs(path: Path) -> None:
+    """Raises an AssertionError if a module traces a graph with autograph."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     graphs = [call for call in calls if ast.unparse(call.func) == "tf.function"]
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     named = [node for node in attributes if ast.unparse(node) == "tf.function"]
-    assert len(named) == len(graphs), "@tf.function without autograph=False"
+    assert len(named) == len(graphs), f"{path}: @tf.function without autograph=False"
     for call in graphs:
         assert "autograph" in {keyword.arg for keyword in call.keywords}, ast.unparse(call)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_graphs_are_traced_without_autograph(path):
+    """It would translate the source of all that a graph calls, seconds at each start."""
+    check_graphs(path)
+
+
+def test_tests_trace_without_autograph_too():
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        if "tf.function" in path.read_text(encoding="utf-8"):
+            check_graphs(path)

@@ -30,7 +30,7 @@ def test_medians_of_calls_in_turns(monkeypatch):
 def test_operations_by_hand():
     images, kernel = tf.zeros([2, 8, 8, 3]), tf.zeros([3, 3, 3, 5])
 
-    @tf.function
+    @tf.function(autograph=False)
     def network(images):
         convolved = tf.nn.relu(tf.nn.conv2d(images, kernel, 2, "SAME"))  # [2, 4, 4, 5]
         each = tf.nn.depthwise_conv2d(convolved, tf.zeros([3, 3, 5, 1]), [1, 1, 1, 1], "SAME")

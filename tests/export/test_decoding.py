@@ -20,6 +20,7 @@ def compiled_decoding():
     return tf.function(
         lambda data: decode_upright(data, ImageInput(8))[0],
         input_signature=[tf.TensorSpec([], tf.string)],
+        autograph=False,
     )
 
 

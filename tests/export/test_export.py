@@ -250,7 +250,7 @@ def test_a_pretrained_trunk_is_exported_with_its_input(tmp_path):
     pooled = pooled_system(trunk, pretrained_input(trunk, 40))
     served = ServedSystem(pooled, "float32")
     images = tf.TensorSpec([None], tf.string, "image_bytes")
-    predict = tf.function(served.predict, input_signature=[images])
+    predict = tf.function(served.predict, input_signature=[images], autograph=False)
     with mock.patch.object(served, "signatures", return_value={"predict": predict}):
         export._write_saved_model(served, tmp_path, {})
     pictures = export.sample_images(40, 2)

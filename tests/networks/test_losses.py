@@ -107,7 +107,7 @@ def test_region_triplets_share_the_value_and_their_negatives_do_not(rng):
     batch = 9
     labels = random_labels(rng, batch)
     representations = readable(batch, 3)
-    draw = tf.function(losses.region_triplet_loss)
+    draw = tf.function(losses.region_triplet_loss, autograph=False)
     seen: dict[tuple[int, int], set[tuple[int, int]]] = {}
     for number in range(150):
         result, valid = draw(representations, labels, tf.constant([number, 7]))
@@ -137,7 +137,7 @@ def test_region_triplets_share_the_value_and_their_negatives_do_not(rng):
 def test_positives_and_negatives_are_drawn_alike(rng):
     labels = np.array([[0]] * 4 + [[1]] * 3, np.int32)
     representations = readable(7, 1)
-    draw = tf.function(losses.region_triplet_loss)
+    draw = tf.function(losses.region_triplet_loss, autograph=False)
     counts: dict[tuple[int, int], int] = {}
     for number in range(600):
         loss, _ = draw(representations, labels, tf.constant([3, number]))
@@ -191,7 +191,7 @@ def test_region_triplets_trace_with_an_unknown_batch_size(rng):
         tf.TensorSpec([None, 3], tf.int32),
         tf.TensorSpec([2], tf.int32),
     ]
-    traced = tf.function(losses.region_triplet_loss, input_signature=signature)
+    traced = tf.function(losses.region_triplet_loss, input_signature=signature, autograph=False)
     for batch in (1, 6):
         loss, valid = traced(
             rng.normal(size=(batch, 3, 4)).astype(np.float32),

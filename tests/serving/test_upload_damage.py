@@ -41,6 +41,7 @@ PICTURES = _pictures()
 DECODE = tf.function(
     lambda data: decode_upright(data, ImageInput(8))[0],
     input_signature=[tf.TensorSpec([], tf.string)],
+    autograph=False,
 )
 
 

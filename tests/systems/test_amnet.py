@@ -38,7 +38,7 @@ def images(rng):
 def test_shapes(images):
     model = build()
     signature = [tf.TensorSpec([None, SIZE, SIZE, 3])]
-    features = tf.function(model.image_features, input_signature=signature)
+    features = tf.function(model.image_features, input_signature=signature, autograph=False)
     for batch in (5, 1):
         found = features(images[:batch])
         assert {key: tuple(value.shape) for key, value in found.items()} == {

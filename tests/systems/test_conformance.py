@@ -132,7 +132,7 @@ def test_it_survives_a_run_folder(system, features, images, tmp_path):
 def test_features_are_the_same_in_a_graph_of_unknown_batch_size(system, images):
     size = system.image_input.size
     signature = [tf.TensorSpec([None, size, size, 3], tf.float32)]
-    compiled = tf.function(system.image_features, input_signature=signature)
+    compiled = tf.function(system.image_features, input_signature=signature, autograph=False)
     for rows in (slice(0, BATCH), slice(2, 3)):
         eager = system.image_features(images[rows])
         for key, value in compiled(images[rows]).items():
@@ -266,7 +266,7 @@ def test_an_export_stays_on_the_gpu(system):
     served = ServedSystem(system, "float32")
     found = {}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string)])
     def network_alone(image_bytes):
         images = served._load(image_bytes)
         with served.stored_weights():

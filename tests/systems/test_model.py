@@ -50,7 +50,7 @@ def test_shapes_of_every_variant(space, images, variant):
     model = build(space, variant)
     names = {"embedding", "logits"} | ({"boxes"} if VARIANTS[variant].localization else set())
     signature = [tf.TensorSpec([None, SIZE, SIZE, 3])]
-    features = tf.function(model.image_features, input_signature=signature)
+    features = tf.function(model.image_features, input_signature=signature, autograph=False)
     joint = VARIANTS[variant].global_ranking and not VARIANTS[variant].blockwise
     dim = GLOBAL_DIM if joint else 3 * DIM
     for batch in (5, 1):

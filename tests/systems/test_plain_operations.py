@@ -33,5 +33,5 @@ def test_xla_compiles_pooled_regions(rng):
         return tape.gradient(loss, maps)
 
     with kernels.for_xla():
-        compiled = tf.function(gradient, jit_compile=True)()
+        compiled = tf.function(gradient, jit_compile=True, autograph=False)()
     np.testing.assert_allclose(compiled, gradient(), rtol=1e-4, atol=1e-4)

@@ -112,7 +112,7 @@ def test_boxes_equal_opencv(height, width, threshold, scaling):
     maps = named_maps(height, width)
     stacked = np.stack(list(maps.values()))
 
-    @tf.function  # eager loops take seconds
+    @tf.function(autograph=False)  # eager loops take seconds
     def localize(maps):
         mask = regions.threshold_maps(maps, threshold, scaling)
         boxes = regions.attention_boxes(maps[None], threshold, scaling)[0]
@@ -186,6 +186,7 @@ def test_an_exported_graph_takes_any_batch_size(batch, tmp_path):
     module.boxes = tf.function(
         lambda maps: regions.attention_boxes(maps, 0.2),
         input_signature=[tf.TensorSpec([None, 3, 13, 13])],
+        autograph=False,
     )
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
@@ -195,7 +196,9 @@ def test_an_exported_graph_takes_any_batch_size(batch, tmp_path):
 
 def test_the_graph_compiles_under_xla(batch):
     maps, expected = batch
-    compiled = tf.function(lambda maps: regions.attention_boxes(maps, 0.2), jit_compile=True)
+    compiled = tf.function(
+        lambda maps: regions.attention_boxes(maps, 0.2), jit_compile=True, autograph=False
+    )
     np.testing.assert_array_equal(compiled(maps), expected)
 
 

@@ -65,7 +65,7 @@ def test_an_array_lies_once_on_each_replica(mirrored):
     np.testing.assert_array_equal(stored, np.arange(6.0))
     devices = set()
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         def replica():
             read = stored.read_value() + 0.0
@@ -92,7 +92,7 @@ def test_one_replica_gathers_itself_and_keeps_the_seed():
 
 
 def test_replicas_see_the_whole_batch_and_draw_seeds_of_their_own(mirrored):
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         def replica():
             number = tf.distribute.get_replica_context().replica_id_in_sync_group
@@ -118,7 +118,7 @@ def test_the_gradients_of_replicas_add_up_to_that_of_the_whole_batch(mirrored):
     with mirrored.scope():
         weight = tf.Variable([[1.0, 2.0]])
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         def replica():
             context = tf.distribute.get_replica_context()
