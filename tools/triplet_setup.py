@@ -19,6 +19,7 @@ from fashionsearchnet.systems.value_stage import ValueStage
 import training_setup
 
 FLAGS = flags.FLAGS
+_LISTED = 6  # values that are not drawn, on the screen
 
 
 def model_arguments(dataset: Dataset) -> dict[str, Any]:
@@ -80,7 +81,10 @@ def train(
 ) -> None:
     """Trains the vectors, fills the memory with their class means, and saves the run."""
     if isinstance(stage, TripletStage) and stage.sampler.left_out:
-        print(f"not drawn as the value of a triplet: {', '.join(stage.sampler.left_out)}")
+        left_out = stage.sampler.left_out
+        more = len(left_out) - _LISTED
+        dots = f" and {more:,} more" if more > 0 else ""
+        print(f"not drawn as the value of a triplet: {', '.join(left_out[:_LISTED])}{dots}")
     training_setup.train(stage, dataset, strategy)
     if dataset.space.has_values:
         fill_memory(stage.model, dataset, FLAGS.train_split, FLAGS.workdir, stage.outputs)

@@ -10,6 +10,7 @@ from absl.testing import flagsaver
 from evaluation_fakes import script
 from fakes import SPACE, FakeDataset
 
+from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.systems import registry
 
@@ -87,3 +88,13 @@ def test_a_frozen_trunk_sees_each_image_once(tmp_path):
     call("asenet/train_embedding", tmp_path / "runs/run", *HEAD, "--trunk_training=frozen")
     (stored,) = (tmp_path / "runs/trunk_outputs").glob("*.npy")
     assert np.load(stored).shape[0] == FakeDataset().num_examples("train")
+
+
+def test_some_of_the_values_that_are_not_drawn_are_named(tmp_path, monkeypatch, capsys):
+    space = AttributeSpace.from_dict({f"a{i}": [f"v{v}" for v in range(4)] for i in range(4)})
+    dataset = FakeDataset(space)
+    dataset._labels = {split: labels % 2 for split, labels in dataset._labels.items()}
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: dataset)
+    call("asenet/train_embedding", tmp_path / "run", *HEAD)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "not drawn" in line)
+    assert line.count("(0 images)") == 6 and line.endswith(" and 2 more")
