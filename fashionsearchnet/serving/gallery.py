@@ -79,8 +79,8 @@ class Gallery:
             raise ApiError(
                 404,
                 "no_image",
-                f"the index stores no image or vector of item {name[:200]!r}; upload it instead, or "
-                "build the index with it.",
+                f"the index stores no image or vector of item {name[:200]!r}; upload it instead, "
+                "or build the index with it.",
             )
         return data
 
