@@ -52,6 +52,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import evaluation, files
+from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
@@ -84,10 +85,13 @@ class Row:
 def make_plans(dataset: Dataset, tasks: set[str]) -> dict[str, evaluation.Plan]:
     """Returns the questions of each task that some system answers and the data set can ask."""
     splits = {"query_split": FLAGS.query_split, "gallery_split": FLAGS.gallery_split}
-    has_items = dataset.instance_ids(FLAGS.query_split) is not None
-    asked = [
-        task for task in evaluation.PROTOCOLS if task in tasks and (task != "instance" or has_items)
-    ]
+    impossible = set()
+    if dataset.instance_ids(FLAGS.query_split) is None:
+        impossible.add("instance")
+    num_labels = (dataset.labels(FLAGS.query_split) != MISSING).sum(axis=1)
+    if dataset.space.num_attributes > 1 and num_labels.max(initial=0) == 1:
+        impossible.add("manipulation")  # nobody knows what an edit must keep, as in FashionAI
+    asked = [task for task in evaluation.PROTOCOLS if task in tasks - impossible]
     how = [evaluation.PROTOCOLS[task](**splits) for task in asked]
     return dict(zip(asked, evaluation.make_plans(dataset, how), strict=True))
 

@@ -45,9 +45,12 @@ def run(monkeypatch, tmp_path):
         write_weights(tmp_path, name, "as trained")
     monkeypatch.setattr(registry, "describe_system", lambda path: {"dataset": "fakes/tiny"})
     monkeypatch.setattr(registry, "load_complete_system", lambda path: load(found, path))
-    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: FakeDataset(missing=False))
+    dataset = FakeDataset(missing=False)
+    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: dataset)
 
-    def call(*arguments):
+    def call(*arguments, num_labels=3):
+        for labels in dataset._labels.values():
+            labels[:, num_labels:] = -1
         runs = [f"--run={tmp_path / name}" for name in found]
         with script("matrix") as tool, flagsaver.flagsaver():
             flags.FLAGS(["matrix.py", *runs, f"--output={tmp_path / 'matrix'}", *arguments])
@@ -114,6 +117,12 @@ def test_queries_that_a_run_was_trained_on_are_refused(run, tmp_path):
     with pytest.raises(ValueError, match=r"1 of the 12 queries .* were trained on by .*second"):
         run()
     assert "reader" in run("--allow_trained_queries")[0]
+
+
+def test_nothing_is_edited_where_each_image_has_one_label(run):
+    """As in FashionAI: nobody knows what an edit must keep."""
+    rows, text = run(num_labels=1)
+    assert set(rows["fake"]["figures"]) == {"attribute"} and "manipulation" not in text
 
 
 def test_a_dot_in_the_name_of_the_table_stays(run, tmp_path):
