@@ -190,7 +190,8 @@ class _Table:
             )
             entry["published"] = {"mean": mean, "per_attribute": aligned}
         if self._own and entry["measured"] and mean is not None:
-            entry["difference"] = entry["measured"][self._recipe.mean] - mean
+            is_weighted = row.title in self._own.over_queries
+            entry["difference"] = entry["measured"]["queries" if is_weighted else "mean"] - mean
         return entry
 
     def gains(self) -> list[dict[str, Any]]:

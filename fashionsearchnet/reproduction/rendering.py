@@ -102,7 +102,7 @@ def _table(report: dict[str, Any]) -> list[str]:
         f"{words['mean_note'].removesuffix('.')}."
     ]
     if paper and is_same:
-        notes.append(f"Paper: {paper['source']}. {paper['protocol']}. Other queries than ours.")
+        notes.append(f"Paper: {paper['source']}. {paper['protocol']}. Its queries may be others.")
     elif paper:
         notes.append(
             f"This data set has no published figures. The last column is the paper's average on "

@@ -1,11 +1,14 @@
 """The report from made-up outcomes: measured beside published, the order, what is missing."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 from reproduction_fakes import TABLE_1, FakeRunner, execute, plan_of, write_evaluation
 
+from fashionsearchnet.evaluation import published
+from fashionsearchnet.reproduction import comparison
 from fashionsearchnet.reproduction.comparison import claimed_gains, verdict
 from fashionsearchnet.reproduction.execution import write_report
 from fashionsearchnet.reproduction.progress import Progress
@@ -70,6 +73,27 @@ def test_a_data_set_of_the_paper_gets_differences(tmp_path):
     assert full["difference"] == pytest.approx(0.6 - 0.35)
     assert full["published"]["per_attribute"] == [None, None]  # DARN has no neckline
     assert "DARN, paper" in text and "orientation" not in text
+
+
+@pytest.mark.parametrize(("over_queries", "key"), [((), "mean"), (("Full",), "queries")])
+def test_a_difference_is_of_means_over_the_same(tmp_path, monkeypatch, over_queries, key):
+    table_for = published.table_for
+
+    def changed(*arguments):
+        table = table_for(*arguments)
+        return dataclasses.replace(table, over_queries=frozenset(over_queries)) if table else None
+
+    def summary(*arguments):
+        found = summarize(*arguments)
+        return found | {"queries": found["mean"] + 0.1}
+
+    summarize = comparison._summary
+    monkeypatch.setattr(comparison, "_summary", summary)
+    monkeypatch.setattr(published, "table_for", changed)
+    report, _ = reproduce(plan_of(tmp_path, "full", dataset="darn/paper"))
+    (full,) = report["rows"]
+    measured = full["measured"]
+    assert full["difference"] == pytest.approx(measured[key] - full["published"]["mean"])
 
 
 def test_a_partial_report_says_what_is_missing(tmp_path):
