@@ -1,7 +1,7 @@
 """Draws where a trained system looks, or what it retrieves.
 
-Activation maps: a row per image, a column per attribute, with the value that the attention's own
-classifier reads, its heat map, its box, and the true box where the data set has it.
+Activation maps: a row per image, a column per attribute, with the value that the system reads with
+that attention, its heat map, its box, and the true box where the data set has it.
 
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --image=shirt.jpg
   python tools/explain.py --workdir=runs/demo/full --data_dir=data --query_id=garments-008001 \\
@@ -179,7 +179,7 @@ def draw_maps(system: System, trained: dict[str, Any], path: Path) -> None:
         [space.names[a] for a in attributes],
         path,
         title=f"Where the system looks for each attribute ({system.title})",
-        note="Value and probability: what the attention speaks for. Heat: from nothing to the "
+        note="Value and probability: what the system reads with each attention. Heat: from nothing to the "
         "strongest place of each map.",
     )
 
