@@ -179,8 +179,8 @@ def draw_maps(system: System, trained: dict[str, Any], path: Path) -> None:
         [space.names[a] for a in attributes],
         path,
         title=f"Where the system looks for each attribute ({system.title})",
-        note="Value and probability: what the system reads with each attention. Heat: from nothing to the "
-        "strongest place of each map.",
+        note="Value and probability: what the system reads with each attention. Heat: from nothing "
+        "to the strongest place of each map.",
     )
 
 
