@@ -57,7 +57,7 @@ def lower_tap(backbone: Backbone) -> str:
             f"the multi-level embedding joins the trunk's map, whose cells are "
             f"{backbone.geometry.cell_stride:g} pixels apart, with one of {wanted:g}, which "
             f"{backbone.trunk.backbone} does not have (pixels by tap: {strides}). Use another "
-            "--trunk_tap or --backbone."
+            "--trunk_tap or --backbone, or a --variant without the multi-level embedding."
         )
     return found[-1]
 
