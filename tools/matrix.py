@@ -52,7 +52,6 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import evaluation, files
-from fashionsearchnet.attributes import MISSING
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
@@ -88,9 +87,8 @@ def make_plans(dataset: Dataset, tasks: set[str]) -> dict[str, evaluation.Plan]:
     impossible = set()
     if dataset.instance_ids(FLAGS.query_split) is None:
         impossible.add("instance")
-    num_labels = (dataset.labels(FLAGS.query_split) != MISSING).sum(axis=1)
-    if dataset.space.num_attributes > 1 and num_labels.max(initial=0) == 1:
-        impossible.add("manipulation")  # nobody knows what an edit must keep, as in FashionAI
+    if not evaluation.shows_what_edits_keep(dataset.labels(FLAGS.query_split)):
+        impossible.add("manipulation")
     asked = [task for task in evaluation.PROTOCOLS if task in tasks - impossible]
     how = [evaluation.PROTOCOLS[task](**splits) for task in asked]
     return dict(zip(asked, evaluation.make_plans(dataset, how), strict=True))

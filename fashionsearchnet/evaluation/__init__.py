@@ -4,7 +4,11 @@ from fashionsearchnet.evaluation.measure import Evaluation, evaluate, evaluate_e
 from fashionsearchnet.evaluation.tasks.attribute import AttributeProtocol
 from fashionsearchnet.evaluation.tasks.instance import InstanceProtocol
 from fashionsearchnet.evaluation.tasks.manipulation.labelled import LabelledGalleryProtocol
-from fashionsearchnet.evaluation.tasks.manipulation.task import ManipulationProtocol, default_draw
+from fashionsearchnet.evaluation.tasks.manipulation.task import (
+    ManipulationProtocol,
+    default_draw,
+    shows_what_edits_keep,
+)
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol
 
 PROTOCOLS: dict[str, type[TaskProtocol]] = {
@@ -25,4 +29,5 @@ __all__ = [
     "evaluate",
     "evaluate_each",
     "make_plans",
+    "shows_what_edits_keep",
 ]

@@ -14,6 +14,7 @@ from source_fakes import SIZES, draw_images, prepare_quietly, replace_line, writ
 
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.listed_triplets import TRIPLETS_FILE
 from fashionsearchnet.data.preparation.options import SourceOptions
 from fashionsearchnet.data.zappos50k import reader
 from fashionsearchnet.evaluation import AttributeProtocol, make_plans
@@ -100,7 +101,6 @@ def test_prepared_data_set_is_what_the_files_say(dataset):
         ("0 1 12", "line 2: the close image must be an integer between 0 and 11; got '12'"),
         ("0 -1 2", "line 2: the far image must be an integer between 0 and 11; got '-1'"),
         ("x 1 2", "line 2: the anchor image must be an integer between 0 and 11; got 'x'"),
-        ("0 1 1", "line 2: the three images of a triplet must differ; got '0 1 1'"),
     ],
 )
 def test_wrong_lines_are_named(original, tmp_path, line, problem):
@@ -108,6 +108,17 @@ def test_wrong_lines_are_named(original, tmp_path, line, problem):
     replace_line(copy / "tripletlists" / "closure_tripletlist_val.txt", 1, line)
     with pytest.raises(ValueError, match="closure_tripletlist_val.txt " + re.escape(problem)):
         read(copy)
+
+
+@pytest.mark.parametrize("line", ["0 1 1", "1 0 1", "1 1 0"])
+def test_a_triplet_of_two_images_is_left_out_and_counted(original, tmp_path, line):
+    copy = copied(original, tmp_path)
+    replace_line(copy / "tripletlists" / "closure_tripletlist_val.txt", 1, line)
+    whole, found = (read(folder) for folder in (original, copy))
+    number = len(whole.extras[TRIPLETS_FILE]["validation"])
+    assert len(found.extras[TRIPLETS_FILE]["validation"]) == number - 1
+    note = "1 triplets of the split validation name an image twice; they are left out"
+    assert note in found.notes and note not in whole.notes
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):

@@ -59,7 +59,8 @@ def read(options: SourceOptions) -> Source:
             f"{'blank' if '' in names else repr(names[0][:40])}. Get CSN's file again."
         )
     source_files.check_unique(folder / _FILENAMES, names)
-    triplets = {split: _read_split(folder, suffix, len(names)) for split, suffix in _SPLITS.items()}
+    listed = {split: _read_split(folder, suffix, len(names)) for split, suffix in _SPLITS.items()}
+    triplets = {split: rows[_has_three_images(rows)] for split, rows in listed.items()}
     used = {split: np.unique(rows[:, 1:]) for split, rows in triplets.items()}
     images = {split: [names[line] for line in lines] for split, lines in used.items()}
     stored = {split: _positions(triplets[split], used[split]) for split in triplets}
@@ -82,7 +83,7 @@ def read(options: SourceOptions) -> Source:
                 "query": stored["test"],
             }
         },
-        notes=(_NO_EFFECT, *_shared(images)),
+        notes=(_NO_EFFECT, *_left_out(listed), *_shared(images)),
     )
 
 
@@ -112,12 +113,23 @@ def _read_triplets(
             source_files.parse_integer(path, line, cell, 0, num_images - 1, f"the {what} image")
             for cell, what in zip(cells, ("anchor", "far", "close"), strict=True)
         )
-        if len({anchor, far, close}) < 3:
-            raise ValueError(
-                f"{path} line {line}: the three images of a triplet must differ; got {text!r}. "
-                "Remove the line."
-            )
         yield attribute, anchor, close, far
+
+
+def _has_three_images(triplets: np.ndarray) -> np.ndarray:
+    """Returns which triplets int64 `[n, 4]` name three images, bool `[n]`."""
+    anchor, close, far = triplets[:, 1:].T
+    return (anchor != close) & (anchor != far) & (close != far)
+
+
+def _left_out(listed: dict[str, np.ndarray]) -> list[str]:
+    """Returns a note for each split with triplets that name an image twice."""
+    numbers = {split: int((~_has_three_images(rows)).sum()) for split, rows in listed.items()}
+    return [
+        f"{number:,} triplets of the split {split} name an image twice; they are left out"
+        for split, number in numbers.items()
+        if number
+    ]
 
 
 def _positions(triplets: np.ndarray, used: np.ndarray) -> list[list[int]]:

@@ -11,7 +11,7 @@ from evaluation_fakes import (
     evaluated,
 )
 
-from fashionsearchnet.attributes import HIT_RULES
+from fashionsearchnet.attributes import HIT_RULES, MISSING
 from fashionsearchnet.data.dataset import ListedEdits
 from fashionsearchnet.evaluation import ManipulationProtocol, make_plans, metrics, reporting
 from fashionsearchnet.evaluation.ranking import Representations
@@ -44,6 +44,15 @@ def test_a_perfect_system_always_hits_and_the_baselines_stand_beside_it():
     assert rows["unedited query"].values(TOP_1).mean() < 0.5
     assert 0 < rows["chance"].values(TOP_3).mean() < rows["fake"].values(TOP_3).mean()
     assert (rows["fake"].figures["ndcg"][:, 0] == 1).all()
+
+
+def test_nothing_is_edited_where_each_image_has_one_label():
+    dataset = FakeDataset()
+    for labels in dataset._labels.values():
+        others = np.arange(labels.shape[1]) != np.arange(len(labels))[:, None] % labels.shape[1]
+        labels[others] = MISSING
+    with pytest.raises(ValueError, match=r"labels one attribute, .* --task=attribute"):
+        plan_of(dataset)
 
 
 def assert_equals_slow_evaluation(system, dataset, how, own=None):

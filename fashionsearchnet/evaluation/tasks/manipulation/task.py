@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fashionsearchnet.attributes import HIT_RULES, edit_blocks
+from fashionsearchnet.attributes import HIT_RULES, MISSING, edit_blocks
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
@@ -31,6 +31,18 @@ from fashionsearchnet.systems.features import edited_embedding, gallery_embeddin
 def default_draw(num_changes: int) -> int | None:
     """How many manipulations of each set are drawn unless a user says; None for all."""
     return DRAW_OF_SEVERAL if num_changes > 1 else None
+
+
+def shows_what_edits_keep(labels: np.ndarray) -> bool:
+    """Returns whether some image has labels of several attributes, or there is one attribute alone.
+
+    Elsewhere, as in FashionAI, nobody knows what an edit must keep, and every search succeeds that
+    finds the new value.
+
+    Args:
+      labels: int32 `[n, A]`, -1 for missing.
+    """
+    return labels.shape[1] == 1 or int((labels != MISSING).sum(axis=1).max(initial=0)) > 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +107,11 @@ class ManipulationProtocol(TaskProtocol):
             raise ValueError(
                 "keep_query_image is for queries that are gallery images too; none of "
                 f"{splits.names[0]!r} is in {splits.names[1]!r}. Leave it off."
+            )
+        if not shows_what_edits_keep(splits.query_labels):
+            raise ValueError(
+                f"each image of {splits.names[0]!r} of {dataset.name} labels one attribute, so nobody "
+                "knows what an edit must keep. Measure --task=attribute."
             )
         listed, gallery = self._listed_edits(dataset), Gallery(splits.gallery_labels)
         if listed is None:
