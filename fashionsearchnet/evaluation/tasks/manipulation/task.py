@@ -110,8 +110,8 @@ class ManipulationProtocol(TaskProtocol):
             )
         if not shows_what_edits_keep(splits.query_labels):
             raise ValueError(
-                f"each image of {splits.names[0]!r} of {dataset.name} labels one attribute, so nobody "
-                "knows what an edit must keep. Measure --task=attribute."
+                f"each image of {splits.names[0]!r} of {dataset.name} labels one attribute, so "
+                "nobody knows what an edit must keep. Measure --task=attribute."
             )
         listed, gallery = self._listed_edits(dataset), Gallery(splits.gallery_labels)
         if listed is None:
