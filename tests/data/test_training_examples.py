@@ -67,9 +67,8 @@ def test_the_order_depends_on_the_seed_alone(dataset):
     first = training(dataset, 9)[0]
     tf.random.set_seed(99)  # somebody else's business
     np.testing.assert_array_equal(first, training(dataset, 9)[0])
-    orders = {tuple(training(dataset, 9, seed=seed)[0].ravel()) for seed in (0, 1, 3)}
-    assert len(orders) == 3
-    assert tuple(first.ravel()) in orders
+    orders = {tuple(training(dataset, 9, seed=seed)[0].ravel()) for seed in (0, 1)}
+    assert len({tuple(first.ravel()), *orders}) == 3
 
 
 def test_making_the_examples_leaves_the_seed_of_others_alone(dataset):

