@@ -35,6 +35,8 @@ from fashionsearchnet.training import distribution, loop
 from fashionsearchnet.training.rate_groups import rate_groups
 
 BATCH = 16
+# Stages with the same trunk share its stored outputs, as runs may.
+OUTPUTS = tempfile.TemporaryDirectory()
 
 
 def build_model(
@@ -63,18 +65,16 @@ def representations(variant="full", **model_arguments):
     return RepresentationStage(build_model(variant, **model_arguments), FakeDataset(), BATCH)
 
 
-def store_outputs(stage, folder):
-    """Makes a stage train on the stored outputs of its trunk, mirrored ones among them."""
-    stage.outputs = trunk_outputs(stage.model, stage.dataset, "train", folder, flip=True)
-    return stage.outputs
+def stored_outputs(stage):
+    """The outputs of a stage's frozen trunk, mirrored ones among them."""
+    return trunk_outputs(stage.model, stage.dataset, "train", OUTPUTS.name, flip=True)
 
 
 def frozen_localization(**model_arguments):
     """The same stage on the stored maps of a frozen trunk."""
     model = build_model("full", training="frozen", **model_arguments)
     stage = LocalizationStage(model, FakeDataset(), BATCH)
-    with tempfile.TemporaryDirectory() as folder:
-        store_outputs(stage, folder)
+    stage.outputs = stored_outputs(stage)
     return stage
 
 
@@ -82,9 +82,8 @@ def pooled_representations(**model_arguments):
     """On stored pooled features: no attention to train."""
     model = build_model("ours_pooled", training="frozen", **model_arguments)
     stage = RepresentationStage(model, FakeDataset(), BATCH, balanced=True)
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = store_outputs(stage, folder)
-    model.standardization.adapt(outputs.parts())
+    stage.outputs = stored_outputs(stage)
+    model.standardization.adapt(stage.outputs.parts())
     return stage
 
 
@@ -202,9 +201,7 @@ def agman_embedding(variant="agman", **model_arguments):
 def frozen_csn(**model_arguments):
     """The same stage on the stored maps of a frozen trunk."""
     stage = csn(training="frozen", **model_arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        outputs = trunk_outputs(stage.model, stage.dataset, "train", folder, flip=True)
-    return dataclasses.replace(stage, outputs=outputs)
+    return dataclasses.replace(stage, outputs=stored_outputs(stage))
 
 
 def weighed_agman(**model_arguments):
