@@ -12,9 +12,6 @@ import pytest
 from fashionsearchnet import command
 from fashionsearchnet.attributes import AttributeSpace
 
-# The modules of all tests stay to the end. `pytest_collection_finish` turns the search for garbage
-# on again.
-gc.disable()
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 # A process runs on each core. With a thread for each core in each process, FAISS, BLAS and t-SNE
@@ -41,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     pytest-xdist has another one, which only hands tests out; it starts seconds earlier without.
     """
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
+        gc.disable()  # until `pytest_collection_finish`: the modules of all tests stay to the end
         _set_up_tensorflow()
 
 
