@@ -204,7 +204,9 @@ def running_service(directory: Path, model: FakeModel) -> Iterator[str]:
     """Yields the address of the service, which runs in a thread."""
     limits = Limits(max_upload_bytes=200_000)
     app = create_app(model, make_index(directory, model), limits)  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    # It waits a second for connections that a closed browser left, as the service does for longer.
+    config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
