@@ -204,7 +204,7 @@ def running_service(directory: Path, model: FakeModel) -> Iterator[str]:
     """Yields the address of the service, which runs in a thread."""
     limits = Limits(max_upload_bytes=200_000)
     app = create_app(model, make_index(directory, model), limits)  # type: ignore[arg-type]
-    # It waits a second for connections that a closed browser left, as the service does for longer.
+    # Without a limit, as the service has one too, a stop once took longer than ten seconds.
     config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
