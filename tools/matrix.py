@@ -212,12 +212,12 @@ def features_of_attributes(system: System, features: dict[str, tf.Tensor]) -> tf
 
 
 def images_per_second(system: System, images: tf.Tensor) -> float:
-    """Returns how many images the network sees in a second, in batches of 64, the best of three."""
+    """Returns how many images the network sees in a second, in batches of 64, the best of ten rounds."""
     batch = tf.repeat(images[:1], _TIMED_BATCH, axis=0)
     compiled = tf.function(system.image_features, autograph=False)
     compiled(batch)
     times = []
-    for _ in range(3):
+    for _ in range(10):
         begin = time.perf_counter()
         for _ in range(_TIMED_IMAGES // _TIMED_BATCH):
             compiled(batch)
