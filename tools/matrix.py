@@ -212,7 +212,7 @@ def features_of_attributes(system: System, features: dict[str, tf.Tensor]) -> tf
 
 
 def images_per_second(system: System, images: tf.Tensor) -> float:
-    """Returns how many images the network sees in a second, in batches of 64, the best of ten rounds."""
+    """Returns how many images the network sees in a second: batches of 64, best of ten rounds."""
     batch = tf.repeat(images[:1], _TIMED_BATCH, axis=0)
     compiled = tf.function(system.image_features, autograph=False)
     compiled(batch)
