@@ -204,9 +204,7 @@ def running_service(directory: Path, model: FakeModel) -> Iterator[str]:
     """Yields the address of the service, which runs in a thread."""
     limits = Limits(max_upload_bytes=200_000)
     app = create_app(model, make_index(directory, model), limits)  # type: ignore[arg-type]
-    # Without a limit, as the service has one too, a stop once took longer than ten seconds.
-    config = uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
