@@ -2,7 +2,8 @@
 
 A resumed run ends with the weights of one that ran through, since everything random is a function
 of (seed, step): a checkpoint of variables, optimizers and step is the whole state. On a GPU this
-holds for deterministic operations only (`arithmetic.set_arithmetic`).
+holds for deterministic operations only (`arithmetic.set_arithmetic`). docs/gpu.md says how often
+the last digit differs on a busy CPU.
 """
 
 import dataclasses
