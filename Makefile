@@ -1,5 +1,5 @@
-# make demo   trains, evaluates and searches on rendered garments (five to eight minutes on 2 cores)
-# make test   runs the tests (about seven minutes on 2 cores)
+# make demo   trains, evaluates and searches on rendered garments (three to five minutes on 2 cores)
+# make test   runs the tests (about six minutes on 2 cores)
 # make serve  opens the search page on the demo's model (after make demo)
 # make check  lints and type-checks
 # make clean  removes .venv, builds and caches; data, runs, exports and indexes stay
