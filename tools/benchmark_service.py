@@ -5,9 +5,9 @@
 Starts tools/serve.py three times: without its memory for recent images, the same without batching,
 and as it is. Sends searches by upload again and again, and times the bare pass of the same image in
 this process too. Each round measures everything in turn, so the ratios hold on a noisy machine.
-Prints three tables in Markdown: requests, the stages of one, and passes of several images. A pass
-leaves the caches of the cores with its own data. What that costs the rest of a request shows where
-a pass of this process comes before each edit of a known photo.
+Prints three tables in Markdown: requests, the stages of one, and passes of several images. The
+row "after a pass elsewhere" shows what a pass costs the rest of a request: this process runs one
+before each edit of a known photo.
 
 --busy starts programs that compute all the time, to see what a shared machine does to each row. In
 the environment, TF_NUM_INTRAOP_THREADS=1 makes TensorFlow compute an operation on one core.

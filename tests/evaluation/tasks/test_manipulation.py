@@ -13,7 +13,13 @@ from evaluation_fakes import (
 
 from fashionsearchnet.attributes import HIT_RULES, MISSING
 from fashionsearchnet.data.dataset import ListedEdits
-from fashionsearchnet.evaluation import ManipulationProtocol, make_plans, metrics, reporting
+from fashionsearchnet.evaluation import (
+    ManipulationProtocol,
+    make_plans,
+    metrics,
+    reporting,
+    shows_what_edits_keep,
+)
 from fashionsearchnet.evaluation.ranking import Representations
 from fashionsearchnet.evaluation.scores import Figure
 from fashionsearchnet.evaluation.tasks.manipulation.enumeration import enumerate_manipulations
@@ -53,6 +59,19 @@ def test_nothing_is_edited_where_each_image_has_one_label():
         labels[others] = MISSING
     with pytest.raises(ValueError, match=r"labels one attribute, .* --task=attribute"):
         plan_of(dataset)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shows"),
+    [
+        ([[0, 1], [2, -1]], True),
+        ([[0, -1], [-1, 1], [-1, -1]], False),
+        ([[0], [-1]], True),
+        ([[-1, -1]], True),  # whose error says that there is nothing to edit
+    ],
+)
+def test_labels_that_show_what_edits_keep(labels, shows):
+    assert shows_what_edits_keep(np.array(labels, np.int32)) is shows
 
 
 def assert_equals_slow_evaluation(system, dataset, how, own=None):

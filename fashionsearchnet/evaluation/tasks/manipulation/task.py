@@ -34,15 +34,15 @@ def default_draw(num_changes: int) -> int | None:
 
 
 def shows_what_edits_keep(labels: np.ndarray) -> bool:
-    """Returns whether some image has labels of several attributes, or there is one attribute alone.
+    """Returns False if there are several attributes, and each labelled image has a label of one.
 
-    Elsewhere, as in FashionAI, nobody knows what an edit must keep, and every search succeeds that
-    finds the new value.
+    In such data, as FashionAI's, nobody knows what an edit must keep, and every search that finds
+    the new value succeeds.
 
     Args:
       labels: int32 `[n, A]`, -1 for missing.
     """
-    return labels.shape[1] == 1 or int((labels != MISSING).sum(axis=1).max(initial=0)) > 1
+    return labels.shape[1] == 1 or int((labels != MISSING).sum(axis=1).max(initial=0)) != 1
 
 
 @dataclasses.dataclass(frozen=True)
