@@ -118,13 +118,17 @@ def _decoded_loader(table: ExampleTable, image_input: ImageInput, folder: Path) 
             "(--image_pixels=exact). Train its first stage with --image_pixels=rounded or fast, or "
             "use --cache=encoded or none."
         )
-    side = image_input.size
+    shape = (len(table), image_input.size, image_input.size, 3)
     path = folder / f"{_digest(table, image_input)}.uint8"
-    if not path.is_file():
+
+    def is_whole() -> bool:
+        return path.is_file() and path.stat().st_size == np.prod(shape)
+
+    if not is_whole():
         with files.hold_lock(path.with_suffix(".lock"), f"writes {path}", wait=True):
-            if not path.is_file():  # another process may have written it meanwhile
-                _decode_all(table, image_input, path)
-    stored, shapes = mapped(path, [len(table), side, side, 3]), tf.constant(table.shape)
+            if not is_whole():  # another process may have written it meanwhile
+                _decode_all(table, image_input, path, shape)
+    stored, shapes = mapped(path, shape), tf.constant(table.shape)
 
     def load(rows: tf.Tensor, mirrored: tf.Tensor) -> Images:
         places = tf.map_fn(
@@ -135,9 +139,10 @@ def _decoded_loader(table: ExampleTable, image_input: ImageInput, folder: Path) 
     return load
 
 
-def _decode_all(table: ExampleTable, image_input: ImageInput, path: Path) -> None:
-    """Writes the values of all images, uint8 `[n, size, size, 3]`."""
-    shape = (len(table), image_input.size, image_input.size, 3)
+def _decode_all(
+    table: ExampleTable, image_input: ImageInput, path: Path, shape: tuple[int, ...]
+) -> None:
+    """Writes the values of all images, uint8 of `shape`, `[n, size, size, 3]`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     size, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
     needs = f"writes {len(table):,} decoded images to a file: {_readable(size)}"

@@ -122,16 +122,17 @@ def train(
 
 
 def _check_replicas(stage: Stage, strategy: tf.distribute.Strategy, execution: Execution) -> None:
-    """Raises a ValueError for what several replicas cannot do."""
+    """Raises a ValueError for what the replicas of a strategy cannot do."""
     replicas = strategy.num_replicas_in_sync
     if stage.global_batch_size % replicas:
         raise ValueError(
             f"batch_size {stage.global_batch_size} must be a multiple of the {replicas} replicas."
         )
-    if execution.jit_compile and replicas > 1:
+    if execution.jit_compile and strategy is not distribution.get_strategy("one_device"):
         raise ValueError(
-            f"jit_compile is for one replica, since XLA cannot sum over the {replicas} of this "
-            "run; leave it out, or train on one device."
+            "jit_compile is for the distribution one_device, since XLA cannot sum over replicas, "
+            f"not even over one; got {replicas} of {type(strategy).__name__}. Leave jit_compile "
+            "out, or use one_device."
         )
 
 

@@ -95,6 +95,18 @@ def test_decoded_images_are_written_once_for_all_runs(data_dir, tmp_path, capsys
     assert len(list(tmp_path.iterdir())) == 3
 
 
+@pytest.mark.parametrize("length", [100, 4_000])
+def test_decoded_images_of_another_length_are_written_again(data_dir, tmp_path, length):
+    seen_by = ImageInput(6, pixels="rounded")
+    dataset = pipeline.open_dataset(data_dir, "catalogue/numbers", "decoded", tmp_path)
+    dataset.image_loader("train", seen_by)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes((whole + whole)[:length])
+    dataset.image_loader("train", seen_by)
+    assert path.read_bytes() == whole
+
+
 def test_a_cache_that_does_not_fit_is_refused(data_dir, tmp_path, monkeypatch):
     seen_by = ImageInput(6, pixels="rounded")
     monkeypatch.setattr(image_cache, "free_memory", lambda: 2_000)

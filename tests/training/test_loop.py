@@ -61,9 +61,15 @@ def test_xla_gives_nearly_the_same_weights(tmp_path):
     """But for its noise, which it draws in another way."""
     compiled = run(tmp_path / "compiled", 10, jit_compile=True, steps_per_call=2)
     np.testing.assert_allclose(compiled, run(tmp_path / "plain", 10), atol=0.05)
-    mirrored = distribution.get_strategy("mirrored")
-    with pytest.raises(ValueError, match="jit_compile is for one replica"):
-        run(tmp_path / "two", 10, jit_compile=True, strategy=mirrored)
+
+
+def test_xla_is_refused_for_replicas_even_for_one(tmp_path):
+    for strategy in (
+        distribution.get_strategy("mirrored"),
+        tf.distribute.MirroredStrategy(["CPU:0"]),
+    ):
+        with pytest.raises(ValueError, match="jit_compile is for the distribution one_device"):
+            run(tmp_path, 10, jit_compile=True, strategy=strategy)
 
 
 def test_a_killed_process_resumes_exactly(tmp_path):
