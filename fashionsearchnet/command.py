@@ -195,6 +195,8 @@ def prepare_tensorflow(*, show_log: bool = False) -> None:
     # oneDNN is off by default on CPUs without AVX-512, where it still makes training faster:
     # compare tools/benchmark.py with TF_ENABLE_ONEDNN_OPTS=0 and 1.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    # Else a process takes all of a GPU's memory, and others, such as a search, get none.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     if show_log:
         os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
     is_quiet = os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") >= "2"

@@ -77,6 +77,12 @@ def test_tensorflow_starts_quietly_and_no_other_line_is_lost():
     assert done.stdout.startswith("tf.Tensor(")
 
 
+@pytest.mark.parametrize("given", [{}, {"TF_FORCE_GPU_ALLOW_GROWTH": "false"}])
+def test_a_process_leaves_memory_of_a_gpu_to_others_unless_told_otherwise(given):
+    done = run_script("print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])", **given)
+    assert done.stdout.strip() == given.get("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
 def test_its_log_comes_back():
     done = run_script("pass", "--tensorflow_log", imports=TENSORFLOW)
     assert done.returncode == 0 and LOG in done.stderr

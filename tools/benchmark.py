@@ -1,7 +1,7 @@
 """Checks that a device computes what the CPU does, and measures each part beside its bare trunk.
 
   python tools/benchmark.py --device=gpu --data_dir=data --output=benchmark.md
-  python tools/benchmark.py --device=cpu --data_dir=data --batch_size=16 --image_size=64
+  python tools/benchmark.py --device=cpu --data_dir=data --batch_size=16 --image_size=80
 
 Machines differ and are noisy, so read the ratios: both sides of a ratio are timed in turn, several
 rounds each, and the medians are compared. The network is the paper's (AlexNet at full width with
@@ -27,8 +27,8 @@ flags.DEFINE_list(
     "arithmetic",
     None,
     "Columns to measure: values of --precision of the training scripts, with +xla for steps that "
-    "XLA compiles, with +deterministic, which must come last. By default float32 on a CPU, and on "
-    "a GPU float32,tensor_float_32,mixed_bfloat16,mixed_bfloat16+xla,float32+deterministic.",
+    "XLA compiles, with +deterministic. By default float32 on a CPU, and on a GPU "
+    "float32,tensor_float_32,mixed_bfloat16,mixed_bfloat16+xla,float32+deterministic.",
 )
 flags.DEFINE_list(
     "parts",
@@ -39,12 +39,13 @@ flags.DEFINE_float("minutes", 5.5, "Time for everything; what does not fit is le
 flags.DEFINE_integer("num_images", 10_000, "Images of the extraction from files; 0: none.", 0)
 flags.DEFINE_string("output", "", "Markdown file (.md) to write the tables to, and a .json beside.")
 
-if __name__ == "__main__":
+if __name__ in ("__main__", "__mp_main__"):  # the process of a column has the same flags
     command.parse_flags()  # --help and wrong flags end here
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,18 @@ import tensorflow as tf
 
 from fashionsearchnet import files
 from fashionsearchnet.benchmarks import device_checks, parts, timing
+from fashionsearchnet.benchmarks.processes import apart
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import PRECISIONS
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.evaluation.reporting.tables import markdown_table
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.networks.backbones import Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems import regions
-from fashionsearchnet.training import runs
+from fashionsearchnet.training import distribution, runs
 from fashionsearchnet.training.arithmetic import set_arithmetic
 
 _ON_GPU = (
@@ -99,12 +103,12 @@ class Arithmetic:
 def arithmetics(device: str) -> list[Arithmetic]:
     """Returns the columns that the flags ask for."""
     by_default = _ON_GPU if device == "gpu" else ("float32",)
-    found = [Arithmetic.of(text) for text in FLAGS.arithmetic or by_default]
-    if any(one.deterministic for one in found[:-1]):
-        raise ValueError(
-            "--arithmetic must have +deterministic last: a process cannot go back from it."
-        )
-    return found
+    return [Arithmetic.of(text) for text in FLAGS.arithmetic or by_default]
+
+
+def part_names() -> list[str]:
+    """Returns the parts that the flags ask for."""
+    return [check_choice("--parts", name, parts.PARTS) for name in FLAGS.parts or parts.PARTS]
 
 
 def device_of_flags() -> str:
@@ -153,33 +157,69 @@ def measure_part(part: parts.Part, peak: float, seconds: float) -> dict[str, Any
     return figures
 
 
-def measure_all(
-    dataset: Dataset, device: str, columns: list[Arithmetic], end: float
-) -> Iterator[dict[str, Any]]:
-    """Yields the figures of each part in each arithmetic, until the time is up."""
-    names = FLAGS.parts or list(parts.PARTS)
-    for name in names:
-        check_choice("--parts", name, parts.PARTS)
-    left = len(columns) * len(names)
-    for column in columns:
-        set_arithmetic(column.precision, deterministic=column.deterministic)
-        dtype = keras.mixed_precision.dtype_policy().compute_dtype
-        peak = timing.product_peak(dtype, _PRODUCT_SIZES[device], seconds=0.3)
-        for name in names:
-            share = (end - time.perf_counter()) / left
-            left -= 1
-            if share < 0:
-                yield {"part": name, "arithmetic": column.text, "left_out": True}
+def measure_column(device: str, column: Arithmetic, end: float) -> list[dict[str, Any]]:
+    """Returns the figures of each part in one arithmetic, and prints them.
+
+    It needs a process of its own: TensorFlow keeps the algorithm of a convolution that it has
+    chosen once, whether or not the next column shortens products or must be deterministic.
+
+    Args:
+      device: 'cpu' or 'gpu'.
+      column: the arithmetic.
+      end: parts that would begin later, by `time.monotonic`, are left out.
+    """
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
+    set_arithmetic(column.precision, deterministic=column.deterministic)
+    dtype = keras.mixed_precision.dtype_policy().compute_dtype
+    peak = timing.product_peak(dtype, _PRODUCT_SIZES[device], seconds=0.3)
+    found: list[dict[str, Any]] = []
+    for name in (names := part_names()):
+        share = (end - time.monotonic()) / (len(names) - len(found))
+        figures: dict[str, Any] = {"part": name, "missing": "no time left"}
+        if share > 0:
+            try:
+                part = parts.PARTS[name](setting_of_flags(dataset, column.jit_compile))
+                figures = measure_part(part, peak, _TIMED_SHARE * share) | {"peak": peak}
+            except tf.errors.OpError as error:  # the others still count
+                figures["missing"] = f"failed: {error.message.splitlines()[0][:200]}"
+        found.append({"arithmetic": column.text, **figures})
+        print(" | ".join(row(found[-1])), flush=True)
+    return found
+
+
+def check_resume_apart(device: str, column: Arithmetic) -> str:
+    """Returns what a resumed run shows in an arithmetic; for a process of its own."""
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    set_arithmetic(column.precision, deterministic=column.deterministic)
+    return device_checks.check_resume(f"/{device.upper()}:0")
+
+
+def measure_all(device: str, columns: Sequence[Arithmetic], end: float) -> list[dict[str, Any]]:
+    """Returns the figures of each part in each arithmetic; each gets an even share of the time."""
+    found = []
+    for number, column in enumerate(columns):
+        now = time.monotonic()
+        share = (end - now) / (len(columns) - number)
+        missing = "no time left"
+        if share > 0:
+            try:
+                found += apart(measure_column, device, column, now + share)
                 continue
-            part = parts.PARTS[name](setting_of_flags(dataset, column.jit_compile))
-            figures = measure_part(part, peak, _TIMED_SHARE * share)
-            yield {"arithmetic": column.text, "peak": peak, **figures}
+            except BrokenExecutor:
+                missing = "failed: its process died"
+        found += [
+            {"part": name, "arithmetic": column.text, "missing": missing} for name in part_names()
+        ]
+    return found
 
 
 def row(figures: dict[str, Any]) -> list[str]:
     """Returns a row of the table."""
-    if "left_out" in figures:
-        return [figures["part"], figures["arithmetic"], "no time left", *[""] * 6]
+    if "missing" in figures:
+        return [figures["part"], figures["arithmetic"], figures["missing"], *[""] * 6]
     rate = f"{figures['per_second']:,.1f} {figures['unit']}"
     memory = figures["peak_megabytes"]
     cells = [figures["part"], figures["arithmetic"], rate]
@@ -238,13 +278,17 @@ def measure_many(dataset: Dataset, end: float) -> dict[str, float]:
     """
     model = setting_of_flags(dataset, False).fashionsearchnet()
     images = dataset.images("gallery", model.image_input, batch_size=FLAGS.batch_size)
-    batches = iter(images.repeat())
-    encode = tf.function(model.encode_gallery, reduce_retracing=True, autograph=False)
+    batches = iter(distribution.prefetched(images.repeat().map(kernels.wide)))
+    encode = tf.function(
+        lambda images: model.encode_gallery(as_input(images, model.image_input)),
+        reduce_retracing=True,
+        autograph=False,
+    )
     encode(next(batches)).numpy()
-    done, start = 0, time.perf_counter()
-    while done < FLAGS.num_images and (time.perf_counter() < end or not done):
+    done, start = 0, time.monotonic()
+    while done < FLAGS.num_images and (time.monotonic() < end or not done):
         done += len(encode(next(batches)).numpy())
-    return {"images": done, "seconds": time.perf_counter() - start}
+    return {"images": done, "seconds": time.monotonic() - start}
 
 
 def write(found: list[dict[str, Any]], checks: list[list[str]], figures: dict[str, float]) -> None:
@@ -268,11 +312,12 @@ def write(found: list[dict[str, Any]], checks: list[list[str]], figures: dict[st
 
 
 def main() -> None:
-    end = time.perf_counter() + 60 * FLAGS.minutes
+    end = time.monotonic() + 60 * FLAGS.minutes
     if FLAGS.output and not FLAGS.output.endswith(".md"):
         raise ValueError(f"--output must end in .md; got {FLAGS.output!r}.")
     device = device_of_flags()
     columns = arithmetics(device)
+    part_names()
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     checks = []
     for name, text in device_checks.check_all(f"/{device.upper()}:0", dataset):
@@ -280,17 +325,16 @@ def main() -> None:
         checks.append([name, text])
     figures = measure_regions() | measure_pipeline(dataset)
     if FLAGS.num_images:
-        quarter = time.perf_counter() + (end - time.perf_counter()) / 4
+        quarter = time.monotonic() + (end - time.monotonic()) / 4
         figures |= measure_many(dataset, quarter)
     for name, value in figures.items():
         print(f"{name}: {value:,.2f}", flush=True)
-    found = []
-    for one in measure_all(dataset, device, columns, end):
-        print(" | ".join(row(one)), flush=True)
-        found.append(one)
-    if columns[-1].deterministic:
-        name = f"resume, {columns[-1].text}"
-        checks.append([name, device_checks.check_resume(f"/{device.upper()}:0")])
+    for column in columns:
+        if column.deterministic:
+            text = apart(check_resume_apart, device, column)
+            print(f"a resumed run in {column.text}: {text}", flush=True)
+            checks.append([f"a resumed run in {column.text}", text])
+    found = measure_all(device, columns, end)
     if FLAGS.output:
         write(found, checks, figures)
 

@@ -22,14 +22,11 @@ random matrix puts them into the block, and noise of .01 is added. All lengths h
 
 import dataclasses
 import functools
-import multiprocessing
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from absl import flags
 
@@ -58,6 +55,7 @@ import faiss
 import numpy as np
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.benchmarks.processes import apart
 from fashionsearchnet.index import ivf
 from fashionsearchnet.index.engine_table import ENGINES
 from fashionsearchnet.index.flat import FlatEngine
@@ -264,13 +262,6 @@ def recall(found: list[set[str]], truth: list[set[str]]) -> float:
     """Returns the share of the true results that was found, in 0..1."""
     hits = sum(len(f & t) for f, t in zip(found, truth, strict=True))
     return hits / sum(len(t) for t in truth)
-
-
-def apart(function: Callable, *arguments: object) -> Any:
-    """Returns the result of a function in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as executor:
-        return executor.submit(function, *arguments).result()
 
 
 def print_row(*cells: object) -> None:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from fashionsearchnet import training
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.networks.backbones import Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems import regions
@@ -129,9 +130,10 @@ def _moved_by_a_step(device: str, dataset: Dataset) -> np.ndarray:
     """Returns the gradients of all trained weights, as one vector."""
     with tf.device(device):
         model = _small_model(dataset.space, dropout_rate=0.0)
-        stage = RepresentationStage(model, dataset, _BATCH)
+    stage = RepresentationStage(model, dataset, _BATCH)
+    batch = kernels.wide(next(iter(stage.examples(0, None))))  # data sets belong on the CPU
+    with tf.device(device):
         (update,) = stage.updates()
-        batch = next(iter(stage.examples(0, None)))
 
         @tf.function(autograph=False)
         def gradients() -> list[tf.Tensor]:
@@ -145,10 +147,12 @@ def _moved_by_a_step(device: str, dataset: Dataset) -> np.ndarray:
 def check_resume(device: str) -> str:
     """Compares the weights of a run that was stopped with those of one that ran through.
 
+    Both train on the first GPU that TensorFlow sees, or else on the CPU, like any run.
+
     They need not be the same bit for bit on a GPU, unless operations are deterministic.
     """
     quiet = contextlib.redirect_stderr(io.StringIO())  # no progress bars
-    with tempfile.TemporaryDirectory() as folder, tf.device(device), quiet:
+    with tempfile.TemporaryDirectory() as folder, quiet:
         straight = _trained(Path(folder) / "straight", 4)
         _trained(Path(folder) / "stopped", 2)
         resumed = _trained(Path(folder) / "stopped", 4)

@@ -23,7 +23,7 @@ from fashionsearchnet.systems.fashionsearchnet_v2.stages import (
 from fashionsearchnet.systems.flam.instance_stage import InstanceStage
 from fashionsearchnet.systems.flam.model import FLAM
 from fashionsearchnet.systems.flam.vector_stages import ManipulatorStage, Vectors
-from fashionsearchnet.training import OptimizerSettings, Stage
+from fashionsearchnet.training import OptimizerSettings, Stage, distribution
 from fashionsearchnet.training.loop import compiled_by_xla, replica_update
 from fashionsearchnet.training.rate_groups import rate_groups
 
@@ -104,7 +104,7 @@ class Setting:
         updates = [replica_update(u, rate_groups(u, _SETTINGS, 1)) for u in stage.updates()]
         if self.jit_compile:
             updates = [compiled_by_xla(update) for update in updates]
-        batch = kernels.wide(next(iter(stage.examples(0, None))) | replaced)
+        batch = on_device(kernels.wide(next(iter(stage.examples(0, None))) | replaced))
         seed = tf.constant([0, 1])
 
         @tf.function(autograph=False)
@@ -135,6 +135,12 @@ class Setting:
         forward = tf.function(trunk, autograph=False).get_concrete_function(images)
         step = self.compiled(run)
         return lambda: step(images), _FORWARD_AND_BACKWARD * operations(forward)
+
+
+def on_device(batch: Any) -> Any:
+    """Returns a batch as `distribution.prefetched` brings it: no step waits for a copy of it."""
+    with tf.device(distribution.compute_device()):
+        return tf.nest.map_structure(tf.identity, batch)
 
 
 def extraction(setting: Setting) -> Part:

@@ -5,6 +5,8 @@ from fakes import FakeDataset
 from small_networks import network
 
 from fashionsearchnet.benchmarks import device_checks, parts
+from fashionsearchnet.data.preprocess import Pixels
+from fashionsearchnet.training import distribution
 
 
 class ItemDataset(FakeDataset):
@@ -31,6 +33,16 @@ def test_a_trunk_takes_as_many_operations_for_an_image_in_each_part():
     items, triplets = parts.item_step(setting), parts.triplet_step(setting)
     assert items.trunk_operations % 6 == 0
     assert items.name != triplets.name
+
+
+def test_a_batch_lies_on_the_device_before_it_is_timed(monkeypatch):
+    """The second CPU stands in for a GPU."""
+    second = tf.config.list_logical_devices("CPU")[1].name
+    monkeypatch.setattr(distribution, "compute_device", lambda: second)
+    pixels = Pixels(tf.zeros([2, 3, 3, 3], tf.uint8), tf.zeros([2, 4], tf.int64))
+    found = parts.on_device({"image": pixels, "attributes": tf.zeros([2, 3], tf.int64)})
+    assert isinstance(found["image"], Pixels)
+    assert {tensor.device[-5:] for tensor in tf.nest.flatten(found)} == {"CPU:1"}
 
 
 def test_xla_compiles_a_part():

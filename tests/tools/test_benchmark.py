@@ -1,12 +1,16 @@
 import json
+import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from absl import flags
 from evaluation_fakes import script
 from fakes import SPACE, FakeDataset
 
 from fashionsearchnet.benchmarks import device_checks
+from fashionsearchnet.data.preprocess import Pixels
 from fashionsearchnet.flagfiles import read_flagfile
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +30,7 @@ def tool(monkeypatch):
         flags.FLAGS(["benchmark", *TINY, "--num_images=50"])
         monkeypatch.setattr(module.parts, "NUM_VALUES", (3, 2))
         monkeypatch.setattr(module.pipeline, "open_dataset", lambda *_: ItemDataset())
+        monkeypatch.setattr(module, "apart", lambda function, *arguments: function(*arguments))
         yield module
 
 
@@ -52,8 +57,48 @@ def test_what_it_writes(tool, tmp_path, monkeypatch):
 
 def test_what_does_not_fit_is_named(tool):
     columns = tool.arithmetics("cpu")
-    rows = [tool.row(one) for one in tool.measure_all(ItemDataset(), "cpu", columns, end=0.0)]
+    rows = [tool.row(one) for one in tool.measure_all("cpu", columns, end=0.0)]
     assert len(rows) == 7 and {row[2] for row in rows} == {"no time left"}
+
+
+def test_what_fails_is_named_and_the_rest_still_counts(tool, monkeypatch, capsys):
+    flags.FLAGS(["benchmark", *TINY, "--parts=stage1,stage3"])
+
+    def too_large(setting):
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory\nby much")
+
+    monkeypatch.setitem(tool.parts.PARTS, "stage1", too_large)
+    monkeypatch.setattr(tool, "_TIMED_SHARE", 0.0)
+    (column,) = tool.arithmetics("cpu")
+    first, second = tool.measure_column("cpu", column, time.monotonic() + 60)
+    assert first == {"part": "stage1", "arithmetic": "float32", "missing": "failed: out of memory"}
+    assert second["unit"] == "triplets" and second["per_second"] > 0
+    assert capsys.readouterr().out.startswith("stage1 | float32 | failed: out of memory |")
+
+
+def test_a_column_whose_process_dies_is_named(tool, monkeypatch):
+    def die(*_):
+        raise BrokenProcessPool
+
+    monkeypatch.setattr(tool, "apart", die)
+    flags.FLAGS(["benchmark", *TINY, "--parts=stage1"])
+    found = tool.measure_all("cpu", tool.arithmetics("cpu"), end=time.monotonic() + 1.0)
+    assert [one["missing"] for one in found] == ["failed: its process died"]
+
+
+def test_images_that_need_no_resizing_are_extracted_too(tool, monkeypatch):
+    class Whole(ItemDataset):
+        def images(self, split, image_input, *, batch_size=64):
+            place = tf.constant([0, 0, image_input.size, image_input.size])
+            images = super().images(split, image_input, batch_size=batch_size)
+            return images.map(
+                lambda batch: Pixels(
+                    tf.cast(batch, tf.uint8), tf.tile(place[None], [tf.shape(batch)[0], 1])
+                )
+            )
+
+    found = tool.measure_many(Whole(), end=0.0)
+    assert found["images"] == 6
 
 
 def test_arithmetic(tool):
@@ -65,9 +110,6 @@ def test_arithmetic(tool):
     )
     assert (last.jit_compile, last.deterministic) == (False, True)
     assert len(tool._ON_GPU) == len([tool.Arithmetic.of(text) for text in tool._ON_GPU])
-    flags.FLAGS(["benchmark", "--arithmetic=float32+deterministic,float32"])
-    with pytest.raises(ValueError, match="deterministic last"):
-        tool.arithmetics("gpu")
     flags.FLAGS(["benchmark", "--arithmetic=float32+fast"])
     with pytest.raises(ValueError, match="must be one of xla, deterministic"):
         tool.arithmetics("gpu")
