@@ -106,8 +106,8 @@ def region_triplet_loss(
       valid: bool `[batch, attributes]`, whether one does.
     """
     features = tf.cast(tf.transpose(representations, [1, 0, 2]), tf.float32)  # [A, B, D]
-    # [A, B]. As int64: for int32 and bool oneDNN logs an error on CPUs without AVX-512.
-    by_attribute = tf.transpose(tf.cast(labels, tf.int64))
+    # [A, B]. Not transposed: for integers oneDNN logs an error on CPUs without AVX-512.
+    by_attribute = tf.stack(tf.unstack(labels, axis=1))
     anchor, other = by_attribute[:, :, None], by_attribute[:, None, :]
     labelled = (anchor >= 0) & (other >= 0)
     same = labelled & (anchor == other)
