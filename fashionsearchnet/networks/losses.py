@@ -107,7 +107,7 @@ def region_triplet_loss(
     """
     features = tf.cast(tf.transpose(representations, [1, 0, 2]), tf.float32)  # [A, B, D]
     # [A, B]. Not transposed: for integers oneDNN logs an error on CPUs without AVX-512.
-    by_attribute = tf.stack(tf.unstack(labels, axis=1))
+    by_attribute = tf.stack([labels[:, a] for a in range(labels.shape[1])])
     anchor, other = by_attribute[:, :, None], by_attribute[:, None, :]
     labelled = (anchor >= 0) & (other >= 0)
     same = labelled & (anchor == other)
