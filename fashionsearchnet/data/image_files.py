@@ -103,6 +103,22 @@ def normalize_image(
     return (_encode_jpeg(picture.pixels), picture.change) if picture.change else (data, "")
 
 
+def keeps_its_bytes(data: bytes, limits: ImageLimits) -> bool:
+    """Returns whether `normalize_image` returns an image as it is, unless it is damaged.
+
+    It reads the header alone and decodes nothing.
+
+    Raises:
+      ImageProblem: as `normalize_image`, but for damage after the header.
+    """
+    header = read_header(data)
+    _check_size(header, limits)
+    if not header.is_plain or max(header.height, header.width) > limits.max_side:
+        return False
+    extras = _read_png_extras(data) if header.encoding == "PNG" else _read_extras(data)
+    return extras.orientation == 1 and (not extras.profile or _transform(extras.profile) is None)
+
+
 def read_picture(
     data: bytes, limits: ImageLimits, box: tuple[int, int, int, int] | None = None
 ) -> Picture:
@@ -172,9 +188,7 @@ def _decode_png(data: bytes, header: Header) -> tuple[np.ndarray, str]:
     """Returns uint8 RGB, composited on white, and what was done to the pixels."""
     del header
     pixels = _decode_tf(tf.io.decode_png, data, channels=4)
-    exif = next((content for kind, content in png_chunks(data) if kind == b"eXIf"), b"")
-    extras = _Extras(_orientation(exif), _read_extras(data).profile)
-    return _finish_rgba(pixels, extras)
+    return _finish_rgba(pixels, _read_png_extras(data))
 
 
 def _decode_webp(data: bytes, header: Header) -> tuple[np.ndarray, str]:
@@ -230,6 +244,12 @@ def _read_extras(data: bytes) -> _Extras:
     except Exception:  # Pillow raises many kinds for damaged files
         return _Extras()
     return _Extras(_orientation(exif), profile or b"")
+
+
+def _read_png_extras(data: bytes) -> _Extras:
+    """Returns what a PNG file says beside its pixels."""
+    exif = next((content for kind, content in png_chunks(data) if kind == b"eXIf"), b"")
+    return _Extras(_orientation(exif), _read_extras(data).profile)
 
 
 def _orientation(exif: bytes) -> int:

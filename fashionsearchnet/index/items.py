@@ -169,6 +169,11 @@ class ItemTable:
         """Returns the entry of an id; raises a KeyError if there is none."""
         return self._loaded.entry(self._entries[name])
 
+    def group(self, name: str) -> str:
+        """Returns the id of an item's product, or ''; raises a KeyError if there is no item."""
+        entry = self._entries[name]
+        return entry.group if isinstance(entry, Entry) else self._loaded.groups[entry]
+
     @property
     def ids(self) -> list[str]:
         """The ids of all items. Do not change the list."""

@@ -71,5 +71,5 @@ def neighbours_at(items: ItemTable, positions: np.ndarray, distances: np.ndarray
         distances=distances,
         labels=items.values[positions],
         predicted=items.predicted[positions],
-        groups=[items[name].group for name in ids],
+        groups=[items.group(name) for name in ids],
     )

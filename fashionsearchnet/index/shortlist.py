@@ -16,7 +16,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from fashionsearchnet.index.vectors import Rows, Searchable, selector
+from fashionsearchnet.index.vectors import Rows, Searchable
 
 _NUM_DIRECTIONS = 63  # and the rest: 64 numbers
 _LEAST_NUMBERS = 2**21  # vectors times length: 8 MB of float32 are read in half a millisecond
@@ -26,8 +26,7 @@ _CHUNK = 4096  # vectors that are projected at once
 _LARGEST_SHARE = 1 / 8  # of the vectors: above, reading all of them in a row is faster
 _SPARE = 16  # short vectors beyond K
 
-# FAISS's Python layer adds arguments that its type stubs lack.
-_SearchParameters: Any = faiss.SearchParameters
+_faiss: Any = faiss  # its type stubs lack the function of `_squares`
 
 Get = Callable[[Rows], np.ndarray]
 
@@ -46,15 +45,15 @@ class Shortlist:
         sample = get(np.sort(rng.permutation(number)[:_SAMPLE])).astype(np.float64)
         self._mean = sample.mean(axis=0)
         self._directions = _main_directions(sample - self._mean, rng)
-        self._index: Any = faiss.IndexFlatL2(self._directions.shape[1] + 1)
+        self._short = np.empty((number, self._directions.shape[1] + 1), np.float32)
         self._longest = 0.0
         for start in range(0, number, _CHUNK):
             short = self._shorten(get(slice(start, start + _CHUNK)))
             self._longest = max(self._longest, float(np.linalg.norm(short, axis=1).max()))
-            self._index.add(short)
+            self._short[start : start + _CHUNK] = short
 
     def __len__(self) -> int:
-        return self._index.ntotal
+        return len(self._short)
 
     def candidates(
         self, vectors: Searchable, query: np.ndarray, k: int, mask: np.ndarray | None
@@ -71,18 +70,26 @@ class Shortlist:
         """
         allowed = len(self) if mask is None else int(np.count_nonzero(mask))
         short = self._shorten(query)
-        params = None if mask is None else _SearchParameters(sel=selector(mask))
-        _, rows = self._index.search(short, min(k + _SPARE, allowed), params=params)
-        farthest = float(np.partition(vectors.squares(query, rows)[0], k - 1)[k - 1])
+        near = self._squares(short)
+        if mask is not None:
+            near[~mask] = np.inf
+        number = min(k + _SPARE, allowed)
+        rows = np.argpartition(near, number - 1)[:number]
+        farthest = float(np.partition(vectors.squares(query, rows[None])[0], k - 1)[k - 1])
         # Rounding of both sides: of the short vectors, of their distance, and of the long one.
         eps, width = float(np.finfo(np.float32).eps), short.shape[1] + 8
         error = eps * width * (float(np.linalg.norm(short)) + self._longest) ** 2
         error += eps * query.shape[1] * farthest + float(np.finfo(np.float32).tiny)
-        # It returns what is nearer than this.
-        _, _, found = self._index.range_search(short, farthest + error, params=params)
-        if len(found) > max(_LARGEST_SHARE * allowed, rows.shape[1]):
-            return None
-        return np.sort(found)
+        found = np.flatnonzero(near <= farthest + error)
+        return None if len(found) > max(_LARGEST_SHARE * allowed, number) else found
+
+    def _squares(self, short: np.ndarray) -> np.ndarray:
+        """Returns the squared distances float32 `[n]` of all to one short vector, `[1, width]`."""
+        # On one core: a product of NumPy takes all, and they spin for milliseconds afterwards.
+        squares = np.empty(len(self), np.float32)
+        arrays = (faiss.swig_ptr(array) for array in (squares, short, self._short))
+        _faiss.fvec_L2sqr_ny(*arrays, self._short.shape[1], len(self))
+        return squares
 
     def _shorten(self, vectors: np.ndarray) -> np.ndarray:
         """Returns the short vectors float32 `[m, directions + 1]` of float `[m, dim]`."""

@@ -139,7 +139,7 @@ def judge(
         reading=reading,
         neighbours=neighbours,
         target=target,
-        differing=tuple(tuple(int(a) for a in np.flatnonzero(row)) for row in different),
+        differing=tuple(tuple(a for a, odd in enumerate(row) if odd) for row in different.tolist()),
         by_prediction=tuple(by_prediction.tolist()),
         judged_by=judged_by,
     )

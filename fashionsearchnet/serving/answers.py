@@ -1,8 +1,13 @@
-"""The JSON answers, as they stand in the OpenAPI document."""
+"""The JSON answers, as they stand in the OpenAPI document.
 
+They are dataclasses: the service fills them itself, and pydantic would check each of the hundred
+that a search makes.
+"""
+
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 Box = Annotated[
     tuple[float, float, float, float],
@@ -23,178 +28,236 @@ Product = Annotated[
 ]
 
 
-class Attribute(BaseModel):
+@dataclass
+class Attribute:
     name: str
     values: list[str]
 
 
-class Model(BaseModel):
+@dataclass
+class Model:
     system: str
     variant: str | None
-    fingerprint: str = Field(description="Names the weights: compare vectors of the same one only.")
-    takes: Literal["images", "vectors"] = Field(
-        description="What queries are: images, or vectors of another model."
-    )
-    image_size: int = Field(
-        description="Side of the network's input in pixels; where it takes vectors, the numbers of "
-        "one."
-    )
+    fingerprint: Annotated[
+        str, Field(description="Names the weights: compare vectors of the same one only.")
+    ]
+    takes: Annotated[
+        Literal["images", "vectors"],
+        Field(description="What queries are: images, or vectors of another model."),
+    ]
+    image_size: Annotated[
+        int,
+        Field(
+            description="Side of the network's input in pixels; where it takes vectors, the "
+            "numbers of one."
+        ),
+    ]
 
 
-class Limits(BaseModel):
+@dataclass
+class Limits:
     max_upload_bytes: int
     max_pixels: int
     max_k: int
-    max_depth: int = Field(description="Results of one search over all pages: offset + k.")
+    max_depth: Annotated[
+        int, Field(description="Results of one search over all pages: offset + k.")
+    ]
 
 
-class Attributes(BaseModel):
+@dataclass
+class Attributes:
     """The attributes, the model and the limits."""
 
     attributes: list[Attribute]
     num_items: int
-    uses_labels: bool = Field(description="Whether the vectors of the gallery use its labels.")
-    has_products: bool = Field(description="Whether several items show one product.")
-    finds_alike: bool = Field(description="Whether searches may name attributes with `like`.")
+    uses_labels: Annotated[
+        bool, Field(description="Whether the vectors of the gallery use its labels.")
+    ]
+    has_products: Annotated[bool, Field(description="Whether several items show one product.")]
+    finds_alike: Annotated[
+        bool, Field(description="Whether searches may name attributes with `like`.")
+    ]
     model: Model
     limits: Limits
 
 
-class Item(BaseModel):
+@dataclass
+class Item:
     id: str
-    image: str = Field(
-        description="Path of its image, or of its vector as float32 numbers; 404 if none is stored."
-    )
+    image: Annotated[
+        str,
+        Field(
+            description="Path of its image, or of its vector as float32 numbers; 404 if none is "
+            "stored."
+        ),
+    ]
     attributes: Values
-    predicted: Values = Field(description="What the model reads off its image; null if unknown.")
+    predicted: Annotated[
+        Values, Field(description="What the model reads off its image; null if unknown.")
+    ]
     columns: Columns
     product: Product
 
 
-class Items(BaseModel):
+@dataclass
+class Items:
     """One page of the gallery."""
 
     items: list[Item]
-    total: int = Field(description="Items that the filters let through.")
+    total: Annotated[int, Field(description="Items that the filters let through.")]
     offset: int
     limit: int
 
 
-class ValueCount(BaseModel):
+@dataclass
+class ValueCount:
     value: str
     items: int
 
 
-class AttributeCounts(BaseModel):
+@dataclass
+class AttributeCounts:
     name: str
     values: list[ValueCount]
-    unlabelled: int = Field(description="Items without a label of the attribute.")
+    unlabelled: Annotated[int, Field(description="Items without a label of the attribute.")]
 
 
-class Counts(BaseModel):
+@dataclass
+class Counts:
     """How many items have each label."""
 
-    attributes: list[AttributeCounts] = Field(
-        description="Items that pass the filters of all other attributes: what a choice of this "
-        "value would show."
-    )
+    attributes: Annotated[
+        list[AttributeCounts],
+        Field(
+            description="Items that pass the filters of all other attributes: what a choice of "
+            "this value would show."
+        ),
+    ]
 
 
-class ValueProbability(BaseModel):
+@dataclass
+class ValueProbability:
     value: str
     probability: float
 
 
-class Reading(BaseModel):
+@dataclass
+class Reading:
     """The model's reading of one attribute."""
 
     name: str
-    value: str = Field(description="The likeliest value.")
+    value: Annotated[str, Field(description="The likeliest value.")]
     probability: float
-    values: list[ValueProbability] = Field(description="All values, likeliest first.")
+    values: Annotated[list[ValueProbability], Field(description="All values, likeliest first.")]
 
 
+@dataclass
 class LocatedReading(Reading):
-    box: Box | None = Field(description="Where the model looks; null without attention.")
+    box: Annotated[Box | None, Field(description="Where the model looks; null without attention.")]
 
 
+@dataclass
 class LabelledReading(Reading):
-    label: str | None = Field(description="The gallery's own value; null for an upload.")
-    corrected: str | None = Field(description="What `correct` says it is; null without.")
+    label: Annotated[str | None, Field(description="The gallery's own value; null for an upload.")]
+    corrected: Annotated[str | None, Field(description="What `correct` says it is; null without.")]
 
 
-class Prediction(BaseModel):
+@dataclass
+class Prediction:
     """The model's reading of an image."""
 
     attributes: list[LocatedReading]
 
 
-class Explained(BaseModel):
+@dataclass
+class Explained:
     name: str
     value: str
     probability: float
     box: Box | None
-    overlay: str | None = Field(
-        description="data: URL of a square transparent PNG, to lay over the image shown in a "
-        "square with object-fit: contain; null if the model has no attention."
-    )
+    overlay: Annotated[
+        str | None,
+        Field(
+            description="data: URL of a square transparent PNG, to lay over the image shown in a "
+            "square with object-fit: contain; null if the model has no attention."
+        ),
+    ]
 
 
-class Explanation(BaseModel):
+@dataclass
+class Explanation:
     """Where the model looks for each attribute."""
 
     attributes: list[Explained]
 
 
-class SearchQuery(BaseModel):
+@dataclass
+class SearchQuery:
     item: str | None
     attributes: list[LabelledReading]
 
 
-class Result(BaseModel):
+@dataclass
+class Result:
     id: str
-    distance: float = Field(
-        description="Euclidean; smaller is nearer. With `like`, 1 less the probability of the same "
-        "value, as weighted mean over the attributes."
-    )
+    distance: Annotated[
+        float,
+        Field(
+            description="Euclidean; smaller is nearer. With `like`, 1 less the probability of the "
+            "same value, as weighted mean over the attributes."
+        ),
+    ]
     image: str
     attributes: Values
-    predicted: Values = Field(description="What the model reads off its image; null if unknown.")
+    predicted: Annotated[
+        Values, Field(description="What the model reads off its image; null if unknown.")
+    ]
     columns: Columns
     product: Product
-    matches: bool = Field(description="Whether it has every labelled value of the target.")
-    differing: list[str] = Field(description="The attributes that differ from the target.")
-    by_prediction: bool = Field(
-        description="Whether nobody labelled it, so that `matches` goes by `predicted`."
-    )
+    matches: Annotated[
+        bool, Field(description="Whether it has every labelled value of the target.")
+    ]
+    differing: Annotated[
+        list[str], Field(description="The attributes that differ from the target.")
+    ]
+    by_prediction: Annotated[
+        bool,
+        Field(description="Whether nobody labelled it, so that `matches` goes by `predicted`."),
+    ]
 
 
-class Milliseconds(BaseModel):
-    total: float = Field(description="Without the upload.")
-    model: float = Field(description="Waiting for a forward pass, and the pass.")
+@dataclass
+class Milliseconds:
+    total: Annotated[float, Field(description="Without the upload.")]
+    model: Annotated[float, Field(description="Waiting for a forward pass, and the pass.")]
     index: float
 
 
-class SearchAnswer(BaseModel):
+@dataclass
+class SearchAnswer:
     """The items nearest to the edited query, nearest first."""
 
     query: SearchQuery
     edits: dict[str, str]
-    like: dict[str, float] = Field(description="How much each attribute counts that is alike.")
+    like: Annotated[
+        dict[str, float], Field(description="How much each attribute counts that is alike.")
+    ]
     target: Values
     results: list[Result]
-    total: int = Field(description="Items that the filters and `must` let through.")
+    total: Annotated[int, Field(description="Items that the filters and `must` let through.")]
     k: int
     offset: int
-    judged_by: str = Field(description="How `matches` is judged, in words.")
+    judged_by: Annotated[str, Field(description="How `matches` is judged, in words.")]
     took_ms: Milliseconds
 
 
-class Status(BaseModel):
+@dataclass
+class Status:
     status: str
 
 
+@dataclass
 class Readiness(Status):
-    index_state: str = Field(description="Name of the index state that is served.")
+    index_state: Annotated[str, Field(description="Name of the index state that is served.")]
     index_items: int
-    index_problem: str = Field(description="Why a newer state is not served, or ''.")
+    index_problem: Annotated[str, Field(description="Why a newer state is not served, or ''.")]

@@ -46,7 +46,8 @@ class Batcher(Generic[Input, Output]):
 
         Args:
           run: called in the executor, never twice at a time. If it raises for several items, the
-            batcher calls it for each alone, so one bad item fails only for its own caller.
+            batcher calls it for each half of them, and so on: a bad item fails only for its own
+            caller, and costs the others little.
           executor: runs it.
           max_batch_size: items that start a batch at once.
           max_wait_ms: how long the oldest item waits for others.
@@ -155,4 +156,5 @@ class Batcher(Generic[Input, Output]):
         except Exception as error:
             if len(items) == 1:
                 return [error]
-            return [self._run_isolated([item])[0] for item in items]
+            half = len(items) // 2
+            return [*self._run_isolated(items[:half]), *self._run_isolated(items[half:])]

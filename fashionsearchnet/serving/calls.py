@@ -8,6 +8,10 @@ import numpy as np
 from fashionsearchnet.attributes import AttributeSpace, check_manipulations
 
 
+class UndecodableImage(ValueError):
+    """An encoded image that the model's decoder refuses; its message names the image."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The attributes that the system reads off a batch of images.

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from fashionsearchnet.attributes import check_manipulations
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput
-from fashionsearchnet.serving.calls import ModelCalls
+from fashionsearchnet.serving.calls import ModelCalls, UndecodableImage
 from fashionsearchnet.serving.export_folder import (
     ExportDescription,
     check_folder,
@@ -192,7 +192,10 @@ def _unnamed(outputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _check_decodable(images: Sequence[bytes], image_input: ImageInput) -> None:
-    """Raises a ValueError that names the first image, or vector, that cannot be decoded."""
+    """Raises an UndecodableImage for the first image that cannot be decoded.
+
+    Raises a ValueError for the first such vector.
+    """
     for position, data in enumerate(images):
         if isinstance(image_input, VectorInput):
             image_input.decode(data, f"vector {position} of {len(images)}")
@@ -200,7 +203,7 @@ def _check_decodable(images: Sequence[bytes], image_input: ImageInput) -> None:
         try:
             tf.io.decode_image(data, channels=3, expand_animations=False)
         except tf.errors.InvalidArgumentError as error:
-            raise ValueError(
+            raise UndecodableImage(
                 f"image {position} of {len(images)} ({len(data)} bytes) is not a readable JPEG or "
                 f"PNG ({_first_line(error)}). Send the bytes of a whole image file; convert other "
                 "formats first."

@@ -66,7 +66,7 @@ def find(index: GalleryIndex, query: np.ndarray, wanted: Wanted) -> Found:
         found = search_alike(index, query, depth, wanted.like, *rules)
     else:
         (found,) = index.search(query[None], depth, *rules)
-    own_group = "" if own is None or not wanted.one_per_product else index.get(own).group
+    own_group = "" if own is None or not wanted.one_per_product else index.items.group(own)
     found = found.first(wanted.k, own, own_group, wanted.offset)
     return Found(found, [index.get(name) for name in found.ids], _count(index, wanted))
 

@@ -175,6 +175,6 @@ def parse_filters(
 def value_names(space: AttributeSpace, values: np.ndarray) -> dict[str, str | None]:
     """Returns the name of the value of each attribute, None where it is missing."""
     return {
-        name: None if value == MISSING else space.values[attribute][value]
-        for attribute, (name, value) in enumerate(zip(space.names, values, strict=True))
+        name: None if value == MISSING else names[value]
+        for name, names, value in zip(space.names, space.values, values.tolist(), strict=True)
     }

@@ -11,15 +11,17 @@ import cv2
 import numpy as np
 
 from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
 from fashionsearchnet.serving import timing
 from fashionsearchnet.serving.batching import Batcher, QueueClosed, QueueFull
-from fashionsearchnet.serving.calls import Prediction
+from fashionsearchnet.serving.calls import Prediction, UndecodableImage
 from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.monitoring import Metrics
 from fashionsearchnet.serving.recent import Recent
+from fashionsearchnet.serving.uploads import refusal
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -109,14 +111,14 @@ class Passes:
         """Returns the edited query's vector; a recent image needs no forward pass."""
         if not self._model.gives_features:
             with timing.stage("pass"):
-                return await _submit(self._queries, EditedImage(image, manipulation))
+                return await self._submit(self._queries, EditedImage(image, manipulation))
         found = self._known("image_features", image)
         if found is not None:
             with timing.stage("edit"):
                 edited = EditedFeatures(found.features, manipulation)
-                return Encoded(await _submit(self._edits, edited), found.probabilities)
+                return Encoded(await self._submit(self._edits, edited), found.probabilities)
         with timing.stage("pass"):
-            found, embedding = await _submit(self._images, EditedImage(image, manipulation))
+            found, embedding = await self._submit(self._images, EditedImage(image, manipulation))
         self._keep("image_features", image, found)
         return Encoded(embedding, found.probabilities)
 
@@ -125,9 +127,23 @@ class Passes:
         found = self._known("predict", image)
         if found is None:
             with timing.stage("pass"):
-                found = await _submit(self._predictions, image)
+                found = await self._submit(self._predictions, image)
             self._keep("predict", image, found)
         return found
+
+    async def _submit(self, batcher: Batcher[Item, Result], item: Item) -> Result:
+        """Returns the result of an item, or raises an ApiError."""
+        try:
+            return await batcher.submit(item)
+        except QueueFull as error:
+            raise busy(f"The queue is at its limit of {len(batcher)} images.") from error
+        except QueueClosed as error:
+            raise ApiError(
+                503, "stopping", "the service is stopping. Try again shortly."
+            ) from error
+        except UndecodableImage as error:
+            problem = ImageProblem("damaged image", "it is truncated or corrupt")
+            raise refusal(problem, self._limits.max_pixels) from error
 
     def _known(self, signature: str, image: bytes) -> Any:
         """Returns what a signature gives for an image, or None if that is not known."""
@@ -227,15 +243,6 @@ def _num_bytes(found: Features | Prediction) -> int:
     if isinstance(found, Features):
         arrays = [*found.features.values(), found.probabilities]
     return sum(array.nbytes for array in arrays if array is not None)
-
-
-async def _submit(batcher: Batcher[Item, Result], item: Item) -> Result:
-    try:
-        return await batcher.submit(item)
-    except QueueFull as error:
-        raise busy(f"The queue is at its limit of {len(batcher)} images.") from error
-    except QueueClosed as error:
-        raise ApiError(503, "stopping", "the service is stopping. Try again shortly.") from error
 
 
 def busy(reason: str) -> ApiError:

@@ -23,15 +23,12 @@ Region = tuple[float, ...]  # ymin, xmin, ymax, xmax in 0..1 of the image padded
 def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[answers.Reading]:
     """Returns the reading of each attribute, from probabilities float32 `[C]`."""
     found = []
-    for attribute, name in enumerate(space.names):
-        start = space.offsets[attribute]
-        block = probabilities[start : start + space.num_values[attribute]]
+    numbers = probabilities.tolist()
+    for name, names, start in zip(space.names, space.values, space.offsets, strict=True):
+        block = zip(names, numbers[start : start + len(names)], strict=True)
         values = [
-            answers.ValueProbability(
-                value=space.values[attribute][value],
-                probability=round(float(block[value]), _DIGITS),
-            )
-            for value in np.argsort(-block, kind="stable")
+            answers.ValueProbability(value=value, probability=round(number, _DIGITS))
+            for value, number in sorted(block, key=_probability, reverse=True)
         ]
         best = values[0]
         found.append(
@@ -42,13 +39,17 @@ def readings(space: AttributeSpace, probabilities: np.ndarray) -> list[answers.R
     return found
 
 
+def _probability(pair: tuple[str, float]) -> float:
+    return pair[1]
+
+
 def located(
     space: AttributeSpace, model: ExportDescription, image: bytes, found: Prediction
 ) -> list[answers.LocatedReading]:
     """Returns the reading of each attribute of an image, with its box."""
     region = _seen_region(model, image)
     return [
-        answers.LocatedReading(**dict(reading), box=_box(found.boxes, attribute, region))
+        answers.LocatedReading(**vars(reading), box=_box(found.boxes, attribute, region))
         for attribute, reading in enumerate(readings(space, found.probabilities))
     ]
 

@@ -193,7 +193,7 @@ def _query(service: Service, search: Search, probabilities: np.ndarray) -> answe
         item=search.wanted.leave_out,
         attributes=[
             answers.LabelledReading(
-                **dict(reading), label=labels[reading.name], corrected=corrected[reading.name]
+                **vars(reading), label=labels[reading.name], corrected=corrected[reading.name]
             )
             for reading in readings.readings(space, probabilities)
         ],

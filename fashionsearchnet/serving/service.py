@@ -21,7 +21,7 @@ from fashionsearchnet.serving.gallery import Gallery
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.monitoring import Metrics
 from fashionsearchnet.serving.passes import Encoded, Passes, busy
-from fashionsearchnet.serving.uploads import prepare_image, prepare_vector
+from fashionsearchnet.serving.uploads import is_ready, prepare_image, prepare_vector
 
 _LOG = logging.getLogger(__name__)
 _LARGE_INDEX = 1 << 28  # bytes of vectors; one core compares as many in about 20 ms
@@ -124,21 +124,24 @@ class Service:
 
     async def prepared(self, upload: UploadFile) -> bytes:
         """Returns the upload as an image, or a vector, for the model; or raises an ApiError."""
-        recent, image_input = self.passes.recent, self.model.description.image_input
-
-        def prepare() -> bytes:
-            with upload.file as file:
-                data = file.read()
-            if isinstance(image_input, VectorInput):
-                return prepare_vector(data, image_input)
-            image = recent.get("prepared", data)
-            if image is None:
-                image = prepare_image(data, self.limits.max_pixels)
-                recent.put("prepared", data, image, len(image))
-            return image
-
+        image_input = self.model.description.image_input
         with timing.stage("prepare"):
-            return await self.in_thread(prepare)
+            data = await upload.read()
+            await upload.close()
+            if isinstance(image_input, VectorInput):
+                return await self.in_thread(prepare_vector, data, image_input)
+            if is_ready(data, self.limits.max_pixels):
+                return data
+            return await self.in_thread(self._prepared_image, data)
+
+    def _prepared_image(self, data: bytes) -> bytes:
+        """Returns an uploaded image for the model, prepared now or a while ago."""
+        recent = self.passes.recent
+        image = recent.get("prepared", data)
+        if image is None:
+            image = prepare_image(data, self.limits.max_pixels)
+            recent.put("prepared", data, image, len(image))
+        return image
 
     async def encode(self, image: bytes, manipulation: np.ndarray) -> Encoded:
         """Returns the edited query's vector."""

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from fashionsearchnet.checks import suggestion
-from fashionsearchnet.data.image_files import ImageLimits, normalize_image
+from fashionsearchnet.data.image_files import ImageLimits, keeps_its_bytes, normalize_image
 from fashionsearchnet.data.image_headers import ImageProblem
 from fashionsearchnet.data.vectors.vector_files import vector_from_bytes
 from fashionsearchnet.networks.image_input import VectorInput, encode_vector
@@ -22,6 +22,7 @@ from fashionsearchnet.serving.limits import Limits
 
 _MAX_FIELDS = 1000
 _MAX_FIELD_BYTES = 10_000
+_SMALL = 1 << 16  # bytes of a file whose header is read on the event loop
 _FORM_OVERHEAD = 100_000  # bytes for the text fields and the form's own lines
 
 # Status and code for each kind of ImageProblem; any other kind is a damaged image.
@@ -90,10 +91,27 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
     return sorted_form
 
 
-def prepare_image(data: bytes, max_pixels: int) -> bytes:
-    """Returns a JPEG or PNG of at most 512 pixels a side that decodes without error.
+def is_ready(data: bytes, max_pixels: int) -> bool:
+    """Returns whether an upload is a small JPEG file that `prepare_image` returns as it is.
 
-    Catalogue images get the same preparation: upright, on white, 8-bit RGB.
+    It takes less time than to ask a thread.
+
+    Raises:
+      ApiError: as `prepare_image`.
+    """
+    if len(data) > _SMALL or not data.startswith(b"\xff\xd8"):
+        return False
+    try:
+        return keeps_its_bytes(data, ImageLimits(max_pixels=max_pixels))
+    except ImageProblem as problem:
+        raise refusal(problem, max_pixels) from problem
+
+
+def prepare_image(data: bytes, max_pixels: int) -> bytes:
+    """Returns a JPEG or PNG of at most 512 pixels a side: upright, on white, 8-bit RGB.
+
+    Catalogue images get the same preparation. An image that needs none is returned as it is: the
+    model decodes it anyway, and finds what is damaged.
 
     Args:
       data: JPEG, PNG, WebP or BMP.
@@ -102,16 +120,22 @@ def prepare_image(data: bytes, max_pixels: int) -> bytes:
     Raises:
       ApiError: if it is no image, damaged, or of an absurd size.
     """
+    limits = ImageLimits(max_pixels=max_pixels)
     try:
-        return normalize_image(data, ImageLimits(max_pixels=max_pixels))[0]
+        return data if keeps_its_bytes(data, limits) else normalize_image(data, limits)[0]
     except ImageProblem as problem:
-        status, code = _REFUSALS.get(problem.kind, (422, "damaged_image"))
-        raise ApiError(
-            status,
-            code,
-            f"the image cannot be used: {problem}. Send one whole JPEG, PNG, WebP or BMP file of "
-            f"16 x 16 to {max_pixels:,} pixels.",
-        ) from problem
+        raise refusal(problem, max_pixels) from problem
+
+
+def refusal(problem: ImageProblem, max_pixels: int) -> ApiError:
+    """Returns the refusal of an upload with this problem."""
+    status, code = _REFUSALS.get(problem.kind, (422, "damaged_image"))
+    return ApiError(
+        status,
+        code,
+        f"the image cannot be used: {problem}. Send one whole JPEG, PNG, WebP or BMP file of "
+        f"16 x 16 to {max_pixels:,} pixels.",
+    )
 
 
 def prepare_vector(data: bytes, vector_input: VectorInput) -> bytes:

@@ -68,6 +68,37 @@ def test_clean_rgb_keeps_its_bytes(suffix):
     assert image_files.normalize_image(data, LIMITS) == (data, "")
 
 
+def kept(data):
+    """Whether `keeps_its_bytes` says so, which must be what `normalize_image` does."""
+    says = image_files.keeps_its_bytes(data, LIMITS)
+    stored, change = image_files.normalize_image(data, LIMITS)
+    assert says == (not change) == (stored == data)
+    return says
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_bytes_that_are_kept_are_known_without_decoding(suffix):
+    assert kept(encode(picture(), suffix))
+    assert not kept(encode(picture(height=40, width=120), suffix))
+    assert not kept(encode(picture()[..., 0], suffix))
+    cut = encode(picture(), suffix)[:-40]  # the pixels are damaged: the header says nothing of it
+    assert image_files.keeps_its_bytes(cut, LIMITS)
+    with pytest.raises(ImageProblem, match="damaged"):
+        image_files.normalize_image(cut, LIMITS)
+
+
+def test_bytes_of_a_turned_or_transparent_image_are_not_kept():
+    assert kept(with_orientation(encode(picture()), 1))
+    assert not kept(with_orientation(encode(picture()), 6))
+    assert not kept(encode(np.dstack([picture(), np.full((24, 32), 99, np.uint8)]), ".png"))
+    assert not kept(encode(picture(), ".webp"))
+
+
+def test_the_limits_hold_before_decoding():
+    with pytest.raises(ImageProblem, match="at most 10,000 are decoded"):
+        image_files.keeps_its_bytes(with_jpeg_size(encode(picture()), 200, 200), LIMITS)
+
+
 @pytest.mark.parametrize(
     ("data", "change"),
     [
@@ -197,6 +228,7 @@ def test_a_colour_profile_is_converted_to_srgb(encoding):
         Image.fromarray(flat).save(file, encoding, icc_profile=profile, **quality)
         shown = image_files.read_picture(file.getvalue(), LIMITS)
         assert ("colour profile" in shown.change) == (name == "other")
+        assert image_files.keeps_its_bytes(file.getvalue(), LIMITS) == (not shown.change)
         expected = (200, 20, 60) if name == "other" else (20, 200, 60)
         np.testing.assert_allclose(shown.pixels[12, 16], expected, atol=4)
         if encoding != "WEBP" and name != "other":

@@ -14,12 +14,13 @@ from types import SimpleNamespace
 import cv2
 import httpx
 import numpy as np
+import tensorflow as tf
 from fakes import SPACE
 
 from fashionsearchnet.index.items import Item, ItemTable, Neighbours
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.serving.app import create_app
-from fashionsearchnet.serving.calls import Prediction
+from fashionsearchnet.serving.calls import Prediction, UndecodableImage
 from fashionsearchnet.serving.export_folder import ExportDescription
 from fashionsearchnet.serving.limits import Limits
 
@@ -120,8 +121,11 @@ class FakeModel:
     def _mean(self, data: bytes) -> np.ndarray:
         if data == b"poison":
             raise ValueError("this image fails its batch")
-        image = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
-        return image[..., ::-1].mean(axis=(0, 1)) / 255
+        try:
+            image = tf.io.decode_image(data, channels=3, expand_animations=False).numpy()
+        except tf.errors.InvalidArgumentError as error:
+            raise UndecodableImage("as an export does") from error
+        return image.mean(axis=(0, 1)) / 255
 
 
 class FakeIndex:

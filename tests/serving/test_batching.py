@@ -100,7 +100,7 @@ def test_a_bad_item_fails_its_own_caller_only():
         assert str(results[1]) == "bad batch [-5]"
         assert await batcher.submit(4) == 8  # it goes on
 
-    assert with_batcher(scenario) == [[1, -5, 3], [1], [-5], [3], [4]]
+    assert with_batcher(scenario) == [[1, -5, 3], [1], [-5, 3], [-5], [3], [4]]
 
 
 def test_one_too_many_is_refused_at_once():
