@@ -18,9 +18,11 @@ from fashionsearchnet.attributes import KEEP
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.data.preprocess import as_input
+from fashionsearchnet.networks import kernels
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.gallery_labels import KnownLabels
 from fashionsearchnet.systems.system import System
+from fashionsearchnet.training import distribution
 
 FeatureArrays = dict[str, np.ndarray]
 
@@ -163,15 +165,16 @@ def feature_batches(
             f"split {split!r} of {dataset.name} is empty; there is nothing to extract."
         )
     dataset.check_seen_by(image_input)
-    batches = dataset.images(split, image_input, batch_size=batch_size)
+    images = dataset.images(split, image_input, batch_size=batch_size)
+    batches = distribution.prefetched(images.map(kernels.wide))
     extract = tf.function(
         lambda images: compute(as_input(images, image_input)),
         input_signature=[batches.element_spec],
         autograph=False,
     )
     with tqdm(total=number, desc=f"features of {split}", unit="img", mininterval=1.0) as bar:
-        for images in batches:
-            found = {key: value.numpy() for key, value in extract(images).items()}
+        for batch in batches:
+            found = {key: value.numpy() for key, value in extract(batch).items()}
             yield found
             bar.update(len(next(iter(found.values()))))
 

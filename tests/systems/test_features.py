@@ -3,9 +3,11 @@ import pytest
 import tensorflow as tf
 from fakes import SPACE, FakeDataset
 
+from fashionsearchnet.data.preprocess import Pixels
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems.features import extract_features, load_stored, store
 from fashionsearchnet.systems.system import System
+from fashionsearchnet.training import distribution
 
 
 class Brightness(System):
@@ -33,6 +35,27 @@ def test_features_of_a_split_come_in_stored_order(batch_size):
     np.testing.assert_allclose(features["embedding"][:, 0], means - [1, 2, 3], atol=1e-3)
     np.testing.assert_array_equal(features["dark"], means[:, 0] < 1)
     assert system.traces == 1
+
+
+def test_images_come_to_the_device_that_computes(monkeypatch):
+    """The second CPU stands in for a GPU; whole numbers become a network's input there."""
+
+    class Whole(FakeDataset):
+        def images(self, split, image_input, *, batch_size=64):
+            images = super().images(split, image_input, batch_size=batch_size)
+            return images.map(
+                lambda batch: Pixels(
+                    tf.cast(batch + image_input.mean, tf.uint8),
+                    tf.tile([[0, 0, 6, 6]], [tf.shape(batch)[0], 1]),
+                )
+            )
+
+    here = extract_features(Brightness(), Whole(), "query", 5)
+    second = tf.config.list_logical_devices("CPU")[1].name
+    monkeypatch.setattr(distribution, "compute_device", lambda: second)
+    there = extract_features(Brightness(), Whole(), "query", 5)
+    for name, values in here.items():
+        np.testing.assert_array_equal(there[name], values)
 
 
 def test_a_split_or_a_batch_without_images():
