@@ -122,7 +122,9 @@ def gather(tensor: tf.Tensor) -> tf.Tensor:
     """
     if num_replicas() == 1:
         return tensor
-    gathered = tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+    # A tensor that comes from outside the step has no device; a worker with one replica needs it.
+    own = tf.identity(tensor)
+    gathered = tf.distribute.get_replica_context().all_gather(own, axis=0)
     return tf.ensure_shape(gathered, [None, *tensor.shape[1:]])  # all_gather may forget it
 
 

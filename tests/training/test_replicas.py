@@ -59,6 +59,10 @@ def test_two_workers_give_the_weights_of_one_device(tmp_path):
         "strategy = distribution.get_strategy('multi_worker');"
         "sys.path.insert(0, 'tests/training'); import regression as t, numpy as np;"
         "np.save(sys.argv[2], t.run(sys.argv[1], 8, strategy=strategy));"
+        # A tensor that comes into the step, such as the labels of a batch.
+        "rows = t.tf.constant([[1.0, 2.0]]);"
+        "step = t.tf.function(lambda r: strategy.run(distribution.gather, (r,)), autograph=False);"
+        "np.testing.assert_array_equal(step(rows), [[1, 2], [1, 2]]);"
         "distribution.once(lambda: (time.sleep(1), open(sys.argv[3], 'a').write(sys.argv[2])));"
         "assert open(sys.argv[3]).read()"  # the others wait for the one that writes
     )
