@@ -5,9 +5,11 @@
 Starts tools/serve.py three times: without its memory for recent images, the same without batching,
 and as it is. Sends searches by upload again and again, and times the bare pass of the same image in
 this process too. Each round measures everything in turn, so the ratios hold on a noisy machine.
-Prints three tables in Markdown: requests, the stages of one, and passes of several images. The
-row "after a pass elsewhere" shows what a pass costs the rest of a request: this process runs one
-before each edit of a known photo.
+Prints three tables in Markdown: requests, the stages of one, and passes of several images.
+
+Some rows show what a pass and the rest of a request cost each other. Before each edit of a known
+photo this process runs a pass, or copies memory on two cores: that leaves their caches to other
+data, as a pass does. And it runs bare passes of which each follows a while of Python.
 
 --busy starts programs that compute all the time, to see what a shared machine does to each row. In
 the environment, TF_NUM_INTRAOP_THREADS=1 makes TensorFlow compute an operation on one core.
@@ -17,12 +19,14 @@ import contextlib
 import dataclasses
 import http.client
 import itertools
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,7 +57,10 @@ from fashionsearchnet.serving.uploads import prepare_image
 _SERVE = Path(__file__).with_name("serve.py")
 _BOUNDARY = "fashionsearchnet-benchmark"
 BARE, NEW, AGAIN = "bare forward pass", "1 client", "1 client, another edit of the photo"
-AFTER = f"{AGAIN}, after a pass elsewhere"
+AFTER_PYTHON = f"{BARE}, after 4 ms of Python"
+AFTER_PASS, AFTER_COPY = f"{AGAIN}, after a pass elsewhere", f"{AGAIN}, after 4 ms of copies"
+_SECONDS_BEFORE = 4e-3  # about what a pass takes, and what a request takes beside it
+_COPIED = 1 << 23  # bytes that each core reads and writes: several times its second-level cache
 _BATCHES = (1, 4, 16)  # images of a pass
 _STAGES = ("upload", "prepare", "pass", "edit", "index")  # of the header Server-Timing
 
@@ -165,7 +172,22 @@ def ask(
     connection.close()
 
 
-def search(service: Service, bodies: Sequence[bytes], clients: int, into: Measured) -> None:
+def one_by_one(
+    service: Service,
+    method: str,
+    path: str,
+    bodies: Sequence[bytes],
+    into: Measured,
+    before: Callable[[], object] | None = None,
+) -> None:
+    """Sends FLAGS.requests requests of one client, each after a call of `before`, uncounted."""
+    cpu = service.cpu_seconds()
+    ask(service.address, method, path, bodies, FLAGS.requests, into, before)
+    into.rates.append(FLAGS.requests / sum(into.seconds[-FLAGS.requests :]))
+    into.cpu_seconds += service.cpu_seconds() - cpu
+
+
+def together(service: Service, bodies: Sequence[bytes], clients: int, into: Measured) -> None:
     """Sends about FLAGS.requests searches from several clients at a time."""
     failures: list[OSError] = []
     number = -(-FLAGS.requests // clients)
@@ -188,31 +210,49 @@ def search(service: Service, bodies: Sequence[bytes], clients: int, into: Measur
     into.cpu_seconds += service.cpu_seconds() - cpu
 
 
-def one_by_one(
-    service: Service,
-    method: str,
-    path: str,
-    bodies: Sequence[bytes],
+def passes(
+    encode: Callable[[], object],
     into: Measured,
+    number: int,
     before: Callable[[], object] | None = None,
 ) -> None:
-    """Sends FLAGS.requests requests of one client, each after a call of `before`, uncounted."""
-    cpu = service.cpu_seconds()
-    ask(service.address, method, path, bodies, FLAGS.requests, into, before)
-    into.rates.append(FLAGS.requests / sum(into.seconds[-FLAGS.requests :]))
-    into.cpu_seconds += service.cpu_seconds() - cpu
-
-
-def passes(encode: Callable[[], object], into: Measured, number: int) -> None:
-    """Calls the model `number` times."""
-    seconds, cpu = [], time.process_time()
+    """Calls the model `number` times, each time after a call of `before`, uncounted."""
+    seconds = []
     for _ in range(number):
-        start = time.perf_counter()
+        if before:
+            before()
+        start, cpu = time.perf_counter(), time.process_time()
         encode()
         seconds.append(time.perf_counter() - start)
-    into.cpu_seconds += time.process_time() - cpu
+        into.cpu_seconds += time.process_time() - cpu
     into.seconds += seconds
     into.rates.append(len(seconds) / sum(seconds))
+
+
+def run_python() -> None:
+    """Makes and reads JSON for some milliseconds."""
+    content = {str(number): [number] for number in range(50)}
+    end = time.perf_counter() + _SECONDS_BEFORE
+    while time.perf_counter() < end:
+        json.loads(json.dumps(content))
+
+
+class Copies:
+    """Copies memory on two cores for some milliseconds."""
+
+    def __init__(self) -> None:
+        self._pairs = [np.ones((2, _COPIED // 2), np.uint8) for _ in range(2)]
+        self._threads = ThreadPoolExecutor(2)
+
+    def __call__(self) -> None:
+        """Copies; NumPy lets the other thread run meanwhile."""
+        list(self._threads.map(_copy, self._pairs))
+
+
+def _copy(pair: np.ndarray) -> None:
+    end = time.perf_counter() + _SECONDS_BEFORE
+    while time.perf_counter() < end:
+        np.copyto(pair[1], pair[0])
 
 
 @contextlib.contextmanager
@@ -296,18 +336,25 @@ def measure_all(
     def one_pass() -> object:
         return model.encode_query([prepared], keep[:1])
 
-    def encode(number: int, into: Measured) -> None:
+    def encode(number: int, into: Measured, before: Callable[[], object] | None = None) -> None:
         images, calls = [prepared] * number, max(FLAGS.requests // number, 5)
-        passes(lambda: model.encode_query(images, keep[:number]), into, calls)
+        passes(lambda: model.encode_query(images, keep[:number]), into, calls, before)
+
+    def edit(
+        service: Service, before: Callable[[], object] | None = None
+    ) -> Callable[[Measured], None]:
+        return lambda into: one_by_one(service, "POST", "/v1/search", edits, into, before)
 
     measures: dict[str, Callable[[Measured], None]] = {
         BARE: lambda into: encode(1, into),
+        AFTER_PYTHON: lambda into: encode(1, into, run_python),
         "empty request (/healthz)": lambda into: one_by_one(first, "GET", "/healthz", [b""], into),
-        NEW: lambda into: search(first, edits, 1, into),
-        AGAIN: lambda into: search(remembers, edits, 1, into),
-        AFTER: lambda into: one_by_one(remembers, "POST", "/v1/search", edits, into, one_pass),
-        f"{clients} clients": lambda into: search(first, edits, clients, into),
-        f"{clients} clients, max_batch_size=1": lambda i: search(alone, edits, clients, i),
+        NEW: edit(first),
+        AGAIN: edit(remembers),
+        AFTER_PASS: edit(remembers, one_pass),
+        AFTER_COPY: edit(remembers, Copies()),
+        f"{clients} clients": lambda into: together(first, edits, clients, into),
+        f"{clients} clients, max_batch_size=1": lambda i: together(alone, edits, clients, i),
     }
     for measure in measures.values():  # warms up all; not counted
         measure(Measured())
@@ -335,10 +382,10 @@ def main() -> None:
         measured, batches = measure_all(image, model, [first, alone, remembers])
         memory = remembers.peak_megabytes()
     print_times(measured, BARE)
-    print_stages(measured, [NEW, AGAIN, AFTER])
+    print_stages(measured, [NEW, AGAIN, AFTER_PASS, AFTER_COPY])
     print_batches(batches)
-    together, apart = (np.median(measured[name].rates) for name in list(measured)[-2:])
-    print(f"\nbatching answers {together / apart:.2f} times as many requests per second;")
+    batched, apart = (np.median(measured[name].rates) for name in list(measured)[-2:])
+    print(f"\nbatching answers {batched / apart:.2f} times as many requests per second;")
     print(f"start-up until the service is ready: {first.start_seconds:.1f} s; gallery:", end=" ")
     print(f"{len(index):,} items of {index.dim} numbers; peak memory: {memory:.0f} MB.")
 
