@@ -141,7 +141,10 @@ class TripletStage(Stage):
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of the share in order; see `Update`."""
         del seed
-        return self.triplet_loss(self.trunk_outputs(batch), batch["attribute"])
+        vectors, _ = self.model.embed(
+            self.trunk_outputs(batch), each_asked(batch["attribute"]), training=True
+        )
+        return self.triplet_loss(vectors)
 
     def trunk_outputs(self, batch) -> tf.Tensor:
         """Returns what the trunk gives for a batch, `[3 * batch, h, w, channels]`."""
@@ -149,23 +152,28 @@ class TripletStage(Stage):
             return batch["outputs"]
         return self.model.trunk(as_input(batch["image"], self.model.image_input), training=True)
 
-    def triplet_loss(
-        self, outputs: tf.Tensor, attribute: tf.Tensor
-    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def triplet_loss(self, vectors: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's shares of the loss and of `in_order`, the triplets in order.
 
         Args:
-          outputs: of the trunk, for all anchors, all positives, all negatives.
-          attribute: int32 `[batch]`.
+          vectors: unit vectors float32 `[3 * batch, 1, dim]`, of all anchors, all positives, all
+            negatives, each of the attribute of its triplet.
         """
-        attributes = tf.tile(attribute, [3])[:, None]  # [3 * batch, 1]
-        vectors, _ = self.model.embed(outputs, attributes, training=True)
         anchor, positive, negative = tf.split(vectors[:, 0], 3)
         near, far = (tf.reduce_sum(anchor * other, axis=-1) for other in (positive, negative))
         losses = tf.nn.relu(far - near + self.margin)
         in_order = tf.reduce_sum(tf.cast(near > far, tf.float32))
         share = self.global_batch_size
         return tf.reduce_sum(losses) / share, {"in_order": in_order / share}
+
+
+def each_asked(attribute: tf.Tensor) -> tf.Tensor:
+    """Returns the attribute that each image of triplets is asked about, int `[3 * batch, 1]`.
+
+    Args:
+      attribute: int `[batch]`, of each triplet.
+    """
+    return tf.tile(attribute, [3])[:, None]
 
 
 def _in_a_row(drawn: AttributeTriplets) -> dict[str, np.ndarray]:

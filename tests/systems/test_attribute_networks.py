@@ -44,7 +44,7 @@ def test_the_published_network_has_the_published_shapes(published):
     assert features["embedding"].shape == (1, 3, 512)
     assert attention["maps"].shape == (1, 3, 14, 14)
     np.testing.assert_allclose(np.sum(attention["maps"], axis=(2, 3)), 1.0, rtol=1e-5)
-    assert published.name_attribute(published.trunk(images)).shape == (1, 3)
+    assert published.name_attribute(published.levels(published.trunk(images))).shape == (1, 3)
 
 
 def test_the_pooled_lower_level_is_the_published_pooling(published):

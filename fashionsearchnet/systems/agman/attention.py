@@ -89,7 +89,7 @@ class GuidedAttention(keras.layers.Layer):
           vectors: float32 `[B, Q, dim]`.
           attention: float32 `[B, Q, h * w]`, the spatial attention times the gate, of sum 1.
         """
-        reduced = self.reduction(self.w * tf.cast(maps, tf.float32))  # [B, h, w, dim]
+        reduced = self._reduced(maps)  # [B, h, w, dim]
         cells = cells_of(reduced)
         keys = self.keys(reduced, training=training)
         asked = self.attribute_table.conditions(self.spatial, attributes)
@@ -103,6 +103,13 @@ class GuidedAttention(keras.layers.Layer):
         vectors = tf.math.l2_normalize(summed * gate * masks, axis=-1)
         looked = spatial * gates
         return vectors, looked / tf.reduce_sum(looked, axis=-1, keepdims=True)
+
+    def _reduced(self, maps: tf.Tensor) -> tf.Tensor:
+        """Returns F, float32 `[B, h, w, dim]`, of maps `[B, h, w, channels]`."""
+        # w scales the kernel in place of the maps, which are larger.
+        kernel = self.w * self.reduction.kernel.value
+        product = tf.tensordot(tf.cast(maps, tf.float32), kernel, 1)
+        return tf.nn.bias_add(product, self.reduction.bias.value)
 
     def _gates(self, cells: tf.Tensor, factors: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
         """Returns the gate of each cell, float32 `[B, Q, P]`, in 0..1.

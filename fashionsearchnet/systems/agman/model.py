@@ -149,27 +149,34 @@ class AGMAN(AttributeNetwork):
         if not self.variant.multi_level:
             return outputs, outputs
         channels = self.backbone.model.output_shape[-1]
-        lower, upper = outputs[..., :-channels], outputs[..., -channels:]
+        lower, upper = tf.split(outputs, [outputs.shape[-1] - channels, channels], axis=-1)
         return upper, upper + tf.cast(self.skip(lower), upper.dtype)
 
     def embed(
         self, outputs: tf.Tensor, attributes: tf.Tensor, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns unit vectors `[B, Q, dim]` and the attention; see `AttributeNetwork.embed`."""
-        upper, both = self.levels(outputs)
-        maps = tf.concat([upper, both], axis=-1) if self.variant.multi_level else upper
+        return self.embed_levels(self.levels(outputs), attributes, training)
+
+    def embed_levels(
+        self, levels: tuple[tf.Tensor, tf.Tensor], attributes: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns what `embed` does, from both `levels` of an image."""
+        maps = tf.concat(levels, axis=-1) if self.variant.multi_level else levels[0]
         return self.head(maps, attributes, training=training)
 
-    def name_attribute(self, outputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def name_attribute(
+        self, levels: tuple[tf.Tensor, tf.Tensor], training: bool = False
+    ) -> tf.Tensor:
         """Returns which attribute an image is asked about, as logits float32 `[B, A]` (branch 1).
 
         Only of a variant with the branch.
 
         Args:
-          outputs: of the trunk, float `[B, h, w, channels]`.
+          levels: see `levels`.
           training: whether a stage trains on the result.
         """
-        _, both = self.levels(outputs)
+        _, both = levels
         if self.upper_part is not None:
             both = self.upper_part(both, training=training)
         return self.branch(tf.reduce_mean(tf.cast(both, tf.float32), axis=[1, 2]))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.systems.agman.model import AGMAN
-from fashionsearchnet.systems.triplet_stage import TripletStage
+from fashionsearchnet.systems.triplet_stage import TripletStage, each_asked
 
 
 @dataclasses.dataclass
@@ -60,11 +60,14 @@ class EmbeddingStage(TripletStage):
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of its parts; see `Update`."""
         del seed
-        outputs, attribute = self.trunk_outputs(batch), batch["attribute"]
-        triplets, logged = self.triplet_loss(outputs, attribute)
+        attribute = batch["attribute"]
+        # Both branches see the same levels, so that backpropagation goes through them once.
+        levels = self.model.levels(self.trunk_outputs(batch))
+        vectors, _ = self.model.embed_levels(levels, each_asked(attribute), training=True)
+        triplets, logged = self.triplet_loss(vectors)
         if not self.classifies:
             return triplets, logged
-        logits = self.model.name_attribute(outputs, training=True)
+        logits = self.model.name_attribute(levels, training=True)
         wanted = tf.one_hot(tf.tile(attribute, [3]), self.model.space.num_attributes)
         errors = tf.nn.sigmoid_cross_entropy_with_logits(wanted, logits)
         number = 3 * self.global_batch_size
