@@ -114,6 +114,10 @@ class BlockStore:
         """Returns blocks `[n, A, block_dim]` and probabilities `[n, C]` of keys that are there."""
         return self._blocks.get(keys), self._read.get(keys)
 
+    def readings(self, keys: np.ndarray) -> np.ndarray:
+        """Returns the probabilities of some keys that are there, in any order, float32 `[n, C]`."""
+        return self._read.get(keys)
+
     def probabilities(self, keys: np.ndarray, number: int) -> np.ndarray:
         """Returns those of all keys int64 `[n]`, ascending, float32 `[n, number]`.
 

@@ -69,12 +69,16 @@ class Neighbours:
             for rank, (name, group) in enumerate(zip(self.ids, groups, strict=True))
             if name != without and not (group and group == without_group)
         ][skip : skip + k]
+        return self.ranked(np.array(kept, np.int64))
+
+    def ranked(self, ranks: np.ndarray) -> "Neighbours":
+        """Returns those of these ranks, int64 `[n]`, in this order."""
         return Neighbours(
-            [self.ids[rank] for rank in kept],
-            self.distances[kept],
-            self.labels[kept],
-            None if self.predicted is None else self.predicted[kept],
-            None if self.groups is None else [self.groups[rank] for rank in kept],
+            [self.ids[rank] for rank in ranks],
+            self.distances[ranks],
+            self.labels[ranks],
+            None if self.predicted is None else self.predicted[ranks],
+            None if self.groups is None else [self.groups[rank] for rank in ranks],
         )
 
 

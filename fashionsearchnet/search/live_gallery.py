@@ -10,7 +10,7 @@ from fashionsearchnet.attributes import KEEP, MISSING, edit_blocks, predicted_va
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.evaluation.agreement import AgreementCandidates, trusted
+from fashionsearchnet.index.agreement import likeliest_first, trusted
 from fashionsearchnet.index.exact import ExactIndex
 from fashionsearchnet.search.judgement import (
     Neighbours,
@@ -103,7 +103,7 @@ class LiveGallery:
           facets: leave out images without the wanted values: by label, and by what the system reads
             where there is no label. There may be fewer than k results then.
           rerank: put so many of the nearest images in the order of predicted agreement before the
-            first k are taken (`evaluation/agreement.py`); 0 for none. Distances stay as they are.
+            first k are taken (`index/agreement.py`); 0 for none. Distances stay as they are.
 
         Raises:
           ValueError: if images shall be re-ranked by a system that reads no attributes.
@@ -229,9 +229,7 @@ class LiveGallery:
             if self._known is not None:
                 read = trusted(self._known.beliefs[positions[:number]], read)
             order = np.arange(len(positions))
-            if len(read):
-                likely = AgreementCandidates(space, read).squared_distances(wanted[row, None])
-                order[: len(read)] = np.argsort(likely[0], kind="stable")
+            order[: len(read)] = likeliest_first(space, wanted[row], read)
             found.append((distances[order], positions[order]))
         return found
 

@@ -235,7 +235,7 @@ class Milliseconds:
 
 @dataclass
 class SearchAnswer:
-    """The items nearest to the edited query, nearest first."""
+    """The items nearest to the edited query: nearest first, but for `rerank`."""
 
     query: SearchQuery
     edits: dict[str, str]
@@ -247,6 +247,9 @@ class SearchAnswer:
     total: Annotated[int, Field(description="Items that the filters and `must` let through.")]
     k: int
     offset: int
+    rerank: Annotated[
+        int, Field(description="How many of the nearest stand in the order of probability.")
+    ]
     judged_by: Annotated[str, Field(description="How `matches` is judged, in words.")]
     took_ms: Milliseconds
 

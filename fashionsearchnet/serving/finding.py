@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fashionsearchnet.index.agreement import likeliest_first
 from fashionsearchnet.index.alike import search_alike
 from fashionsearchnet.index.filters import AllowedValues
 from fashionsearchnet.index.gallery_index import GalleryIndex
@@ -22,6 +23,7 @@ class Wanted:
       offset: items to skip.
       k: items of the page.
       one_per_product: whether of each product only the nearest item counts.
+      rerank: so many of the nearest are put in the order of predicted agreement; 0 for none.
       like: by name, how much each attribute counts that results must have alike; if there are some,
         what the model reads off the images is compared in place of their vectors.
       leave_out: the id of the query in the gallery. It is no result, nor is its product where one
@@ -33,6 +35,7 @@ class Wanted:
     offset: int
     k: int
     one_per_product: bool
+    rerank: int
     like: Mapping[str, float]
     leave_out: str | None
 
@@ -51,24 +54,40 @@ class Found(NamedTuple):
     total: int
 
 
-def find(index: GalleryIndex, query: np.ndarray, wanted: Wanted) -> Found:
+def find(
+    index: GalleryIndex, query: np.ndarray, wanted: Wanted, target: np.ndarray | None = None
+) -> Found:
     """Returns the wanted page of the items nearest to a query.
 
     Args:
       index: of the gallery.
       query: float32 `[dim]`, its vector; with `wanted.like` float32 `[C]`, probabilities of values.
       wanted: the items and the page.
+      target: float32 `[C]`, how likely each value is wanted; for `wanted.rerank`.
     """
     own = wanted.leave_out
-    depth = wanted.offset + wanted.k + (own is not None)
+    depth = max(wanted.offset + wanted.k, wanted.rerank) + (own is not None)
     rules = (wanted.filters, wanted.must, wanted.one_per_product)
     if wanted.like:
         found = search_alike(index, query, depth, wanted.like, *rules)
     else:
         (found,) = index.search(query[None], depth, *rules)
     own_group = "" if own is None or not wanted.one_per_product else index.items.group(own)
+    if target is not None:
+        found = _likeliest_first(index, found.first(depth, own, own_group), target, wanted.rerank)
+        own, own_group = None, ""
     found = found.first(wanted.k, own, own_group, wanted.offset)
     return Found(found, [index.get(name) for name in found.ids], _count(index, wanted))
+
+
+def _likeliest_first(
+    index: GalleryIndex, found: Neighbours, target: np.ndarray, number: int
+) -> Neighbours:
+    """Returns the neighbours with the first `number` in the order of predicted agreement."""
+    keys = np.array([index.items[name].key for name in found.ids[:number]], np.int64)
+    order = np.arange(len(found.ids))
+    order[: len(keys)] = likeliest_first(index.space, target, index.blocks.readings(keys))
+    return found.ranked(order)
 
 
 def _count(index: GalleryIndex, wanted: Wanted) -> int:

@@ -84,12 +84,14 @@ class Gallery:
             )
         return data
 
-    async def nearest(self, query: np.ndarray, wanted: Wanted) -> Found:
+    async def nearest(
+        self, query: np.ndarray, wanted: Wanted, target: np.ndarray | None = None
+    ) -> Found:
         """Returns the page of items nearest to a query that is wanted; see `find`."""
 
         def search() -> Found:
             start = time.perf_counter()
-            found = find(self.index, query, wanted)
+            found = find(self.index, query, wanted, target)
             self._metrics.count_index_search(time.perf_counter() - start)
             return found
 

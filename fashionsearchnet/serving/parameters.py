@@ -75,6 +75,16 @@ class SearchParameters(BaseModel, extra="forbid"):
     k: Annotated[int, Field(description="Number of results; at most limits.max_k.", ge=1)] = 20
     offset: Offset = 0
     one_per_product: OnePerProduct = False
+    rerank: Annotated[
+        int,
+        Field(
+            description="Put so many of the nearest items in the order of the probability that "
+            "they show all that is wanted; 0 for none, at most limits.max_k. Distances stay as "
+            "they are. Not with `like`, nor where the vectors of the gallery use its labels.",
+            ge=0,
+            examples=[100],
+        ),
+    ] = 0
 
 
 class ExplainParameters(BaseModel, extra="forbid"):
@@ -108,7 +118,7 @@ class CountsParameters(BaseModel, extra="forbid"):
 
 
 MAX_DEPTH = 10_000  # results of one search over all its pages
-_SINGLE = ("item", "k", "offset", "one_per_product")
+_SINGLE = ("item", "k", "offset", "one_per_product", "rerank")
 
 
 def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:

@@ -68,6 +68,7 @@ async def checked(
     space, item = service.model.space, parameters.item
     check_count("k", parameters.k, service.limits)
     check_depth(parameters.offset, parameters.k)
+    check_count("rerank", parameters.rerank, service.limits)
     with refused_names():
         manipulation = parse_manipulation(space, parameters.set, "set")
         correction = parse_manipulation(space, parameters.correct, "correct")
@@ -84,6 +85,7 @@ async def checked(
         )
     gallery = service.gallery
     _check_like(gallery, parameters)
+    _check_rerank(gallery, parameters)
     if item is not None:
         labels = (await gallery.item(item)).values
         query = Query(item, await gallery.image(item), labels)
@@ -96,6 +98,7 @@ async def checked(
         parameters.offset,
         parameters.k,
         parameters.one_per_product,
+        parameters.rerank,
         {space.names[a]: float(weights[a]) for a in np.flatnonzero(weights)},
         item,
     )
@@ -112,7 +115,10 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
     space, like = service.model.space, search.wanted.like
     query, reading = _corrected(search, Reading.of(space, encoded.probabilities))
     asked_for = _known(search, query, encoded.probabilities) if like else encoded.embedding
-    found = await search.gallery.nearest(asked_for, search.wanted)
+    wanted, target = search.wanted, None
+    if wanted.rerank:
+        target = edit_blocks(space, encoded.probabilities[None], asked[None])[0]
+    found = await search.gallery.nearest(asked_for, wanted, target)
     end = time.perf_counter()
     result = _judged(search, query, reading, found.neighbours)
     return answers.SearchAnswer(
@@ -124,6 +130,7 @@ async def answer(service: Service, search: Search) -> answers.SearchAnswer:
         total=found.total,
         k=search.wanted.k,
         offset=search.wanted.offset,
+        rerank=search.wanted.rerank,
         judged_by=result.judged_by,
         took_ms=answers.Milliseconds(
             total=round(1e3 * (time.perf_counter() - start), 2),
@@ -148,6 +155,32 @@ def _check_like(gallery: Gallery, parameters: SearchParameters) -> None:
             422,
             "no_search_alike",
             "this gallery cannot be searched with 'like': an earlier version built its index. "
+            "Build it again with tools/build_index.py.",
+        )
+
+
+def _check_rerank(gallery: Gallery, parameters: SearchParameters) -> None:
+    """Raises an ApiError if the items cannot be put in the order of predicted agreement."""
+    if not parameters.rerank:
+        return
+    if parameters.like:
+        raise ApiError(
+            422,
+            "like_and_rerank",
+            "'like' has an order of its own: leave out 'rerank', or search without 'like'.",
+        )
+    if gallery.index.label_blend is not None:
+        raise ApiError(
+            422,
+            "labels_and_rerank",
+            "the vectors of this gallery use its labels, which tell more than the probabilities "
+            "that 'rerank' compares: leave it out.",
+        )
+    if not gallery.index.blocks.is_complete:
+        raise ApiError(
+            422,
+            "no_readings",
+            "this gallery cannot be searched with 'rerank': an earlier version built its index. "
             "Build it again with tools/build_index.py.",
         )
 

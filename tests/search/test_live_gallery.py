@@ -17,8 +17,8 @@ from fashionsearchnet.attributes import (
     parse_likes,
     parse_manipulation,
 )
-from fashionsearchnet.evaluation.agreement import AgreementCandidates
 from fashionsearchnet.evaluation.ranking import Representations
+from fashionsearchnet.index.agreement import AgreementCandidates
 from fashionsearchnet.search.live_gallery import LiveGallery
 from fashionsearchnet.search.queries import queries_at, queries_by_id, query_from_file
 from fashionsearchnet.systems.features import extract_features

@@ -376,7 +376,7 @@ def test_the_description_names_every_route_with_its_errors(client):
     assert {"400", "404", "408", "413", "415", "422", "503"} <= set(search["responses"])
     form = search["requestBody"]["content"]["multipart/form-data"]["schema"]
     parameters = ["item", "set", "correct", "like", "filter", "must", "k", "offset"]
-    parameters.append("one_per_product")
+    parameters += ["one_per_product", "rerank"]
     assert set(form["properties"]) == {"image", *parameters}
     names = [p["name"] for p in document["paths"]["/v1/search"]["get"]["parameters"]]
     assert names == parameters

@@ -82,6 +82,8 @@ BAD_PARAMETERS = [
     ({"like": ["colour", "colour:2"]}, "duplicate_like", "named twice"),
     ({"like": "colour", "set": "colour=red"}, "like_and_set", "leave out 'set'"),
     ({"like": "colour"}, "no_search_alike", "Build it again with tools/build_index.py"),
+    ({"rerank": "5"}, "no_readings", "Build it again with tools/build_index.py"),
+    ({"rerank": "51"}, "invalid_parameter", "rerank may be at most 50; got 51"),
     ({"must": "boat"}, "malformed_pair", "'must' must read attribute=value"),
     ({"filter": "<b>=1"}, "unknown_attribute", "no attribute '<b>'"),
     ({"k": "0"}, "invalid_parameter", "greater than or equal to 1; got '0'"),

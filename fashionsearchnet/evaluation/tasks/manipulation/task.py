@@ -12,7 +12,6 @@ from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.choices import DRAW_OF_SEVERAL, PLANS
 from fashionsearchnet.data.dataset import Dataset, ListedEdits
 from fashionsearchnet.evaluation import metrics
-from fashionsearchnet.evaluation.agreement import AgreementCandidates, ReRanked, trusted
 from fashionsearchnet.evaluation.ranking import Method, Representations
 from fashionsearchnet.evaluation.scores import Figure, MethodScores
 from fashionsearchnet.evaluation.splits import Splits
@@ -24,6 +23,7 @@ from fashionsearchnet.evaluation.tasks.manipulation.enumeration import (
 )
 from fashionsearchnet.evaluation.tasks.manipulation.hits import Gallery
 from fashionsearchnet.evaluation.tasks.task import Plan, TaskProtocol, Words
+from fashionsearchnet.index.agreement import AgreementCandidates, ReRanked, trusted
 from fashionsearchnet.index.exact import ExactIndex, nearest
 from fashionsearchnet.systems.features import edited_embedding, gallery_embeddings
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fashionsearchnet.attributes import AttributeSpace
-from fashionsearchnet.evaluation.agreement import AgreementCandidates, ReRanked
+from fashionsearchnet.index.agreement import AgreementCandidates, ReRanked, likeliest_first
 from fashionsearchnet.index.exact import ExactIndex
 
 SPACE = AttributeSpace(("colour", "sleeve"), (("red", "blue"), ("none", "short", "long")))
@@ -48,6 +48,16 @@ def test_a_value_that_no_image_shows_is_far_and_not_infinite():
     query = np.array([[0.0, 1.0, 1.0, 0.0, 0.0]], np.float32)
     none, half = AgreementCandidates(SPACE, gallery).squared_distances(query)[0]
     assert half < none < np.inf
+
+
+def test_the_likeliest_come_first(rng):
+    gallery, (wanted,) = readings(rng, 11), readings(rng, 1)
+    gallery[7] = gallery[3]  # the earlier of two equals stays the earlier
+    likely = AgreementCandidates(SPACE, gallery).squared_distances(wanted[None])[0]
+    order = likeliest_first(SPACE, wanted, gallery)
+    assert (np.diff(likely[order]) >= 0).all() and sorted(order) == list(range(11))
+    assert list(order).index(3) + 1 == list(order).index(7)
+    assert len(likeliest_first(SPACE, wanted, gallery[:0])) == 0
 
 
 def test_the_nearest_stand_in_the_order_of_the_second_ranking(rng):
