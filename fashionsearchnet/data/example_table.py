@@ -7,10 +7,11 @@ is one read at its place.
 """
 
 import contextlib
+import ctypes
 import dataclasses
 import functools
 import io
-import operator
+import mmap
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +27,7 @@ from fashionsearchnet.data.image_headers import read_header
 _TEXTS = ("image_id", "instance_id", "columns")
 _HEAD, _FOOT = 12, 4  # bytes around an example
 _VERSION = 1  # of the file
+_MAP_NORESERVE = 0x4000  # of Linux; Python 3.11 has no name for it. The map may exceed the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,15 +90,24 @@ def fingerprint(contents: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(contents, np.iinfo(np.int64).max)
 
 
-def mapped(path: Path, shape: Sequence[int]) -> tf.Tensor:
-    """Returns a file as uint8 of a shape; the system reads the parts that are used, and keeps them.
+def mapped(path: Path, shape: Sequence[int]) -> Callable[[], tf.Tensor]:
+    """Returns a function that reads a file as uint8 of a shape, in a graph of tf.data.
 
-    Python takes no part in that: tf.data threads that run Python can keep a process from ending.
+    The system reads the parts that are used, and keeps them while there is room. TensorFlow gets
+    the memory of a map, in a variable: it would copy what an operation or a captured tensor gives,
+    once to fold constants and once to rewrite the pipeline.
     """
+    with open(path, "rb") as file:
+        # Nobody writes to these pages, but NumPy hands out (by DLPack) writable memory only.
+        flags, rights = mmap.MAP_PRIVATE | _MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+        content = mmap.mmap(file.fileno(), int(np.prod(shape)), flags=flags, prot=rights)
+    array = np.frombuffer(content, np.uint8).reshape(shape)
     with tf.device("CPU:0"):
-        return tf.raw_ops.ImmutableConst(
-            dtype=tf.uint8, shape=list(shape), memory_region_name=str(path)
-        )
+        tensor = tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+        # The map stays until the process ends. To free it, a thread of tf.data would wait for
+        # Python, and Python, at its end, for the thread.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(tensor))
+        return tf.Variable(tensor, trainable=False).read_value
 
 
 def reader(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -112,7 +123,7 @@ def reader(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
     def read_one(row: tf.Tensor) -> tf.Tensor:
         file, offset, length = (array[row] for array in places)
         parts = [
-            functools.partial(operator.getitem, c, slice(offset, offset + length)) for c in contents
+            functools.partial(lambda read: read()[offset : offset + length], c) for c in contents
         ]
         part = parts[0]() if len(parts) == 1 else tf.switch_case(file, parts)
         # No operation makes a string of numbers, but a serialized tensor ends with them.

@@ -1,7 +1,9 @@
 """Images by their position in a split: read from the files each time, or kept in between."""
 
+import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -53,7 +55,7 @@ def image_loader(table: ExampleTable, image_input: ImageInput, cache: str, folde
     check_choice("cache", cache, CACHES)
     if cache == "decoded":
         return _decoded_loader(table, image_input, folder)
-    read = reader(table) if cache == "none" else _keep_encoded(table)
+    read = reader(table) if cache == "none" else _kept_reader(table)
     whole = loads_pixels(table, image_input)
     side = image_input.size
 
@@ -92,8 +94,8 @@ def _mirror(images: Images, mirrored: tf.Tensor) -> Images:
     return tf.cond(tf.reduce_any(mirrored), turn, lambda: images)
 
 
-def _keep_encoded(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns rows int32 `[n]` -> strings `[n]`, from memory."""
+def _kept_reader(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns `reader` of a table whose images lie in memory, once."""
     size, free = int(table.length.sum()), free_memory()
     most = int(_LARGEST_SHARE * free)
     needs = f"keeps the files' bytes of {len(table):,} images in memory: {_readable(size)}"
@@ -104,10 +106,19 @@ def _keep_encoded(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
             "--cache=none, or --cache=decoded if the disk has the space."
         )
     _say(f"--cache=encoded {needs}. The machine has {_readable(free)} of free memory.")
-    read, rows = reader(table), np.arange(len(table), dtype=np.int32)
-    parts = [read(rows[start : start + _BATCH]) for start in range(0, len(table), _BATCH)]
-    encoded = tf.concat(parts, axis=0)
-    return lambda rows: tf.gather(encoded, rows)
+    contents = [np.memmap(path, np.uint8, "r") for path in table.paths]
+    # A file without a disk. It lives as long as the reader, which maps it.
+    with open(os.memfd_create("images"), "wb") as file:
+        for number, offset, length in zip(table.file, table.offset, table.length, strict=True):
+            file.write(contents[number][offset : offset + length].data)
+        file.flush()
+        kept = dataclasses.replace(
+            table,
+            paths=(Path(f"/proc/self/fd/{file.fileno()}"),),
+            file=np.zeros_like(table.file),
+            offset=np.cumsum(table.length) - table.length,
+        )
+        return reader(kept)
 
 
 def _decoded_loader(table: ExampleTable, image_input: ImageInput, folder: Path) -> Load:
@@ -134,7 +145,7 @@ def _decoded_loader(table: ExampleTable, image_input: ImageInput, folder: Path) 
         places = tf.map_fn(
             lambda shape: preprocess.place_of(shape, image_input), tf.gather(shapes, rows)
         )
-        return _mirror(Pixels(tf.gather(stored, rows), places), mirrored)
+        return _mirror(Pixels(tf.gather(stored(), rows), places), mirrored)
 
     return load
 

@@ -11,6 +11,7 @@ from stored_numbers import IMAGE_INPUT, SIDE, seen
 
 from fashionsearchnet.choices import CACHES
 from fashionsearchnet.data import image_cache, pipeline
+from fashionsearchnet.data.example_table import mapped
 from fashionsearchnet.data.preprocess import Pixels, as_input, load_image
 from fashionsearchnet.networks.image_input import ImageInput
 
@@ -127,6 +128,19 @@ def test_a_cache_that_does_not_fit_is_refused(data_dir, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=message):
         decoded.image_loader("train", seen_by)
     assert not list(tmp_path.glob("*.uint8"))
+
+
+def test_a_mapped_file_takes_no_memory_but_what_is_read(tmp_path):
+    """Not when it is opened, nor when a pipeline starts: a copy of this one fits nowhere."""
+    path, shape = tmp_path / "large", [1000, 2_000_000_000]
+    with open(path, "wb") as file:
+        file.truncate(shape[0] * shape[1])  # a hole: it takes no space on the disk
+        file.seek(7 * shape[1])
+        file.write(b"\x05\x06")
+    stored = mapped(path, shape)
+    rows = tf.data.Dataset.from_tensor_slices(tf.constant([7, 8]))
+    found = rows.map(lambda row: stored()[row, :3], num_parallel_calls=2).prefetch(2)
+    np.testing.assert_array_equal(list(found), [[5, 6, 0], [0, 0, 0]])
 
 
 def test_free_memory_is_some():
