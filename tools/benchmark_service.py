@@ -17,7 +17,6 @@ the environment, TF_NUM_INTRAOP_THREADS=1 makes TensorFlow compute an operation 
 
 import contextlib
 import dataclasses
-import http.client
 import itertools
 import json
 import os
@@ -49,13 +48,13 @@ if __name__ == "__main__":
 import numpy as np
 
 from fashionsearchnet.attributes import KEEP
+from fashionsearchnet.benchmarks.http_client import Client, search_form
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.uploads import prepare_image
 
 _SERVE = Path(__file__).with_name("serve.py")
-_BOUNDARY = "fashionsearchnet-benchmark"
 BARE, NEW, AGAIN = "bare forward pass", "1 client", "1 client, another edit of the photo"
 AFTER_PYTHON = f"{BARE}, after 4 ms of Python"
 AFTER_PASS, AFTER_COPY = f"{AGAIN}, after a pass elsewhere", f"{AGAIN}, after 4 ms of copies"
@@ -133,14 +132,6 @@ def serving(*arguments: str) -> Iterator[Service]:
         process.wait()
 
 
-def search_body(image: bytes, edit: str = "") -> bytes:
-    """Returns a multipart form with the image, and an edit like colour=red."""
-    head = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name="
-    form = f'{head}"set"\r\n\r\n{edit}\r\n' if edit else ""
-    form += f'{head}"image"; filename="image"\r\nContent-Type: application/octet-stream\r\n\r\n'
-    return form.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
-
-
 def ask(
     address: str,
     method: str,
@@ -154,22 +145,15 @@ def ask(
 
     It calls `before` before each of them.
     """
-    connection = http.client.HTTPConnection(address, timeout=60)
-    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-    for body in itertools.islice(itertools.cycle(bodies), number):
-        if before:
-            before()
-        start = time.perf_counter()
-        connection.request(method, path, body or None, headers if body else {})
-        response = connection.getresponse()
-        answer = response.read()
-        into.seconds.append(time.perf_counter() - start)
-        if response.status != 200:
-            raise OSError(f"the service answered {response.status}: {answer[:300]!r}")
-        entries = response.headers["Server-Timing"].split(", ")
-        pairs = (entry.split(";dur=") for entry in entries)
-        into.stages.append({name: float(duration) for name, duration in pairs})
-    connection.close()
+    with contextlib.closing(Client(address)) as client:
+        requests = [client.request(method, path, body) for body in bodies]
+        for request in itertools.islice(itertools.cycle(requests), number):
+            if before:
+                before()
+            start = time.perf_counter()
+            stages = client.ask(request)
+            into.seconds.append(time.perf_counter() - start)
+            into.stages.append(stages)
 
 
 def one_by_one(
@@ -299,8 +283,8 @@ def print_stages(measured: dict[str, Measured], names: Sequence[str]) -> None:
         print(f"| {name} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     print(
         "\nprepare: decode and normalise the upload; pass: wait for a forward pass, and the pass; "
-        "edit: the vector\nof the edited image; answer: checks, judgement and JSON; HTTP: the "
-        "server's and the client's, and the network."
+        "edit: the vector\nof the edited image; answer: checks, judgement and JSON; HTTP: of "
+        "the server, and the sockets of both sides."
     )
 
 
@@ -331,7 +315,7 @@ def measure_all(
     prepared = prepare_image(image, Limits().max_pixels)
     keep = np.full((max(_BATCHES), model.space.num_attributes), KEEP, np.int32)
     pairs = [f"{name}={v}" for name, values in model.space.to_dict().items() for v in values]
-    edits, clients = [search_body(image, pair) for pair in pairs], FLAGS.clients
+    edits, clients = [search_form(image, pair) for pair in pairs], FLAGS.clients
 
     def one_pass() -> object:
         return model.encode_query([prepared], keep[:1])

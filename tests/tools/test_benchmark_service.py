@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from evaluation_fakes import script
 
@@ -32,10 +31,3 @@ def test_stages_are_means_of_the_middle_half_and_add_up(tool, capsys):
     cells = rows_of(capsys.readouterr().out)["asked"]
     assert cells == ["1.00", "0.00", "5.00", "0.00", "2.00", "1.00", "1.00"]
     assert sum(map(float, cells)) == pytest.approx(10.0)
-
-
-def test_a_form_holds_the_image_and_the_edit(tool):
-    image = bytes(np.arange(256, dtype=np.uint8))
-    body = tool.search_body(image, "colour=red")
-    assert image in body and b'name="set"\r\n\r\ncolour=red\r\n' in body
-    assert b'name="set"' not in tool.search_body(image)
