@@ -20,7 +20,7 @@ from fashionsearchnet.serving.errors import ApiError
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.monitoring import Metrics
-from fashionsearchnet.serving.recent import Recent
+from fashionsearchnet.serving.recent import Key, Recent, key_of
 from fashionsearchnet.serving.uploads import refusal
 
 Item = TypeVar("Item")
@@ -112,23 +112,25 @@ class Passes:
         if not self._model.gives_features:
             with timing.stage("pass"):
                 return await self._submit(self._queries, EditedImage(image, manipulation))
-        found = self._known("image_features", image)
+        key = key_of("image_features", image)
+        found = self._known(key)
         if found is not None:
             with timing.stage("edit"):
                 edited = EditedFeatures(found.features, manipulation)
                 return Encoded(await self._submit(self._edits, edited), found.probabilities)
         with timing.stage("pass"):
             found, embedding = await self._submit(self._images, EditedImage(image, manipulation))
-        self._keep("image_features", image, found)
+        self._keep(key, found)
         return Encoded(embedding, found.probabilities)
 
     async def predict(self, image: bytes) -> Prediction:
         """Returns the prediction for one image, without the batch axis."""
-        found = self._known("predict", image)
+        key = key_of("predict", image)
+        found = self._known(key)
         if found is None:
             with timing.stage("pass"):
                 found = await self._submit(self._predictions, image)
-            self._keep("predict", image, found)
+            self._keep(key, found)
         return found
 
     async def _submit(self, batcher: Batcher[Item, Result], item: Item) -> Result:
@@ -145,14 +147,14 @@ class Passes:
             problem = ImageProblem("damaged image", "it is truncated or corrupt")
             raise refusal(problem, self._limits.max_pixels) from error
 
-    def _known(self, signature: str, image: bytes) -> Any:
-        """Returns what a signature gives for an image, or None if that is not known."""
-        found = self.recent.get(signature, image)
-        self._metrics.count_lookup(signature, found is not None)
+    def _known(self, key: Key) -> Any:
+        """Returns what is known of a recent image, or None."""
+        found = self.recent.get(key)
+        self._metrics.count_lookup(key[0], found is not None)
         return found
 
-    def _keep(self, signature: str, image: bytes, found: Features | Prediction) -> None:
-        self.recent.put(signature, image, found, _num_bytes(found))
+    def _keep(self, key: Key, found: Features | Prediction) -> None:
+        self.recent.put(key, found, _num_bytes(found))
 
     def _batcher(
         self,
@@ -179,14 +181,18 @@ class Passes:
         return batcher
 
     def _run_features(self, queries: Sequence[EditedImage]) -> list[tuple[Features, np.ndarray]]:
-        """Returns for each image its features and the vector of the edited one."""
+        """Returns for each image its features and the vector of the edited one.
+
+        What is kept of an image is copied: a row alone would keep the whole batch in memory.
+        """
         features, probabilities, embeddings = self._model.query_features(
             [query.image for query in queries], np.stack([query.manipulation for query in queries])
         )
         return [
             (
                 Features(
-                    {name: array[row] for name, array in features.items()}, probabilities[row]
+                    {name: array[row].copy() for name, array in features.items()},
+                    probabilities[row].copy(),
                 ),
                 embeddings[row],
             )
@@ -207,10 +213,10 @@ class Passes:
         batch = self._model.predict(images)
         return [
             Prediction(
-                probabilities=batch.probabilities[row],
-                values=batch.values[row],
-                maps=None if batch.maps is None else batch.maps[row],
-                boxes=None if batch.boxes is None else batch.boxes[row],
+                probabilities=batch.probabilities[row].copy(),
+                values=batch.values[row].copy(),
+                maps=None if batch.maps is None else batch.maps[row].copy(),
+                boxes=None if batch.boxes is None else batch.boxes[row].copy(),
             )
             for row in range(len(images))
         ]

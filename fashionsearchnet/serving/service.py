@@ -21,6 +21,7 @@ from fashionsearchnet.serving.gallery import Gallery
 from fashionsearchnet.serving.limits import Limits
 from fashionsearchnet.serving.monitoring import Metrics
 from fashionsearchnet.serving.passes import Encoded, Passes, busy
+from fashionsearchnet.serving.recent import key_of
 from fashionsearchnet.serving.uploads import is_ready, prepare_image, prepare_vector
 
 _LOG = logging.getLogger(__name__)
@@ -137,10 +138,11 @@ class Service:
     def _prepared_image(self, data: bytes) -> bytes:
         """Returns an uploaded image for the model, prepared now or a while ago."""
         recent = self.passes.recent
-        image = recent.get("prepared", data)
+        key = key_of("prepared", data)
+        image = recent.get(key)
         if image is None:
             image = prepare_image(data, self.limits.max_pixels)
-            recent.put("prepared", data, image, len(image))
+            recent.put(key, image, len(image))
         return image
 
     async def encode(self, image: bytes, manipulation: np.ndarray) -> Encoded:
