@@ -11,6 +11,8 @@ import ctypes
 import dataclasses
 import functools
 import io
+import itertools
+import math
 import mmap
 import sys
 import zipfile
@@ -27,7 +29,11 @@ from fashionsearchnet.data.image_headers import read_header
 _TEXTS = ("image_id", "instance_id", "columns")
 _HEAD, _FOOT = 12, 4  # bytes around an example
 _VERSION = 1  # of the file
-_MAP_NORESERVE = 0x4000  # of Linux; Python 3.11 has no name for it. The map may exceed the memory
+# The map may exceed the memory. Python 3.11 has no name for it.
+_MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
+_NUMBERS = itertools.count()
+
+Read = Callable[[], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,33 +96,55 @@ def fingerprint(contents: tf.Tensor) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(contents, np.iinfo(np.int64).max)
 
 
-def mapped(path: Path, shape: Sequence[int]) -> Callable[[], tf.Tensor]:
-    """Returns a function that reads a file as uint8 of a shape, in a graph of tf.data.
+def mapped(path: Path, shape: Sequence[int]) -> Read:
+    """Returns a function that reads a file as uint8 of a shape; see `held`.
 
-    The system reads the parts that are used, and keeps them while there is room. TensorFlow gets
-    the memory of a map, in a variable: it would copy what an operation or a captured tensor gives,
-    once to fold constants and once to rewrite the pipeline.
+    The system reads the parts that are used, and keeps them while there is room.
     """
     with open(path, "rb") as file:
         # Nobody writes to these pages, but NumPy hands out (by DLPack) writable memory only.
-        flags, rights = mmap.MAP_PRIVATE | _MAP_NORESERVE, mmap.PROT_READ | mmap.PROT_WRITE
-        content = mmap.mmap(file.fileno(), int(np.prod(shape)), flags=flags, prot=rights)
+        rights = mmap.PROT_READ | mmap.PROT_WRITE
+        flags = mmap.MAP_PRIVATE | _MAP_NORESERVE
+        return held(mmap.mmap(file.fileno(), math.prod(shape), flags=flags, prot=rights), shape)
+
+
+def held(content: mmap.mmap, shape: Sequence[int]) -> Read:
+    """Returns a function that reads memory as uint8 of a shape, in a graph of tf.data.
+
+    TensorFlow gets the memory itself, in a variable: it would copy what an operation or a captured
+    tensor gives, once to fold constants and once to rewrite the pipeline. No strategy mirrors this
+    variable. The memory stays until the process ends. To free it, a thread of tf.data would wait
+    for Python, and Python, at its end, for the thread.
+    """
     array = np.frombuffer(content, np.uint8).reshape(shape)
     with tf.device("CPU:0"):
         tensor = tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-        # The map stays until the process ends. To free it, a thread of tf.data would wait for
-        # Python, and Python, at its end, for the thread.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(tensor))
-        return tf.Variable(tensor, trainable=False).read_value
+        variable = tf.raw_ops.VarHandleOp(
+            dtype=tf.uint8, shape=list(shape), shared_name=f"held_{next(_NUMBERS)}"
+        )
+        tf.raw_ops.AssignVariableOp(resource=variable, value=tensor)
+
+    def read() -> tf.Tensor:
+        return tf.ensure_shape(tf.raw_ops.ReadVariableOp(resource=variable, dtype=tf.uint8), shape)
+
+    return read
 
 
-def reader(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
+def reader(
+    table: ExampleTable, contents: Sequence[Read] | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a function that reads the encoded images of rows, int32 `[n]` -> strings `[n]`.
+
+    Args:
+      table: the images.
+      contents: what the files hold; by default they are mapped.
 
     Raises:
       tf.errors.InvalidArgumentError: in tf.data, if the bytes of an image have changed.
     """
-    contents = [mapped(path, [path.stat().st_size]) for path in table.paths]
+    if contents is None:
+        contents = [mapped(path, [path.stat().st_size]) for path in table.paths]
     places = [tf.constant(array) for array in (table.file, table.offset, table.length)]
     fingerprints = tf.constant(table.fingerprint)
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import os
+import mmap
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from fashionsearchnet import files
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import CACHES
 from fashionsearchnet.data import preprocess
-from fashionsearchnet.data.example_table import ExampleTable, mapped, reader
+from fashionsearchnet.data.example_table import ExampleTable, held, mapped, reader
 from fashionsearchnet.data.preprocess import Images, Pixels, decoding_rule
 from fashionsearchnet.networks.image_input import ImageInput
 
@@ -106,19 +106,12 @@ def _kept_reader(table: ExampleTable) -> Callable[[tf.Tensor], tf.Tensor]:
             "--cache=none, or --cache=decoded if the disk has the space."
         )
     _say(f"--cache=encoded {needs}. The machine has {_readable(free)} of free memory.")
-    contents = [np.memmap(path, np.uint8, "r") for path in table.paths]
-    # A file without a disk. It lives as long as the reader, which maps it.
-    with open(os.memfd_create("images"), "wb") as file:
-        for number, offset, length in zip(table.file, table.offset, table.length, strict=True):
-            file.write(contents[number][offset : offset + length].data)
-        file.flush()
-        kept = dataclasses.replace(
-            table,
-            paths=(Path(f"/proc/self/fd/{file.fileno()}"),),
-            file=np.zeros_like(table.file),
-            offset=np.cumsum(table.length) - table.length,
-        )
-        return reader(kept)
+    files_of = [np.memmap(path, np.uint8, "r") for path in table.paths]
+    content, offsets = mmap.mmap(-1, size), np.cumsum(table.length) - table.length
+    for number, offset, length in zip(table.file, table.offset, table.length, strict=True):
+        content.write(files_of[number][offset : offset + length].data)
+    kept = dataclasses.replace(table, paths=(), file=np.zeros_like(table.file), offset=offsets)
+    return reader(kept, [held(content, [size])])
 
 
 def _decoded_loader(table: ExampleTable, image_input: ImageInput, folder: Path) -> Load:

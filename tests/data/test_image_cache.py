@@ -139,7 +139,12 @@ def test_a_mapped_file_takes_no_memory_but_what_is_read(tmp_path):
         file.write(b"\x05\x06")
     stored = mapped(path, shape)
     rows = tf.data.Dataset.from_tensor_slices(tf.constant([7, 8]))
-    found = rows.map(lambda row: stored()[row, :3], num_parallel_calls=2).prefetch(2)
+
+    def first_three(row):
+        assert stored().shape == shape  # in a graph, too
+        return stored()[row, :3]
+
+    found = rows.map(first_three, num_parallel_calls=2).prefetch(2)
     np.testing.assert_array_equal(list(found), [[5, 6, 0], [0, 0, 0]])
 
 
