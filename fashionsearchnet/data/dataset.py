@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.data.example_table import fingerprint
 from fashionsearchnet.data.preprocess import Images
 from fashionsearchnet.networks.image_input import ImageInput, VectorInput, check_input
 
@@ -133,6 +134,11 @@ class Dataset(abc.ABC):
     @abc.abstractmethod
     def encoded_images(self, split: str) -> tf.data.Dataset:
         """Returns the images' bytes as stored, one scalar string each: JPEG, PNG or a vector."""
+
+    def image_fingerprints(self, split: str) -> np.ndarray:
+        """Returns a number of the bytes of each image, int64 `[num]`, that differs if they do."""
+        found = self.encoded_images(split).batch(1024).map(fingerprint)
+        return np.concatenate(list(found.as_numpy_iterator()))
 
     @abc.abstractmethod
     def images(

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +254,7 @@ def _description(system: ConvolutionalSystem, dataset: Dataset, split: str) -> d
         "dataset": dataset.name,
         "split": split,
         "examples": images_digest(dataset.image_ids(split), dataset.labels(split)),
-        "images": _digest(dataset.encoded_images(split).as_numpy_iterator()),
+        "images": _digest([dataset.image_fingerprints(split).astype("<i8").tobytes()]),
         "image_input": system.image_input.to_dict() | decoding_rule(system.image_input),
         "trunk": {name: trunk[name] for name in kept},
         "output_shape": list(system.trunk.output_shape[1:]),
@@ -262,7 +262,7 @@ def _description(system: ConvolutionalSystem, dataset: Dataset, split: str) -> d
     }
 
 
-def _digest(contents: Iterator[bytes]) -> str:
+def _digest(contents: Iterable[bytes]) -> str:
     """Returns sixteen hex digits that differ if one of the contents does."""
     digest = hashlib.sha256()
     for content in contents:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from stored_numbers import IMAGE_INPUT, SIDE, SIZES, labels, numbers_of, seen
 
 from fashionsearchnet.data import pipeline
+from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks.image_input import ImageInput
 
 
@@ -35,6 +36,9 @@ def test_labels_ids_and_images_come_in_the_same_order(dataset, split):
     np.testing.assert_allclose(images[:, 4, 6, 0], np.array(numbers) * 2, atol=1e-4)
     encoded = list(dataset.encoded_images(split).as_numpy_iterator())
     assert [int(tf.io.decode_png(e)[0, 0, 0]) for e in encoded] == numbers
+    fingerprints = dataset.image_fingerprints(split)
+    assert fingerprints.dtype == np.int64 and len(set(fingerprints)) == len(numbers)
+    np.testing.assert_array_equal(fingerprints, Dataset.image_fingerprints(dataset, split))
 
 
 def test_the_means_are_subtracted_and_the_padding_is_zero(dataset):
