@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 _PNG_RGB = (8, 2)  # bit depth and colour type of an 8-bit RGB image without palette or alpha
 READABLE = "JPEG, PNG, WebP or BMP"
+_END, _PIXELS = 0xD9, 0xDA  # markers of JPEG
+_BARE_MARKERS = (0x01, *range(0xD0, 0xD9))  # of JPEG: no length follows
 _SAVE = "save it as JPEG or PNG"
 # Formats of images that are not read: where the mark stands, the mark, the name and the cure.
 _OTHER_FORMATS = (
@@ -89,6 +91,27 @@ def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += 12 + length
 
 
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yields (kind, position) of the segments of a JPEG file, up to its pixels or its end.
+
+    Raises:
+      IndexError, struct.error: where the data end before the pixels.
+    """
+    position = 2
+    while True:
+        while data[position] == 0xFF and data[position + 1] == 0xFF:  # fill bytes
+            position += 1
+        marker, kind = data[position], data[position + 1]
+        if marker != 0xFF or kind == _END:
+            return
+        yield kind, position
+        if kind == _PIXELS:
+            return
+        position += 2
+        if kind not in _BARE_MARKERS:
+            position += struct.unpack_from(">H", data, position)[0]
+
+
 def _other_format(data: bytes) -> ImageProblem:
     """Returns the problem of a file that is not read, with its name and the cure if known."""
     found = None
@@ -111,17 +134,11 @@ def _other_format(data: bytes) -> ImageProblem:
 
 def _jpeg_header(data: bytes) -> Header:
     """Walks over the segments of a JPEG file to the frame header (SOF)."""
-    position = 2
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:  # fill bytes
-            position += 1
-        marker, kind = data[position], data[position + 1]
-        if marker != 0xFF or kind in (0xD9, 0xDA):  # the end, or pixels without a frame header
-            raise ImageProblem("damaged image", "it is a JPEG file without a frame header")
+    for kind, position in jpeg_segments(data):
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
             depth, height, width, channels = struct.unpack_from(">BHHB", data, position + 4)
             return Header("JPEG", height, width, (depth, channels) == (8, 3), channels)
-        position += 2 + struct.unpack_from(">H", data, position + 2)[0]
+    raise ImageProblem("damaged image", "it is a JPEG file without a frame header")
 
 
 def _png_header(data: bytes) -> Header:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import struct
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from starlette.types import Message, Receive
 
 from fashionsearchnet.checks import suggestion
 from fashionsearchnet.data.image_files import ImageLimits, keeps_its_bytes, normalize_image
-from fashionsearchnet.data.image_headers import ImageProblem
+from fashionsearchnet.data.image_headers import ImageProblem, jpeg_segments
 from fashionsearchnet.data.vectors.vector_files import vector_from_bytes
 from fashionsearchnet.networks.image_input import VectorInput, encode_vector
 from fashionsearchnet.serving import timing
@@ -22,7 +23,9 @@ from fashionsearchnet.serving.limits import Limits
 
 _MAX_FIELDS = 1000
 _MAX_FIELD_BYTES = 10_000
-_SMALL = 1 << 16  # bytes of a file whose header is read on the event loop
+# The event loop reads headers of so many bytes, of files of so many.
+_SHORT_HEADER, _SMALL = 1 << 12, 1 << 16
+_EXTRAS = {0xE1, 0xE2}  # segments of JPEG that may turn an image, or change its colours
 _FORM_OVERHEAD = 100_000  # bytes for the text fields and the form's own lines
 
 # Status and code for each kind of ImageProblem; any other kind is a damaged image.
@@ -94,12 +97,19 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
 def is_ready(data: bytes, max_pixels: int) -> bool:
     """Returns whether an upload is a small JPEG file that `prepare_image` returns as it is.
 
-    It takes less time than to ask a thread.
+    It takes less time than to ask a thread. A file that might take more is none: one with a long
+    header, EXIF or a colour profile.
 
     Raises:
       ApiError: as `prepare_image`.
     """
     if len(data) > _SMALL or not data.startswith(b"\xff\xd8"):
+        return False
+    try:
+        kinds = {kind for kind, _ in jpeg_segments(data[:_SHORT_HEADER])}
+    except (IndexError, struct.error):
+        return False
+    if kinds & _EXTRAS:
         return False
     try:
         return keeps_its_bytes(data, ImageLimits(max_pixels=max_pixels))

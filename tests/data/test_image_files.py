@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from fashionsearchnet.data import image_files
 from fashionsearchnet.data.image_files import ImageLimits
-from fashionsearchnet.data.image_headers import ImageProblem
+from fashionsearchnet.data.image_headers import ImageProblem, read_header
 from fashionsearchnet.data.preparation import images
 
 LIMITS = ImageLimits(min_side=8, max_pixels=10_000, max_side=64)
@@ -97,6 +97,18 @@ def test_bytes_of_a_turned_or_transparent_image_are_not_kept():
 def test_the_limits_hold_before_decoding():
     with pytest.raises(ImageProblem, match="at most 10,000 are decoded"):
         image_files.keeps_its_bytes(with_jpeg_size(encode(picture()), 200, 200), LIMITS)
+
+
+def test_the_size_is_the_one_that_libjpeg_sees():
+    data = encode(picture())
+    # RST0 has no length. Who reads one skips the frame header, and finds another, of 16 x 16.
+    start = data.index(b"\xff\xc0")
+    hidden = data[:start] + b"\xff\xd0" + data[start:]
+    decoy = with_jpeg_size(data[start : start + 19], 16, 16)
+    hidden += bytes(0xFFC0 - len(hidden) + start + 2) + decoy
+    assert decode(hidden).shape == (24, 32, 3)
+    header = read_header(hidden)
+    assert (header.height, header.width) == (24, 32)
 
 
 @pytest.mark.parametrize(
