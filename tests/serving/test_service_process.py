@@ -35,9 +35,10 @@ UPLOADS = 200
 CONNECTIONS, OPEN_FILES = 220, 500
 HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "
 START_ALL = """
-import json, sys
+import functools, json, sys
 sys.path.insert(0, "tools")
 import serve
+serve.ExportedModel = functools.cache(serve.ExportedModel)  # it takes seconds to load
 for arguments in json.loads(sys.argv[1]):
     serve.FLAGS.unparse_flags()
     serve.FLAGS(["serve.py", *arguments])

@@ -319,8 +319,11 @@ def optimizer_settings(rate: float) -> training.OptimizerSettings:
     return training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4)
 
 
-def train_plainly(stage, num_steps: int, rate: float) -> None:
-    """Takes the same steps on one device without the loop: no compiled function, no strategy."""
+def train_plainly(stage, num_steps: int, rate: float) -> dict[str, tf.Tensor]:
+    """Takes the same steps on one device without the loop: no compiled function, no strategy.
+
+    Returns the numbers that the last update of the last step logs.
+    """
     settings, batches = optimizer_settings(rate), iter(stage.examples(0, None))
     updates = [
         loop.replica_update(update, rate_groups(update, settings, num_steps))
@@ -330,7 +333,9 @@ def train_plainly(stage, num_steps: int, rate: float) -> None:
         batch = next(batches)
         for index, update in enumerate(updates):
             seed = tf.constant([0, number])
-            update(batch, tf.random.experimental.stateless_fold_in(seed, index) if index else seed)
+            own = tf.random.experimental.stateless_fold_in(seed, index) if index else seed
+            last = update(batch, own)
+    return last
 
 
 def logged(workdir) -> list[dict]:

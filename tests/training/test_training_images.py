@@ -35,12 +35,16 @@ def test_hints_say_what_there_is_too_little_of():
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     runs.start_run(tmp_path, space=SPACE, flags="--seed=1\n", seed=1)
     runs.start_run(tmp_path, space=SPACE, flags="--seed=1\n", seed=1)  # the same process may
-    code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
-        "from fashionsearchnet.attributes import AttributeSpace\n"
-        "from fashionsearchnet.training.runs import start_run\n"
-        "space = AttributeSpace.from_dict({'a': ['b', 'c']})\n"
-        f"start_run({str(tmp_path)!r}, space=space, flags='', seed=0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "BlockingIOError: another process trains in" in done.stderr
+    # Another process holds the lock as `start_run` does there, without seconds for TensorFlow.
+    code = "import sys; from fashionsearchnet import files\nwith files.hold_lock(*sys.argv[1:]): "
+    call = [sys.executable, "-c", code + "print(flush=True), sys.stdin.read()"]
+    done = subprocess.run([*call, tmp_path / ".lock", "trains"], capture_output=True, text=True)
+    assert "BlockingIOError: another process trains" in done.stderr
+    other = tmp_path / "other"
+    with subprocess.Popen(
+        [*call, other / ".lock", "trains"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline()
+        with pytest.raises(BlockingIOError, match=r"another process trains in .*other"):
+            runs.start_run(other, space=SPACE, flags="", seed=0)
+        holder.communicate()
