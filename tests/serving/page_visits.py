@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -31,12 +32,16 @@ def new_context(browser: Browser, viewport: ViewportSize) -> BrowserContext:
 
 
 @contextlib.contextmanager
-def visiting(context: BrowserContext, service: str) -> Iterator[Callable[[str], Page]]:
+def visiting(
+    context: BrowserContext, service: str, own_tab: bool = False
+) -> Iterator[Callable[[str], Page]]:
     """Yields a function that opens the page at a query string.
 
-    At the end it holds the page to its own origin and to a quiet console.
+    At the end it holds the page to its own origin and to a quiet console. The tests of a window
+    share one tab: another one costs Chromium as much time as a test. A test that answers requests
+    in place of the service needs its own.
     """
-    page = context.new_page()
+    page = context.new_page() if own_tab or not context.pages else context.pages[0]
     problems: list[str] = []
     addresses: list[str] = []
 
@@ -44,18 +49,29 @@ def visiting(context: BrowserContext, service: str) -> Iterator[Callable[[str], 
         if message.type in ("error", "warning"):
             problems.append(message.text)
 
-    page.on("console", hear)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda request: addresses.append(request.url))
+    listeners: dict[Any, Callable[[Any], None]] = {
+        "console": hear,
+        "pageerror": lambda error: problems.append(str(error)),
+        "request": lambda request: addresses.append(request.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
 
     def open_page(query: str = "") -> Page:
         page.goto(service + query)
         return page
 
     yield open_page
-    page.close()
+    if own_tab:
+        page.close()
+    else:
+        page.goto("about:blank")  # ends what the page still does
+        page.emulate_media(color_scheme="null")
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
     assert [text for text in problems if _FAILED_LOAD not in text] == []
-    assert [a for a in addresses if not a.startswith((service, "data:", "blob:"))] == []
+    allowed = (service, "about:", "data:", "blob:")
+    assert [a for a in addresses if not a.startswith(allowed)] == []
 
 
 def query_of(page: Page) -> dict[str, list[str]]:

@@ -5,10 +5,17 @@ pytest.importorskip(
     "playwright.sync_api", reason="looking at the page needs playwright: pip install playwright"
 )
 
-from page_visits import CARD, CHIP, ITEM, needs_browser, pick
+from page_visits import CARD, CHIP, ITEM, needs_browser, pick, visiting
 from playwright.sync_api import expect
 
 pytestmark = needs_browser
+
+
+@pytest.fixture
+def visit(contexts, page_service):
+    """Opens the page in a tab of its own, whose requests a test may answer itself."""
+    with visiting(contexts["desktop"], page_service, own_tab=True) as open_page:
+        yield open_page
 
 
 def test_empty_results_say_why(visit):
