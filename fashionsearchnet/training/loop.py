@@ -2,8 +2,7 @@
 
 A resumed run ends with the weights of one that ran through, since everything random is a function
 of (seed, step): a checkpoint of variables, optimizers and step is the whole state. On a GPU this
-holds for deterministic operations only (`arithmetic.set_arithmetic`). docs/gpu.md says how often
-the last digit differs on a busy CPU.
+holds for deterministic operations only (`arithmetic.set_arithmetic`).
 """
 
 import dataclasses
@@ -190,7 +189,12 @@ def _make_train_steps(
             logged |= {prefix + key: value for key, value in step(batch, own).items()}
         return logged
 
-    @tf.function(autograph=False)
+    # A graph of its own, not a part of the loop below. In a loop, TensorFlow's pass for oneDNN now
+    # and then leaves out the gradients of max-poolings, and its own kernel computes them: another
+    # last digit (docs/gpu.md). XLA has kernels of its own for all of a step.
+    apart = {} if jit_compile else {"_noinline": True}
+
+    @tf.function(autograph=False, experimental_attributes=apart)
     def train_step(batch, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         logged = strategy.run(replica_step, args=(batch, seed))
         return {
