@@ -91,7 +91,7 @@ def test_a_stored_image_that_fails_its_batch_fails_alone():
                 ]
             answers = await asyncio.gather(*asking)
         assert [answer.status_code for answer in answers] == [200, 500, 200]
-        assert [size for _, size in model.calls[1:]] == [3, 1, 1, 1]
+        assert [size for _, size in model.calls[1:]] == [3, 1, 2, 1, 1]
 
     asyncio.run(main())
 
