@@ -147,11 +147,11 @@ def test_two_replicas_give_the_weights_of_one(build, tmp_path):
 
     mirrored = distribution.get_strategy("mirrored")
     one = movement(
-        distribution.get_strategy("one_device"), lambda stage, rate: train_plainly(stage, 2, rate)
+        distribution.get_strategy("one_device"), lambda stage, rate: train_plainly(stage, 4, rate)
     )
     two = movement(
         mirrored,
-        lambda stage, rate: train(stage, tmp_path, 2, mirrored, rate=rate, steps_per_call=2),
+        lambda stage, rate: train(stage, tmp_path, 4, mirrored, rate=rate, steps_per_call=2),
     )
     for path, moved in one.items():
         apart = np.linalg.norm(two[path] - moved)
