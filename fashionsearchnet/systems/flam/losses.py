@@ -83,8 +83,10 @@ def partners(
       positions: int64 `[B]`.
       exists: bool `[B]`, whether the batch has such an image.
     """
-    of_pair = tf.transpose(tf.gather(values, attribute, axis=1))  # [B, B]: of edit i, image j
-    own = tf.gather(values, attribute, batch_dims=1)  # [B]
+    # As float32: where a graph transposes integers, oneDNN logs an error on some CPUs.
+    shown = tf.cast(values, tf.float32)
+    of_pair = tf.transpose(tf.gather(shown, attribute, axis=1))  # [B, B]: of edit i, image j
+    own = tf.gather(shown, attribute, batch_dims=1)  # [B]
     allowed = of_pair != own[:, None]
     if online_sampling:
         cosines = tf.einsum("iak,jak->ija", embeddings, embeddings)  # [B, B, A]
