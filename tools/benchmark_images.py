@@ -9,8 +9,8 @@ Markdown table, with how far each way is from `exact` in steps of 255.
 
 A trunk that keeps all cores busy shares them with loading. The column "cores shared" says what that
 leaves of its speed, by the time that cores spend on each: trunk / (trunk + loading). The last line
-says what is the most that any reader can leave: libjpeg decodes at 1/8 by little but undoing the
-entropy coding.
+gives a bound for every reader: the time that libjpeg takes to decode at 1/8. There it does little
+more than undo the entropy coding.
 """
 
 import functools

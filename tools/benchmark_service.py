@@ -9,7 +9,7 @@ Prints three tables in Markdown: requests, the stages of one, and passes of seve
 
 Some rows show what a pass and the rest of a request cost each other. Before each edit of a known
 photo this process runs a pass, or copies memory on two cores: that leaves their caches to other
-data, as a pass does. And it runs bare passes of which each follows a while of Python.
+data, as a pass does. It also times bare passes, each after 4 ms of Python.
 
 --busy starts programs that compute all the time, to see what a shared machine does to each row. In
 the environment, TF_NUM_INTRAOP_THREADS=1 makes TensorFlow compute an operation on one core.

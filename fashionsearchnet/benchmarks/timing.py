@@ -86,7 +86,7 @@ class PeakMemory:
         self._has_gpu = bool(tf.config.list_logical_devices("GPU"))
 
     def start(self) -> None:
-        """Forgets what was in use before, and frees what nobody uses any more."""
+        """Collects garbage, and begins to count anew."""
         gc.collect()
         if self._has_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")

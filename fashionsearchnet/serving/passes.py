@@ -148,7 +148,7 @@ class Passes:
             raise refusal(problem, self._limits.max_pixels) from error
 
     def _known(self, key: Key) -> Any:
-        """Returns what is known of a recent image, or None."""
+        """Returns the remembered output of a recent image, or None."""
         found = self.recent.get(key)
         self._metrics.count_lookup(key[0], found is not None)
         return found

@@ -11,7 +11,7 @@ Key = tuple[str, bytes]
 
 
 def key_of(kind: str, image: bytes) -> Key:
-    """Returns the key of what is known of an image; `kind` says what that is."""
+    """Returns the key of an output of an image; `kind` names the output, such as 'predict'."""
     return kind, hashlib.sha256(image).digest()
 
 

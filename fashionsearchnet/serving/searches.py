@@ -150,13 +150,7 @@ def _check_like(gallery: Gallery, parameters: SearchParameters) -> None:
             "like_and_set",
             "'like' is a search of its own: leave out 'set', or search with 'set' alone.",
         )
-    if not gallery.index.blocks.is_complete:
-        raise ApiError(
-            422,
-            "no_search_alike",
-            "this gallery cannot be searched with 'like': an earlier version built its index. "
-            "Build it again with tools/build_index.py.",
-        )
+    _check_is_read(gallery, "like", "no_search_alike")
 
 
 def _check_rerank(gallery: Gallery, parameters: SearchParameters) -> None:
@@ -176,12 +170,17 @@ def _check_rerank(gallery: Gallery, parameters: SearchParameters) -> None:
             "the vectors of this gallery use its labels, which tell more than the probabilities "
             "that 'rerank' compares: leave it out.",
         )
+    _check_is_read(gallery, "rerank", "no_readings")
+
+
+def _check_is_read(gallery: Gallery, parameter: str, code: str) -> None:
+    """Raises an ApiError if the index lacks what the model reads off its images."""
     if not gallery.index.blocks.is_complete:
         raise ApiError(
             422,
-            "no_readings",
-            "this gallery cannot be searched with 'rerank': an earlier version built its index. "
-            "Build it again with tools/build_index.py.",
+            code,
+            f"this gallery cannot be searched with {parameter!r}: an earlier version built its "
+            "index. Build it again with tools/build_index.py.",
         )
 
 

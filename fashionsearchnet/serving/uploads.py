@@ -120,8 +120,8 @@ def is_ready(data: bytes, max_pixels: int) -> bool:
 def prepare_image(data: bytes, max_pixels: int) -> bytes:
     """Returns a JPEG or PNG of at most 512 pixels a side: upright, on white, 8-bit RGB.
 
-    Catalogue images get the same preparation. An image that needs none is returned as it is: the
-    model decodes it anyway, and finds what is damaged.
+    Catalogue images get the same preparation. An image that needs none is returned undecoded: the
+    model refuses it if it is damaged.
 
     Args:
       data: JPEG, PNG, WebP or BMP.

@@ -83,7 +83,7 @@ def test_a_damaged_upload_is_refused_in_words_or_read(data):
         assert refusal.status in (413, 415, 422)
         assert refusal.message.endswith(".") and "Traceback" not in refusal.message
     else:
-        if image != data:  # what is kept as it is meets the decoder of the export first
+        if image != data:  # else nobody has decoded it yet
             assert DECODE(tf.constant(image)).shape[-1] == 3
     with contextlib.suppress(tf.errors.InvalidArgumentError):  # what an export meets unprepared
         assert DECODE(tf.constant(data)).shape[-1] == 3
