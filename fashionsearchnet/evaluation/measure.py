@@ -157,7 +157,8 @@ def _ranked(
     embeddings = method.embed(questions)
     # The unedited query is the same for all edits of an image, which come one after the other.
     is_new = metrics.differs_from_previous(embeddings)
-    distances = index.squared_distances(embeddings[is_new])[np.cumsum(is_new) - 1]
+    with np.errstate(over="ignore", invalid="ignore"):  # the error below says it
+        distances = index.squared_distances(embeddings[is_new])[np.cumsum(is_new) - 1]
     if not np.isfinite(distances.max()):
         raise ValueError(
             f"the vectors of {method.name!r} are so long that their distances are infinite or NaN: "

@@ -124,7 +124,9 @@ class Batcher(Generic[Input, Output]):
                 return
             self._arrived.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), left)
+                # Python 3.11's wait_for can lose the cancellation of `close`, which then hangs.
+                async with asyncio.timeout(left):
+                    await self._arrived.wait()
             except TimeoutError:
                 return
 

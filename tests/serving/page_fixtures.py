@@ -3,8 +3,11 @@
 import contextlib
 import dataclasses
 import shutil
+import sys
 import threading
 import time
+import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -204,7 +207,9 @@ def running_service(directory: Path, model: FakeModel) -> Iterator[str]:
     """Yields the address of the service, which runs in a thread."""
     limits = Limits(max_upload_bytes=200_000)
     app = create_app(model, make_index(directory, model), limits)  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=2)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
@@ -216,3 +221,12 @@ def running_service(directory: Path, model: FakeModel) -> Iterator[str]:
     yield f"http://127.0.0.1:{port}/"
     server.should_exit = True
     thread.join(10)
+    if thread.is_alive():
+        frames = sys._current_frames()
+        stacks = {
+            other.name: "".join(traceback.format_stack(frames[other.ident], limit=6))
+            for other in threading.enumerate()
+            if other.ident in frames
+        }
+        open_ones = server.server_state.connections
+        warnings.warn(f"the service did not stop; {open_ones}; {stacks}", stacklevel=1)

@@ -164,3 +164,20 @@ def test_closing_answers_everybody():
             await batcher.submit(2)
 
     with_batcher(scenario, max_wait_ms=0)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_it_closes_at_the_moment_when_an_item_arrives(turns):
+    """Whatever the worker is about to hear first, the item or that it shall end."""
+
+    async def scenario(batcher, run):
+        callers = [asyncio.create_task(batcher.submit(1))]
+        await settle()  # the worker waits for company
+        callers.append(asyncio.create_task(batcher.submit(2)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(batcher.close(), 1)
+        results = await asyncio.gather(*callers, return_exceptions=True)
+        assert {type(result) for result in results} <= {int, QueueClosed}
+
+    with_batcher(scenario, max_wait_ms=1e4)
