@@ -158,7 +158,9 @@ def _ranked(
     # The unedited query is the same for all edits of an image, which come one after the other.
     is_new = metrics.differs_from_previous(embeddings)
     with np.errstate(over="ignore", invalid="ignore"):  # the error below says it
-        distances = index.squared_distances(embeddings[is_new])[np.cumsum(is_new) - 1]
+        distances = index.squared_distances(embeddings[is_new])
+    if not is_new.all():
+        distances = distances[np.cumsum(is_new) - 1]
     if not np.isfinite(distances.max()):
         raise ValueError(
             f"the vectors of {method.name!r} are so long that their distances are infinite or NaN: "

@@ -24,13 +24,18 @@ class Gallery:
         self.combinations, inverse, self.counts = np.unique(
             labels, axis=0, return_inverse=True, return_counts=True
         )
-        self.combination_of = inverse.reshape(-1)
+        self.combination_of = inverse.reshape(-1).astype(np.int32)
+        self._numbers = {row.tobytes(): number for number, row in enumerate(self.combinations)}
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def relevant(self, targets: np.ndarray, hit_rule: str) -> np.ndarray:
         """Tells which items are hits of targets `[targets, A]`, bool `[targets, gallery]`."""
+        if hit_rule == "identical":  # then one combination at most has what a target wants
+            rows = np.ascontiguousarray(targets, self.combinations.dtype)
+            wanted = np.array([self._numbers.get(row.tobytes(), -1) for row in rows], np.int32)
+            return wanted[:, None] == self.combination_of
         hits = count_differences(targets[:, None], self.combinations[None], hit_rule) == 0
         return hits[:, self.combination_of]
 
