@@ -76,15 +76,16 @@ def load_stored(
 
     Raises:
       FileNotFoundError: if the run has not finished that stage.
-      ValueError: if they are of another data set or split, or of other images or labels under the
-        same name.
+      ValueError: if a file is damaged, or they are of another data set or split, or of other images
+        or labels under the same name.
     """
     cure = "use the --dataset and --train_split of that run (its flags.txt)"
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} does not exist: --init_from must be a finished run of tools/{script}.py."
         )
-    features = np.load(path, mmap_mode="r" if mapped else None)
+    again = f"Train that run again by tools/{script}.py, in another --workdir."
+    features = read_array(path, again, mapped=mapped)
     num = dataset.num_examples(split)
     if len(features) != num:
         raise ValueError(
@@ -92,7 +93,9 @@ def load_stored(
             f"{num}; {cure}."
         )
     if _images_file(path).is_file():
-        images = files.read_json(_images_file(path), "which images were stored", f"Run {script}.py")
+        images = files.read_json(_images_file(path), "which images were stored", again)
+        if not isinstance(images, dict) or not images.keys() >= {"dataset", "split", "digest"}:
+            raise ValueError(f"{_images_file(path)} does not say which images were stored. {again}")
         if images["digest"] != _split_digest(dataset, split):
             raise ValueError(
                 f"{path} holds split {images['split']!r} of {images['dataset']} as it was then, "
@@ -100,6 +103,18 @@ def load_stored(
                 f"{cure}, or train it again if you prepared the data set again."
             )
     return features
+
+
+def read_array(path: Path, cure: str, *, mapped: bool) -> np.ndarray:
+    """Returns the array of an .npy file, or a memory map of it.
+
+    Raises:
+      ValueError: if the file is damaged, with the cure.
+    """
+    try:
+        return np.load(path, mmap_mode="r" if mapped else None)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path} is damaged ({error}). {cure}") from error
 
 
 def _images_file(path: Path) -> Path:

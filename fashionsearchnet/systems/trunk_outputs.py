@@ -26,6 +26,7 @@ from fashionsearchnet.systems.features import (
     extract_features,
     feature_batches,
     images_digest,
+    read_array,
     store,
 )
 from fashionsearchnet.systems.system import System
@@ -213,11 +214,9 @@ def _stored(
     cure = f"Delete {path} and run the same command again."
     facts = files.read_json(path.with_suffix(".json"), "what the outputs were made from", cure)
     shape = (dataset.num_examples(split), *system.trunk.output_shape[1:])
-    try:
-        found = np.load(path, mmap_mode="r")
-    except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path} is damaged ({error}). {cure}") from error
-    if facts.get("made_from") != description or found.shape != shape or found.dtype != dtype:
+    found = read_array(path, cure, mapped=True)
+    made_from = facts.get("made_from") if isinstance(facts, dict) else None
+    if made_from != description or found.shape != shape or found.dtype != dtype:
         raise ValueError(
             f"{path} must hold {dtype} {shape} of the trunk and images of this run; it "
             f"holds {found.dtype} {found.shape} and other facts beside it. {cure}"

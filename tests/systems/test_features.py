@@ -112,3 +112,14 @@ def test_stored_features_of_unknown_images_pass_by_their_number(stored):
     np.testing.assert_array_equal(load_stored(path, relabelled(), "train", "train_it"), features)
     with pytest.raises(ValueError, match=r"holds 64 images, but split 'query' .* has 12"):
         load_stored(path, relabelled(), "query", "train_it")
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize(
+    ("name", "content"), [(".npy", b"rubbish"), (".json", b"{}"), (".json", b"[]")]
+)
+def test_stored_features_that_are_damaged_name_the_file_and_the_cure(stored, name, content, mapped):
+    damaged = stored[0].with_suffix(name)
+    damaged.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{damaged.name} .*Train that run again by tools/"):
+        load_stored(stored[0], FakeDataset(), "train", "train_it", mapped=mapped)
