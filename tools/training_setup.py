@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,10 +26,10 @@ from fashionsearchnet.training import arithmetic, distribution, runs, training_i
 FLAGS = flags.FLAGS
 
 AnySystem = TypeVar("AnySystem", bound=System)
-_NETWORK_FLAGS = {  # of `training_flags.define_network`; a later stage takes them over
+_NETWORK_FLAGS = (  # of `training_flags.define_network`; a later stage takes them over
     *("backbone", "image_size", "width", "first_stride", "normalization"),
     *("trunk_tap", "pretrained_weights", "image_input", "image_fit", "image_pixels"),
-}
+)
 
 
 def network_arguments(dataset: Dataset) -> dict[str, Any]:
@@ -38,7 +39,8 @@ def network_arguments(dataset: Dataset) -> dict[str, Any]:
       ValueError: if a flag does not fit the backbone, or a data set of vectors.
     """
     if dataset.vector_input is not None:
-        _check_network_at_default(f"used: {dataset.name} holds vectors, which pass no network")
+        why = f"cannot be used: {dataset.name} holds vectors, which pass no network"
+        refuse_flags(_NETWORK_FLAGS, why)
         return {"image_input": dataset.vector_input, "trunk": backbones.VECTOR_TRUNK}
     trunk = backbones.Trunk(
         backbone=FLAGS.backbone,
@@ -100,19 +102,27 @@ def trunk_of_start(start: ConvolutionalSystem) -> backbones.Trunk:
     Raises:
       ValueError: naming a flag of the network that differs from its default: the run has chosen.
     """
-    _check_network_at_default(
-        f"changed by a stage that starts from another: --init_from={FLAGS.init_from} brings its "
-        "network"
+    refuse_flags(
+        _NETWORK_FLAGS,
+        "cannot be changed by a stage that starts from another: "
+        f"--init_from={FLAGS.init_from} brings its network",
     )
     trunk = start.backbone.trunk
     return dataclasses.replace(trunk, training=FLAGS.trunk_training or trunk.training)
 
 
-def _check_network_at_default(cannot_be: str) -> None:
-    """Raises a ValueError for a flag of the network that differs from its default, with why."""
-    for name in _NETWORK_FLAGS & set(FLAGS):
-        if FLAGS[name].value != FLAGS[name].default:
-            raise ValueError(f"--{name}={FLAGS[name].value} cannot be {cannot_be}. Leave it out.")
+def refuse_flags(names: Iterable[str], why: str) -> None:
+    """Raises a ValueError for a flag that differs from its default and would have no effect.
+
+    A flag at its default passes: the flags.txt of a run gives all flags, and repeats the run.
+
+    Args:
+      names: of the flags; a script need not have all of them.
+      why: what the message says behind the flag and its value.
+    """
+    for name in names:
+        if name in FLAGS and FLAGS[name].value != FLAGS[name].default:
+            raise ValueError(f"--{name}={FLAGS[name].value} {why}. Leave it out.")
 
 
 def stored_outputs(model: ConvolutionalSystem, dataset: Dataset) -> TrunkOutputs | None:
@@ -179,14 +189,21 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
             seed=FLAGS.seed,
             at_default=_at_default(),
         )
-        start_from = FLAGS.init_from if "init_from" in FLAGS else ""
-        training_images.store(FLAGS.workdir, dataset.image_ids(FLAGS.train_split), start_from)
         labels = dataset.labels(FLAGS.train_split)
         for hint in training_images.hints(labels, dataset.space, FLAGS.batch_size):
             print(f"note: {hint}", file=sys.stderr)
+    store_training_images(strategy, dataset)
     arithmetic.set_arithmetic(FLAGS.precision, deterministic=FLAGS.deterministic)
     keras.utils.set_random_seed(FLAGS.seed)
     return dataset, strategy
+
+
+def store_training_images(strategy: tf.distribute.Strategy, *datasets: Dataset) -> None:
+    """Writes down which images the run learns from: those of --train_split, and of --init_from."""
+    if distribution.is_chief(strategy):
+        start_from = FLAGS.init_from if "init_from" in FLAGS else ""
+        ids = [name for each in datasets for name in each.image_ids(FLAGS.train_split)]
+        training_images.store(FLAGS.workdir, ids, start_from)
 
 
 def _own_flags() -> list[flags.Flag]:

@@ -49,12 +49,8 @@ def stage_of(
     """
     triplets = {"margin", "negatives_of", "rare_values", "triplets_per_epoch", *options}
     if FLAGS.learns_from == "values":
-        for name in sorted(triplets):
-            if FLAGS[name].value != FLAGS[name].default:
-                raise ValueError(
-                    f"--{name}={FLAGS[name].value} is about triplets, and --learns_from=values "
-                    "draws none. Leave it out."
-                )
+        why = "is about triplets, and --learns_from=values draws none"
+        training_setup.refuse_flags(sorted(triplets), why)
     common = {
         "global_batch_size": FLAGS.batch_size,
         "split": FLAGS.train_split,

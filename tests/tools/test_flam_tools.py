@@ -27,9 +27,19 @@ class ItemDataset(FakeDataset):
         return ["".join(map(str, row)) for row in self.labels(split)]
 
 
+class OtherDataset(ItemDataset):
+    """The same images under other names."""
+
+    def image_ids(self, split):
+        return [f"another-{name}" for name in super().image_ids(split)]
+
+
 @pytest.fixture(autouse=True)
 def data_set(monkeypatch):
-    monkeypatch.setattr(pipeline, "open_dataset", lambda *_: ItemDataset())
+    kinds = {"another": OtherDataset}
+    monkeypatch.setattr(
+        pipeline, "open_dataset", lambda folder, name, *_: kinds.get(name, ItemDataset)()
+    )
 
 
 @pytest.fixture
@@ -74,6 +84,8 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen, capsys):
     embedders, flam = tmp_path / "embedders", tmp_path / "flam"
     call("train_embedders", embedders, *frozen, *READER, "--reader_dim=8", "--pca_dim=6")
     call("train_manipulator", flam, f"--init_from={embedders}", "--unlabelled_dataset=another")
+    seen = read_json(flam / "training_images.json", "ids", "")
+    assert {"train-0", "another-train-0"} <= {*seen}
     before, model = registry.load_system(embedders), registry.load_complete_system(flam)
     classifiers = tmp_path / "classifiers"
     call("train_classifiers", classifiers, *frozen, *READER, "--pca_dim=6")
@@ -83,9 +95,11 @@ def test_from_a_pretrained_trunk_to_edits(tmp_path, frozen, capsys):
     call("train_manipulator", ranked, *start, "--num_changes=2", "--generator_dim=9")
     editor = registry.load_complete_system(ranked).editor
     assert editor.several_edits == "at_once" and editor.generator.hidden.units == 9
-    with pytest.raises(ValueError, match="--matching_weight is not for --variant=ranked; it is"):
+    with pytest.raises(ValueError, match=r"--matching_weight=2\.0 is not for --variant=ranked; it"):
         call("train_manipulator", tmp_path / "other", *start, "--matching_weight=2")
-    with pytest.raises(ValueError, match="--sharpness is not for --variant=m; it is for ranked"):
+    with pytest.raises(
+        ValueError, match=r"--sharpness=2\.0 is not for --variant=m; it is for rank"
+    ):
         call("train_manipulator", tmp_path / "other", start[0], "--variant=m", "--sharpness=2")
     assert model.title == "FLAM(M/OS/Adv)" and model.stages == ("embedders", "manipulator")
     images = next(iter(ItemDataset().images("query", model.image_input)))
@@ -113,5 +127,11 @@ def test_baselines_on_a_learned_feature(tmp_path, frozen, monkeypatch):
     monkeypatch.setattr(pipeline, "open_dataset", lambda *_: ItemDataset())
     with pytest.raises(ValueError, match=r"needs embedders of width 32, but .*run of Emb-Concat"):
         call("train_manipulator", tmp_path / "flam", f"--init_from={tmp_path / 'emb'}")
+    with pytest.raises(ValueError, match="has learned a feature only, and no embedder"):
+        call("train_manipulator", tmp_path / "flam", f"--init_from={items}")
     with pytest.raises(ValueError, match="--backbone=resnet50 cannot be changed by a stage that"):
         call("train_classifiers", tmp_path / "other", *start, "--backbone=resnet50")
+    with pytest.raises(ValueError, match="--pca_dim=5 is about a feature that no stage learns"):
+        call("train_classifiers", tmp_path / "other", *start, "--pca_dim=5")
+    with pytest.raises(ValueError, match=r"--trunk_rate_multiplier=0\.5 is for a trunk that"):
+        call("train_classifiers", tmp_path / "other", *start, "--trunk_rate_multiplier=0.5")

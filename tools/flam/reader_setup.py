@@ -12,10 +12,17 @@ from fashionsearchnet.systems.flam.vector_stages import Vectors
 import training_setup
 
 FLAGS = flags.FLAGS
+_OF_FEATURE = ("pooling", "pca_dim")
 
 
 def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str) -> FLAM:
-    """Returns a model with the feature of --init_from, or with that of the flags' trunk."""
+    """Returns a model with the feature of --init_from, or with that of the flags' trunk.
+
+    Raises:
+      ValueError: for a flag that has no effect.
+    """
+    why = "is for a trunk that learns; this stage takes what the trunk gives as it is"
+    training_setup.refuse_flags(["trunk_rate_multiplier"], why)
     reader: dict[str, Any] = {
         "variant": variant,
         "dropout_rate": FLAGS.dropout_rate,
@@ -25,6 +32,8 @@ def build_model(dataset: Dataset, strategy: tf.distribute.Strategy, variant: str
     if "reader_dim" in FLAGS:
         reader["reader_dim"] = FLAGS.reader_dim
     if FLAGS.init_from:
+        why = f"is about a feature that no stage learns; --init_from={FLAGS.init_from} has one"
+        training_setup.refuse_flags(_OF_FEATURE, why)
         # A feature of items knows no attributes: it may come from another data set, as in Table 4.
         start = training_setup.load_start(FLAM, dataset, any_attributes=True)
         kept = {"trunk": training_setup.trunk_of_start(start), "num_instances": 0}
@@ -52,12 +61,8 @@ def feature_arguments(dataset: Dataset) -> dict[str, Any]:
     """
     if dataset.vector_input is None:
         return {"pooling": FLAGS.pooling, "projection_dim": FLAGS.pca_dim}
-    for name in ("pooling", "pca_dim"):
-        if FLAGS[name].present:
-            raise ValueError(
-                f"--{name} is for images: the vectors of {dataset.name} are taken as they are. "
-                "Leave it out."
-            )
+    why = f"is for images: the vectors of {dataset.name} are taken as they are"
+    training_setup.refuse_flags(_OF_FEATURE, why)
     return {"pooling": "spoc", "projection_dim": 0}
 
 

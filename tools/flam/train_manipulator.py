@@ -77,6 +77,8 @@ if __name__ == "__main__":
 
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems import registry
+from fashionsearchnet.systems.flam.instance_stage import InstanceStage
 from fashionsearchnet.systems.flam.model import FLAM
 from fashionsearchnet.systems.flam.ranking_stage import RankingStage
 from fashionsearchnet.systems.flam.vector_stages import ManipulatorStage, Vectors
@@ -90,21 +92,25 @@ _OF_RANKING = ("negatives", "num_changes", "epoch_of", "sharpness")
 def check_flags() -> None:
     """Raises a ValueError for a flag that the variant does not read."""
     is_ranked = VARIANTS[FLAGS.variant].ranked
-    for name in _OF_GAN if is_ranked else _OF_RANKING:
-        if FLAGS[name].value != FLAGS[name].default:
-            others = ", ".join(key for key, row in VARIANTS.items() if row.ranked != is_ranked)
-            raise ValueError(
-                f"--{name} is not for --variant={FLAGS.variant}; it is for {others}. Leave it out."
-            )
+    others = [name for name, row in VARIANTS.items() if row.manipulates and row.ranked != is_ranked]
+    training_setup.refuse_flags(
+        _OF_GAN if is_ranked else _OF_RANKING,
+        f"is not for --variant={FLAGS.variant}; it is for {', '.join(others)}",
+    )
 
 
 def build_model(dataset: Dataset) -> FLAM:
     """Returns the variant's model with feature and embedders of --init_from.
 
     Raises:
-      ValueError: unless that run has the embedders that the variant needs.
+      ValueError: unless that run has trained the embedders that the variant needs.
     """
     start = training_setup.load_start(FLAM, dataset)
+    if registry.describe_system(FLAGS.init_from)["stage"] == InstanceStage.name:
+        raise ValueError(
+            f"--init_from={FLAGS.init_from} has learned a feature only, and no embedder that could "
+            "teach the manipulator. Train train_embedders.py with it, and give that run here."
+        )
     wanted = VARIANTS[FLAGS.variant]
     if not wanted.shares_reader(start.editor.variant):
         raise ValueError(
@@ -164,6 +170,7 @@ def main() -> None:
     seen = dataset
     if FLAGS.unlabelled_dataset:
         seen = pipeline.open_dataset(FLAGS.data_dir, FLAGS.unlabelled_dataset)
+        training_setup.store_training_images(strategy, dataset, seen)
     stage = build_stage(model, seen)
     training_setup.train(stage, seen, strategy)
     training_setup.save(model, stage.name, strategy)
