@@ -49,6 +49,8 @@ class OptimizerSettings:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_range("learning_rate", self.learning_rate, 0.0)
         check_range("step_factor", self.step_factor, 0.0, 1.0)
+        for name in ("weight_decay", "warmup_steps", "gradient_clip_norm"):
+            check_range(name, getattr(self, name), 0)
         for name in ("momentum", "beta_1", "beta_2"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise ValueError(

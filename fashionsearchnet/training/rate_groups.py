@@ -1,4 +1,4 @@
-"""The optimizers of an update: one, or one for each learning rate where Adam needs it."""
+"""The optimizers of an update: one, or one for each learning rate where it needs them."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -39,12 +39,13 @@ class RateGroups:
         Args:
           gradients: dense, in the order of the update's variables.
         """
-        found = [g * f for g, f in zip(gradients, self.gradient_factors, strict=True)]
+        found = list(gradients)
         # Keras clips, and looks for an overflow of scaled losses, before it sums over the replicas.
         if self._scales_loss or self.clip_norm or self.optimizers[0].global_clipnorm is not None:
             found = distribution.mean(found)
         if self.clip_norm:
             found, _ = tf.clip_by_global_norm(found, self.clip_norm / distribution.num_replicas())
+        found = [g * f for g, f in zip(found, self.gradient_factors, strict=True)]
         for optimizer, variables, places in zip(
             self.optimizers, self.variables, self.places, strict=True
         ):
@@ -66,28 +67,37 @@ def rate_groups(update: Update, default: OptimizerSettings, num_steps: int) -> R
       num_steps: in all.
 
     Raises:
-      ValueError: for several learning rates under Adam in mixed_float16.
+      ValueError: for several learning rates in mixed_float16, unless one optimizer can have them.
     """
     settings, variables = update.optimizer or default, list(update.variables)
     factors = [update.rate_multipliers.get(variable.path, 1.0) for variable in variables]
-    if settings.optimizer == "sgd" or set(factors) <= {1.0}:
+    every, bound = list(range(len(variables))), settings.gradient_clip_norm
+    if set(factors) <= {1.0}:
         optimizer = settings.build(num_steps, variables)
-        every = list(range(len(variables)))
         return RateGroups((optimizer,), (variables,), (every,), tuple(factors))
-    if keras.mixed_precision.dtype_policy().name == "mixed_float16":
+    # A step of SGD is in proportion to the gradient. Its decay is not.
+    is_proportional = settings.optimizer == "sgd" and not settings.weight_decay
+    is_scaled = keras.mixed_precision.dtype_policy().name == "mixed_float16"
+    if is_scaled and (bound or not is_proportional):
         raise ValueError(
-            f"rate multipliers under {settings.optimizer} need a precision other than "
-            "mixed_float16, whose loss scale belongs to one optimizer; use mixed_bfloat16, "
-            "float32, or optimizer sgd."
+            f"rate multipliers under {settings.optimizer} with weight_decay "
+            f"{settings.weight_decay:g} and gradient_clip_norm {bound:g} need a precision other "
+            "than mixed_float16, whose loss scale belongs to one optimizer; use mixed_bfloat16, "
+            "float32, or optimizer sgd with both at 0."
         )
+    # The bound is on the gradients before any factor, so no optimizer of Keras can keep it.
+    settings = dataclasses.replace(settings, gradient_clip_norm=0.0)
+    if is_proportional:
+        optimizer = settings.build(num_steps, variables)
+        return RateGroups((optimizer,), (variables,), (every,), tuple(factors), bound)
     rates = sorted(set(factors), key=lambda factor: (factor != 1.0, factor))
     places = tuple([i for i, f in enumerate(factors) if f == rate] for rate in rates)
     groups = tuple([variables[i] for i in group] for group in places)
     optimizers = tuple(
-        dataclasses.replace(
-            settings, learning_rate=settings.learning_rate * rate, gradient_clip_norm=0.0
-        ).build(num_steps, group)
+        dataclasses.replace(settings, learning_rate=settings.learning_rate * rate).build(
+            num_steps, group
+        )
         for rate, group in zip(rates, groups, strict=True)
     )
     ones = (1.0,) * len(variables)
-    return RateGroups(optimizers, groups, places, ones, settings.gradient_clip_norm)
+    return RateGroups(optimizers, groups, places, ones, bound)

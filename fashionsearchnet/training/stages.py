@@ -25,8 +25,9 @@ class Update:
       variables: what the update moves; the loss must depend on each.
       name: tells the updates of a stage apart, in logs and checkpoints; '' for an only one.
       rate_multipliers: factors on the learning rate by the path of a variable, 1 where there is
-        none. Under SGD they multiply the gradient. Adam does not see the scale of a gradient, so
-        the variables of each factor get an optimizer of their own, with that learning rate.
+        none. Under SGD they multiply the gradient. Adam does not see the scale of a gradient, and
+        weight decay does not depend on it: there the variables of each factor get an optimizer of
+        their own, with that learning rate. A bound on the norm of the gradients comes first.
       optimizer: None for that of the run.
     """
 

@@ -37,14 +37,20 @@ def test_adam_has_an_optimizer_for_each_rate(optimizer):
     np.testing.assert_allclose(found, [0.01, 0.001, 0.0], rtol=1e-3)
 
 
-def test_decay_is_at_the_rate_of_its_variable():
+def test_sgd_bounds_the_norm_before_it_multiplies():
+    found = moved([3.0, 4.0, 0.0], {"slow": 100.0}, gradient_clip_norm=1.0)
+    np.testing.assert_allclose(found, [0.006, 0.8, 0.0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_decay_is_at_the_rate_of_its_variable(optimizer):
     layers = [keras.layers.Dense(1, use_bias=False, name=name) for name in ("fast", "slow")]
     for layer in layers:
         layer.build((None, 1))
         layer.kernel.assign([[1.0]])
     kernels = [layer.kernel for layer in layers]
     update = update_of(kernels, {kernels[1].path: 0.1})
-    settings = OptimizerSettings(optimizer="adamw", learning_rate=0.01, weight_decay=0.5)
+    settings = OptimizerSettings(optimizer=optimizer, learning_rate=0.01, weight_decay=0.5)
     rate_groups(update, settings, 10).apply([tf.zeros_like(k.value) for k in kernels])
     left = [float(np.squeeze(kernel.numpy())) for kernel in kernels]
     np.testing.assert_allclose(left, [1 - 0.01 * 0.5, 1 - 0.001 * 0.5], rtol=1e-6)
@@ -69,10 +75,13 @@ def test_one_rate_has_one_optimizer():
     assert len(rate_groups(update, OptimizerSettings(optimizer="adam"), 3).optimizers) == 1
 
 
-def test_loss_scales_belong_to_one_optimizer():
+@pytest.mark.parametrize(
+    "settings", [{"optimizer": "adam"}, {"weight_decay": 0.1}, {"gradient_clip_norm": 1.0}]
+)
+def test_loss_scales_belong_to_one_optimizer(settings):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
-        with pytest.raises(ValueError, match="rate multipliers under adam need a precision other"):
-            moved([1.0, 1.0, 1.0], optimizer="adam")
+        with pytest.raises(ValueError, match="rate multipliers under .* need a precision other"):
+            moved([1.0, 1.0, 1.0], **settings)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")
