@@ -43,6 +43,12 @@ flags.DEFINE_integer("trunk_size", 128, "Side of that network's input in pixels.
 flags.DEFINE_bool(
     "allow_trained_queries", False, "Measure even if a run was trained on some of the queries."
 )
+flags.DEFINE_string(
+    "trunk_outputs",
+    "",
+    "Folder where the outputs of frozen trunks are stored, in float32, so that the runs on one trunk "
+    "pass the images once; by default each passes them. It can be deleted at any time.",
+)
 flags.DEFINE_string("output", "", "Path of the table; .md and .json are added.")
 
 if __name__ == "__main__":
@@ -139,7 +145,9 @@ def reports(
             missing.append(plan)
     if not missing:
         return
-    for measured in evaluation.evaluate_each(system, dataset, missing, weights=weights):
+    for measured in evaluation.evaluate_each(
+        system, dataset, missing, weights=weights, trunk_outputs=FLAGS.trunk_outputs or None
+    ):
         report = reporting.summarize(measured)
         name = file_name(measured.plan.protocol)
         reporting.write_report(report, measured.outcomes, folder, name)

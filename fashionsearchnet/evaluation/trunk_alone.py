@@ -61,10 +61,9 @@ class TrunkAlone(ConvolutionalSystem):
         """The trunk, as it is."""
         return f"{self.backbone.trunk.backbone} as it is"
 
-    def image_features(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns embedding, float32 `[B, dim]`, of length 1."""
-        standardised = self.standardization(self.trunk(images, training=False))
-        return {"embedding": tf.math.l2_normalize(standardised, axis=-1)}
+        return {"embedding": tf.math.l2_normalize(self.standardization(outputs), axis=-1)}
 
     def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns the embedding: the edit changes nothing."""

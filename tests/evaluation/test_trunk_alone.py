@@ -6,7 +6,7 @@ from fashionsearchnet.evaluation import trunk_alone
 from fashionsearchnet.evaluation.trunk_alone import TrunkAlone
 
 
-def test_a_trunk_answers_every_task_with_one_vector(monkeypatch):
+def test_a_trunk_answers_every_task_with_one_vector(monkeypatch, tmp_path):
     monkeypatch.setattr(trunk_alone, "load_pretrained", lambda backbone, source: [])
     dataset = FakeDataset(sizes={"query": 6, "gallery": 24})
     system = TrunkAlone.of_images(dataset, "gallery", "efficientnet_lite0", 32)
@@ -20,3 +20,7 @@ def test_a_trunk_answers_every_task_with_one_vector(monkeypatch):
     protocol = evaluation.AttributeProtocol(num_resamples=10)
     measured = evaluation.evaluate(system, dataset, protocol)
     assert measured.rows[-1].name == "efficientnet_lite0 as it is"
+    stored = evaluation.evaluate(system, dataset, protocol, trunk_outputs=tmp_path)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
+    for name, values in measured.rows[-1].figures.items():
+        np.testing.assert_array_equal(stored.rows[-1].figures[name], values)

@@ -86,6 +86,18 @@ def test_a_table_of_two_systems(run, monkeypatch, tmp_path):
     assert again["reader"]["figures"] == rows["reader"]["figures"]
 
 
+def test_the_runs_share_stored_outputs_of_a_trunk(run, monkeypatch, tmp_path):
+    measure, folders = evaluation.evaluate_each, []
+
+    def spied(*arguments, trunk_outputs, **more):
+        folders.append(trunk_outputs)
+        return measure(*arguments, trunk_outputs=trunk_outputs, **more)
+
+    monkeypatch.setattr(evaluation, "evaluate_each", spied)
+    run(f"--trunk_outputs={tmp_path}")
+    assert folders == [str(tmp_path)] * 2
+
+
 def test_a_run_that_was_trained_again_is_measured_again(run, tmp_path):
     run()
     path = tmp_path / "second" / "evaluation" / "query_attribute.json"
