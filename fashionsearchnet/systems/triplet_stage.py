@@ -72,15 +72,16 @@ class TripletStage(Stage):
         """Returns what draws triplets: of those that the data set lists, if it lists some.
 
         Raises:
-          ValueError: for negatives that are to be drawn where the data set lists them.
+          ValueError: for a rule of the draw where the data set lists the triplets.
         """
         listed = self.dataset.listed_triplets(self.split)
         if listed is not None:
-            if self.negatives_of != "images":
-                raise ValueError(
-                    f"negatives_of {self.negatives_of!r} is for triplets that are drawn by value, "
-                    f"but {self.dataset.name} lists its triplets. Leave it out."
-                )
+            for name, by_default in (("negatives_of", "images"), ("rare_values", "leave_out")):
+                if getattr(self, name) != by_default:
+                    raise ValueError(
+                        f"{name} {getattr(self, name)!r} is for triplets that are drawn by value, "
+                        f"but {self.dataset.name} lists its triplets. Leave it out."
+                    )
             return ListedTripletSampler(listed)
         return TripletSampler(
             self.model.space,
