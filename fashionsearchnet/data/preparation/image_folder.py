@@ -25,7 +25,8 @@ class ImageFolder:
         """Returns the path of an image by its name, a path in the folder.
 
         The suffix may be left out. Case and the Unicode form may differ from the file's, where
-        that leaves one file.
+        that leaves one file. Backslashes, as Windows writes paths, count as slashes where no file
+        has them in its name.
 
         Raises:
           ImageProblem: if it does not exist, is not a file, or lies outside the folder.
@@ -40,6 +41,8 @@ class ImageFolder:
             found = self._similar(PurePath(relative)) if relative != os.curdir else None
         except OSError:  # such as a name longer than the file system takes
             found = None
+        if found is None and "\\" in name:
+            return self.find(name.replace("\\", "/"))
         if found is None:
             raise ImageProblem("missing file", f"{path} does not exist or is not a file")
         return found
@@ -152,7 +155,8 @@ def _without_zeros(name: str, stems: dict[str, str], places: dict[str, str]) -> 
 
 def _elsewhere(name: str, stems: dict[str, str], places: dict[str, str]) -> str:
     """Returns the file of this name in another folder, or ''."""
-    return places.get(_key(re.split(r"[/\\]", name)[-1]), "")
+    found = places.get(_key(re.split(r"[/\\]", name)[-1]), "")
+    return "" if found == os.path.normpath(name) else found  # such as a link to nothing
 
 
 _CAUSES = {

@@ -22,6 +22,10 @@ from fashionsearchnet.data.preparation.selection import Selection, select
 from fashionsearchnet.data.preparation.source import Source
 
 _MAY_CHANGE = ("content of the csv",)  # options that an update may change
+_CURE_OF_UPDATES = (
+    "An update keeps the options of the first preparation: give them again, or replace the data "
+    "set with --overwrite and train again"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +112,9 @@ def prepare(
         if former is not None:
             source = dataclasses.replace(source, bounds=former.bounds_for(options.to_dict()))
             if update:
-                storing.check_same_options(folder, former.options, options, _MAY_CHANGE)
+                storing.check_same_options(
+                    folder, former.options, options, _MAY_CHANGE, _CURE_OF_UPDATES
+                )
                 source = _keep_space(source, former, folder)
                 images = former.images_for(options.to_dict())
         selection = select(source, options, show_progress, images)
@@ -144,8 +150,8 @@ def _keep_space(source: Source, former: Former, folder: Path) -> Source:
         )
     found, unknown = records.known_values(source.records, former.space)
     notes = [
-        f"{name}: missing, since the data set has no such value: "
-        + ", ".join(f"{value} {count:,}" for value, count in counts.items())
+        f"{name}: missing, since the data set has no such value ({summary.UNKNOWN_FILE} has all): "
+        + records.list_counts(counts, summary.NUM_LISTED)
         for name, counts in unknown.items()
     ]
     unlabelled = {
@@ -159,6 +165,7 @@ def _keep_space(source: Source, former: Former, folder: Path) -> Source:
         space=former.space,
         min_count=1,
         notes=(*source.notes, *notes),
+        extras=source.extras | ({summary.UNKNOWN_FILE: unknown} if unknown else {}),
         unlabelled=frozenset(unlabelled),
     )
 

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -156,6 +156,19 @@ def count_values(records: Sequence[Record], attributes: Sequence[str]) -> dict[s
         found = collections.Counter(record.values[index] for record in records)
         counts[attribute] = {value: found[value] for value in sorted(found) if value}
     return counts
+
+
+def list_counts(counts: Mapping[str, int], most: int | None = None) -> str:
+    """Returns values with their numbers of images as text, the most frequent ones first.
+
+    Args:
+      counts: value -> number.
+      most: how many values to name; the others are counted. None for all.
+    """
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    listed = ", ".join(f"{value} {number:,}" for value, number in ordered[:most])
+    rest = [number for _, number in ordered[len(ordered) if most is None else most :]]
+    return f"{listed} and {len(rest):,} more values ({sum(rest):,})" if rest else listed
 
 
 def attribute_space(records: Sequence[Record], attributes: Sequence[str]) -> AttributeSpace:

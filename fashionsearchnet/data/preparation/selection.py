@@ -118,24 +118,6 @@ def select(
     )
 
 
-def _candidates(source: Source, options: PreparationOptions, drops: list[Drop]) -> Sequence[Record]:
-    """Returns the records whose images are looked for; appends the others to `drops`.
-
-    Raises:
-      ValueError: for too few records for the splits.
-    """
-    if source.fixed_splits is not None:
-        cut = {"validation": options.num_validation}
-        splits.check_sizes(len(source.fixed_splits["train"]), cut)
-        return source.records
-    if source.is_catalogue:  # a label may still come from an identical file
-        return source.records
-    kept, unlabelled = records.drop_unlabelled(source.records, source.unlabelled)
-    drops += unlabelled
-    splits.check_sizes(len(kept), options.split_sizes)
-    return kept
-
-
 def _near_copies(kept: Sequence[Record], checked: Sequence[CheckedImage]) -> list[tuple[int, int]]:
     """Returns `Selection.near_copies`."""
     miniatures = [image.miniature for image in checked if image.miniature is not None]

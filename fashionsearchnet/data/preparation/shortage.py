@@ -61,7 +61,7 @@ def check_enough(
             f"{_describe(lost[0])}."
         )
     elif drops or rare:
-        problem += f" Dropped before: {count_kinds([*drops, *rare])}."
+        problem += f" Dropped before: {count_kinds([*drops, *rare])}.{_contradiction_words(source)}"
     cures = _cures(source, drops, rare, is_lossy)
     flags = _fitting_flags(source, kept, len(lost) - len(rare), num_rows, sizes)
     fitting = [f"These flags fit: {flags}."] if flags else []
@@ -75,6 +75,17 @@ def _few_values(source: Source, kept: Sequence[Record], left: Sequence[Record]) 
     except ValueError as error:
         return str(error)
     return ""
+
+
+def _contradiction_words(source: Source) -> str:
+    """Returns how many labels are missing since rows contradict each other, ' ' before it; or ''."""
+    counts = collections.Counter(found.attribute for found in source.contradictions)
+    if not counts:
+        return ""
+    return (
+        " Labels missing because rows of one image contradict each other: "
+        f"{records.list_counts(counts)}."
+    )
 
 
 def _fitting_flags(

@@ -163,8 +163,17 @@ def check_same_options(
     before: Mapping[str, Any],
     options: PreparationOptions,
     may_change: Sequence[str] = (),
+    cure: str = "",
 ) -> None:
-    """Raises a ValueError that names the options in which a data set differs from `options`."""
+    """Raises a ValueError that names the options in which a data set differs from `options`.
+
+    Args:
+      folder: of the data set.
+      before: its options.
+      options: those to compare.
+      may_change: options that are not compared.
+      cure: what to do; by default another name, or another data set in its place.
+    """
     now = options.to_dict()
     differences = [
         f"{key} was {_shorten(before.get(key))}, now {_shorten(now.get(key))}"
@@ -174,10 +183,10 @@ def check_same_options(
     if not differences:
         return
     is_table = all(difference.startswith("content of the csv") for difference in differences)
-    cure = "bring it up to date with --update, or replace it with --overwrite"
+    update = "bring it up to date with --update, or " if is_table else ""
+    cure = cure or f"Choose another name (--name), or {update}replace it with --overwrite"
     raise ValueError(
-        f"{folder} was prepared with other options: {'; '.join(differences)}. Choose another "
-        f"name (--name), or {cure if is_table else 'replace it with --overwrite'}."
+        f"{folder} was prepared with other options: {'; '.join(differences)}. {cure}."
     )
 
 

@@ -19,7 +19,8 @@ from fashionsearchnet.data.preparation.source import Source
 SUMMARY_FILE = "preparation_report.json"
 DROPPED_FILE = "dropped.csv"
 COPIES_FILE = "near_copies.csv"
-_NUM_LISTED = 6  # values per attribute in the printed table
+UNKNOWN_FILE = "unknown_values.json"  # of an update: values that the models do not know
+NUM_LISTED = 6  # values per attribute in the printed table
 
 
 def summarize(
@@ -79,6 +80,7 @@ def _summarize_copies(selection: Selection, indices: Mapping[str, np.ndarray]) -
     return {
         "pairs": len(selection.near_copies),
         "with a copy in train": {split: len(found) for split, found in leaks.items() if found},
+        "products are known": any(record.group for record in selection.records),
     }
 
 
@@ -157,7 +159,7 @@ def to_text(content: Mapping[str, Any]) -> str:
         differs = "" if count["here"] == count["paper"] else "  differs"
         lines.append(f"{name:<28}{count['here']:>9,}{count['paper']:>10,}{differs}")
     lines += [
-        f"encoded again: {why} {num:,} images" for why, num in content["encoded again"].items()
+        f"encoded again: {why}: {num:,}" for why, num in content["encoded again"].items()
     ]
     for name, attribute in content["attributes"].items():
         lines += _attribute_lines(name, attribute)
@@ -182,19 +184,22 @@ def _copies_lines(copies: Mapping[str, Any]) -> list[str]:
     leaks = copies["with a copy in train"]
     listed = ", ".join(f"{split} {num:,}" for split, num in leaks.items())
     where = f"; images with a copy among the training images: {listed}" if leaks else ""
+    cure = "--group_column keeps the images of a product in one split"
+    if copies.get("products are known"):
+        cure = "The table names another product for each of a pair; correct it where that is wrong"
     return [
         f"note: {copies['pairs']:,} pairs of images seem to show the same picture in other bytes"
-        f"{where} ({COPIES_FILE}). --group_column keeps the images of a product in one split"
+        f"{where} ({COPIES_FILE}). {cure}"
     ]
 
 
 def _attribute_lines(name: str, attribute: Mapping[str, Any]) -> list[str]:
     counts = attribute["values"]
     rare = attribute["values dropped"]
-    top = sorted(counts, key=lambda value: -counts[value])[:_NUM_LISTED]
+    top = sorted(counts, key=lambda value: -counts[value])[:NUM_LISTED]
     listed = ", ".join(f"{value} {counts[value]:,}" for value in top)
     dots = ", ..." if len(counts) > len(top) else ""
-    dropped = f", {len(rare)} rare ones dropped" if rare else ""
+    dropped = f", {len(rare)} rare {'one' if len(rare) == 1 else 'ones'} dropped" if rare else ""
     lines = [
         f"{name}: {len(counts)} values{dropped}, missing in {attribute['missing']:,} images",
         f"  {listed}{dots}",

@@ -54,7 +54,7 @@ def read_labels(
         report(f"left out line {drop.record.line}, {drop.record.image}: {drop.kind}: {drop.reason}")
     found, unknown = records.known_values(rows, space)
     for name, counts in unknown.items():
-        listed = ", ".join(f"{value} {count:,}" for value, count in counts.items())
+        listed = records.list_counts(counts)
         report(f"{name}: no label, since the model does not know the value: {listed}")
     labels = records.encode_values(found, space)
     return {

@@ -169,8 +169,7 @@ def report_text(report: dict[str, Any]) -> str:
         lines.append(f"labels that rows disagree on, now missing: {report['contradictions']:,}")
     for key in ("values that no vector has", "rare values, now missing"):
         for name, counts in report[key].items():
-            listed = ", ".join(f"{value} {count:,}" for value, count in counts.items())
-            lines.append(f"{key}: {name}: {listed}")
+            lines.append(f"{key}: {name}: {records.list_counts(counts, _SHOWN)}")
     return "\n".join([*lines, *(f"note: {note}" for note in report["notes"])])
 
 

@@ -12,6 +12,7 @@ from fashionsearchnet.files import file_digest
 from fashionsearchnet.networks.image_input import VectorInput
 
 SUFFIXES = (".npy", ".parquet")
+_NPY = b"\x93NUMPY"  # how a .npy file begins
 _DIGITS = 16  # of a digest
 _SHOWN = 5  # examples in a message
 
@@ -104,7 +105,7 @@ def vector_from_bytes(data: bytes, vector_input: VectorInput, what: str) -> np.n
       ValueError: beginning with `what`, if they hold no vector or another one; see `VectorInput`.
     """
     try:
-        if data.startswith(b"\x93NUMPY"):
+        if data.startswith(_NPY):
             vector = np.load(io.BytesIO(data), allow_pickle=False)
         else:
             vector = np.asarray(json.loads(data), np.float64)
@@ -123,19 +124,25 @@ def _check_exists(path: Path, flag: str) -> None:
 
 
 def _read_npy(path: Path) -> np.ndarray:
+    """Returns the table of numbers in a .npy file, which stays on disk."""
+    cure = "Write vectors of one length by numpy.save."
+    with open(path, "rb") as file:
+        if file.read(len(_NPY)) != _NPY:
+            raise ValueError(f"{path} is not a .npy file, whatever its name says. {cure}")
     try:
         vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         reason = str(error).split("\n")[0][:150]
         if "allow_pickle" in reason or "Array can't be memory-mapped" in reason:
             reason = "it holds objects, such as vectors of two lengths, not one table of numbers"
-        raise ValueError(
-            f"{path} cannot be read: {reason}. Write vectors of one length by numpy.save."
-        ) from error
+        elif "mmap length is greater" in reason:
+            reason = "it ends before its last vector; was it copied or written as a whole?"
+            cure = "Write or copy the file again."
+        raise ValueError(f"{path} cannot be read: {reason.rstrip('.')}. {cure}") from error
     if vectors.ndim != 2 or not vectors.size or vectors.dtype.kind not in "fiu":
         raise ValueError(
             f"{path} must hold numbers [number of vectors, size]; it holds {vectors.dtype} "
-            f"{list(vectors.shape)}."
+            f"{list(vectors.shape)}. {cure}"
         )
     return vectors
 
@@ -148,10 +155,16 @@ def _read_ids(path: Path, ids: str, number: int) -> list[str]:
             f"{source} does not exist: the vectors of {path} need ids. Write one id in a line, in "
             "the order of the vectors, and name the file by --ids."
         )
-    if source.suffix == ".npy":
-        found = [str(name) for name in np.load(source, allow_pickle=False).ravel()]
-    else:
-        found = source.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    try:
+        if source.suffix == ".npy":
+            found = [str(name) for name in np.load(source, allow_pickle=False).ravel()]
+        else:
+            found = source.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
+    except (ValueError, EOFError) as error:  # a UnicodeError is a ValueError
+        raise ValueError(
+            f"{source} cannot be read ({str(error)[:100]}): ids are UTF-8 text with one id in a "
+            "line, or a .npy of texts (numpy.save of an array of str)."
+        ) from error
     if len(found) != number:
         raise ValueError(
             f"{source} has {len(found):,} ids, but {path} has {number:,} vectors; there must be "
@@ -228,13 +241,18 @@ def _check_ids(path: Path, ids: list[str]) -> None:
 
 def _check_vectors(path: Path, ids: list[str], vectors: np.ndarray, metric: str) -> None:
     """Raises a ValueError that names the rows without a usable vector."""
-    rules = {"NaN or infinite numbers": lambda part: ~np.isfinite(part).all(axis=1)}
+    rules = {
+        "NaN, infinite numbers, or numbers too large for float32": lambda part: (
+            ~np.isfinite(part).all(axis=1)
+        )
+    }
     if metric == "cosine":
         rules["zeros only, which have no direction"] = lambda part: ~part.any(axis=1)
     for words, is_broken in rules.items():
         found: list[int] = []
         for start in range(0, len(vectors), 4096):
-            part = np.asarray(vectors[start : start + 4096], np.float32)
+            with np.errstate(over="ignore"):  # what becomes infinite is reported
+                part = np.asarray(vectors[start : start + 4096], np.float32)
             found += (start + np.flatnonzero(is_broken(part))).tolist()
         if found:
             some = ", ".join(f"{row} (id {ids[row]!r})" for row in found[:_SHOWN])

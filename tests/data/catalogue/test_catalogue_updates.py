@@ -104,7 +104,7 @@ def test_an_update_reads_new_images_only_and_keeps_splits_and_values(shop, monke
     monkeypatch.setattr(images, "check_image", check_and_note)
     with pytest.raises(ValueError, match=r"content of the csv .*up to date with --update"):
         shop.prepare(show_columns=("title",))
-    with pytest.raises(ValueError, match=r"min_count was 2, now 3.*replace it with --overwrite\.$"):
+    with pytest.raises(ValueError, match=r"min_count was 2, now 3.*An update keeps .* give them ag"):
         shop.prepare({"update": True}, show_columns=("title",), min_count=3)
     now = shop.prepare({"update": True}, show_columns=("title",))
     assert sorted(read) == sorted(["7.jpg", *(f"{i}.jpg" for i in range(40, 60))])
@@ -114,10 +114,10 @@ def test_an_update_reads_new_images_only_and_keeps_splits_and_values(shop, monke
     assert all(split[name] == was[name] for name in was if name != "12.jpg")
     report = report_of(now)
     assert report["updated"] == {"new": 20, "changed": 1, "unchanged": 38, "gone": 1}
-    assert any(
-        "colour: missing, since the data set has no such value: violet 1" in n
-        for n in report["notes"]
-    )
+    note = "colour: missing, since the data set has no such value (unknown_values.json has all)"
+    assert f"{note}: violet 1" in report["notes"]
+    unknown = json.loads((Path(now.builder.data_dir) / summary.UNKNOWN_FILE).read_text())
+    assert unknown == {"colour": {"violet": 1}}
     (at,) = [i for i, name in enumerate(now.image_ids(split["41.jpg"])) if name == "41.jpg"]
     assert now.labels(split["41.jpg"])[at].tolist() == [-1, now.space.value_index("kind", "dress")]
     columns = now.columns(split["41.jpg"])
@@ -204,6 +204,9 @@ def test_near_copies_are_reported(shop):
     assert all(row["split"] == split[row["file"]] for row in rows)
     # The images of a product are no surprise.
     assert report_of(shop.prepare(name="p", group_column="product"))["near copies"]["pairs"] == 0
+    shop.rows[-1][3] = "another"
+    text = summary.to_text(report_of(shop.prepare(name="q", group_column="product")))
+    assert "1 pairs of images" in text and "names another product for each of a pair" in text
 
 
 def test_too_many_missing_images_are_refused_before_anything_is_replaced(shop):
@@ -243,6 +246,12 @@ def test_an_attribute_with_one_value_is_to_be_left_out(shop):
     for row in shop.rows:
         row[1] = "red"
     with pytest.raises(ValueError, match="'colour' has only the value 'red' in the whole table"):
+        shop.prepare()
+
+
+def test_an_attribute_on_which_all_rows_contradict_each_other_says_so(shop):
+    shop.rows += [[*row[:1], f"{row[1]}ish", *row[2:]] for row in shop.rows]
+    with pytest.raises(ValueError, match=r"colour.*contradict each other: colour 40\."):
         shop.prepare()
 
 

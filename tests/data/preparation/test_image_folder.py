@@ -31,7 +31,11 @@ def test_find(folder):
         "d": "d.jpg",
         "gr\u00fcn.jpg": "gru\u0308n.jpg",
         str(folder / "a.jpg"): "a.jpg",
+        "sub\\b.PNG": "sub/b.PNG",
+        ".\\SUB\\b": "sub/b.PNG",
+        "e\\f.jpg": "e\\f.jpg",
     }
+    (folder / "e\\f.jpg").write_bytes(b"x")
     images = ImageFolder(folder)
     for name, file in names.items():
         assert images.find(name) == folder / file
@@ -43,6 +47,14 @@ def test_find(folder):
             images.find(name)
     with pytest.raises(ImageProblem, match="is an address: fetch the images first"):
         images.find("https://shop.example/a.jpg")
+
+
+def test_a_link_to_nothing_is_not_said_to_be_in_another_place(folder):
+    (folder / "link.jpg").symlink_to(folder / "none.jpg")
+    images = ImageFolder(folder)
+    with pytest.raises(ImageProblem, match="missing file"):
+        images.find("link.jpg")
+    assert images.explain_missing(["link.jpg"]) == []
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,13 @@ def test_drop_rare_values_counts_once():
     assert labels[0].tolist() == [1, 0] and labels[-1].tolist() == [-1, 1]
 
 
+def test_values_are_listed_by_their_number():
+    counts = {"tan": 1, "red": 1_200, "blue": 3, "grey": 2}
+    assert records.list_counts(counts) == "red 1,200, blue 3, grey 2, tan 1"
+    assert records.list_counts(counts, 2) == "red 1,200, blue 3 and 2 more values (3)"
+    assert records.list_counts(counts, 4) == records.list_counts(counts)
+
+
 def test_decoded_labels_are_encoded_to_the_same():
     space = AttributeSpace.from_dict({"colour": ["red", "blue"], "kind": ["a", "b", "c"]})
     labels = np.array([[0, 2], [-1, 1], [1, -1]], np.int32)

@@ -61,7 +61,7 @@ def test_parquet(tmp_path):
             [[1.0, 2.0], None, [4.0, 5.0]],
             r"row 1 .*\(id 'b'\) must hold a list of numbers; got None",
         ),
-        ([[1.0, 2.0], [3.0, None], [4.0, 5.0]], r"1 of 3 rows hold NaN .*: 1 \(id 'b'\)"),
+        ([[1.0, 2.0], [3.0, None], [4.0, 5.0]], r"1 of 3 rows hold NaN, .*: 1 \(id 'b'\)"),
     ],
 )
 def test_parquet_that_is_refused(tmp_path, rows, message):
@@ -99,8 +99,13 @@ def broken(row, value):
 @pytest.mark.parametrize(
     ("found", "ids", "message"),
     [
-        (broken(2, np.nan), None, r"v.npy: 1 of 6 rows hold NaN .*: 2 \(id 'item0002'\).*Compute"),
-        (broken(3, np.inf), None, r"v.npy: 1 of 6 rows hold NaN or infinite"),
+        (broken(2, np.nan), None, r"v.npy: 1 of 6 rows hold NaN, .*: 2 \(id 'item0002'\).*Compute"),
+        (broken(3, np.inf), None, r"v.npy: 1 of 6 rows hold NaN, infinite"),
+        (
+            np.full((6, 2), [1, 1e300]),
+            None,
+            r"v.npy: 6 of 6 rows hold .* too large for float32: 0 \(id 'item0000'\)",
+        ),
         (broken(4, 0), None, r"v.npy: 1 of 6 rows hold zeros only.*: 4 \(id 'item0004'\)"),
         (None, list("abcabd"), r"v.npy: 2 of 6 rows repeat an id: 'a' \(rows 0 and 3\), 'b'"),
         (None, ["a", "", "c", "d", "e", "f"], r"row 1 of .*v.npy has a blank id"),
@@ -116,6 +121,33 @@ def broken(row, value):
 def test_npy_that_is_refused(tmp_path, found, ids, message):
     with pytest.raises(ValueError, match=message):
         read_vectors(save(tmp_path, found, ids))
+
+
+def test_another_kind_of_file_named_npy_is_refused(tmp_path):
+    file = save(tmp_path)
+    np.savez(tmp_path / "v.npz", vectors(6)[0])
+    for content in (b"1,2,3\n", (tmp_path / "v.npz").read_bytes(), b""):
+        (tmp_path / "v.npy").write_bytes(content)
+        with pytest.raises(ValueError, match=r"v.npy is not a .npy file.*numpy.save"):
+            read_vectors(file)
+
+
+def test_a_file_that_was_cut_is_refused(tmp_path):
+    file = save(tmp_path)
+    whole = (tmp_path / "v.npy").read_bytes()
+    (tmp_path / "v.npy").write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"v.npy cannot be read: it ends before .* copy the file"):
+        read_vectors(file)
+
+
+def test_ids_that_cannot_be_read_are_refused(tmp_path):
+    file = save(tmp_path)
+    (tmp_path / "v.ids.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"v.ids.txt cannot be read .*UTF-8 text"):
+        read_vectors(file)
+    np.save(tmp_path / "ids.npy", np.array(["a", None], object))
+    with pytest.raises(ValueError, match=r"ids.npy cannot be read .*a .npy of texts"):
+        read_vectors(VectorFile(file.path, ids=str(tmp_path / "ids.npy")))
 
 
 def test_files_that_are_not_there(tmp_path):
