@@ -28,12 +28,16 @@ _FLAG = "tensorflow_log"
 _GPU_FILES = ("/dev/nvidia0", "/proc/driver/nvidia/version")
 
 
-def parse_flags() -> None:
+def parse_flags(*, reads_images: bool = False) -> None:
     """Parses the flags, or answers `--help` or a wrong flag and ends the process.
 
     A script calls it after it has defined its flags, and before it imports anything that needs
     TensorFlow. A flagfile may include others by a path relative to itself; see
     `flagfiles.expand_flagfiles`.
+
+    Args:
+      reads_images: whether the script reads image files of unknown origin. It names the damaged
+        ones itself, so the lines of the decoders about them are hidden.
     """
     flags.DEFINE_bool(_FLAG, False, "Show what TensorFlow logs when it starts.")
     app.define_help_flags()
@@ -45,6 +49,9 @@ def parse_flags() -> None:
             )
     except (ValueError, OSError) as error:
         _fail(error)
+    if reads_images:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     prepare_tensorflow(show_log=bool(flags.FLAGS[_FLAG].value))
 
 
@@ -77,7 +84,14 @@ def choices(words: Mapping[str, str]) -> str:
 
 def _fail(error: Exception) -> None:
     """Prints the message of a user's mistake and ends the process."""
-    print(f"{sys.argv[0]}: {error}", file=sys.stderr)
+    if isinstance(error, BrokenPipeError):  # the reader of the output, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes standard output at its end
+        sys.exit(1)
+    message = str(error)
+    if isinstance(error, OSError) and error.strerror:  # without "[Errno 28]"
+        named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        message = ": ".join([" and ".join(named), error.strerror] if named else [error.strerror])
+    print(f"{sys.argv[0]}: {message}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -38,6 +38,24 @@ def test_a_users_mistake_is_one_line(kind):
     assert done.stderr == "-c: row 7 of labels.csv: no such image\n"
 
 
+def test_an_error_of_the_system_is_in_words():
+    full = run_script("raise OSError(28, 'no space left for data/shop')")
+    assert full.stderr == "-c: no space left for data/shop\n"
+    missing = run_script("open('none.csv')")
+    assert missing.stderr == "-c: none.csv: No such file or directory\n"
+
+
+def test_a_reader_that_has_enough_gets_no_message():
+    read, write = os.pipe()
+    os.close(read)
+    code = SCRIPT.format(imports="", body="print('x', flush=True)")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=write, stderr=subprocess.PIPE, timeout=120
+    )
+    os.close(write)
+    assert done.returncode == 1 and done.stderr == b""
+
+
 def test_a_bug_keeps_its_trace():
     done = run_script("raise KeyError('bug')")
     assert done.returncode != 0

@@ -101,7 +101,7 @@ for module in (table_flags, vector_flags):
 _OF_TABLES = tuple(name for name in table_flags.NAMES if name != "images_dir")
 
 if __name__ == "__main__":
-    command.parse_flags()  # --help and wrong flags end here
+    command.parse_flags(reads_images=True)  # --help and wrong flags end here
 
 import numpy as np
 

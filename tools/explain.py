@@ -73,7 +73,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("batch_size", 64, "Sheet: gallery images per forward pass.", 1)
 
 if __name__ == "__main__":
-    command.parse_flags()  # --help and wrong flags end here
+    command.parse_flags(reads_images=True)  # --help and wrong flags end here
 
 import numpy as np
 

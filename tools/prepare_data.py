@@ -34,7 +34,6 @@ each unused row with its reason.
 """
 
 import importlib
-import os
 from typing import Any
 
 from absl import flags
@@ -188,7 +187,7 @@ _APPLIES_TO = (
 )
 
 if __name__ == "__main__":
-    command.parse_flags()  # --help and wrong flags end here
+    command.parse_flags(reads_images=True)  # --help and wrong flags end here
 
 from fashionsearchnet.checks import check_choice
 
@@ -307,9 +306,6 @@ def _prepare_published(name: str, config: str) -> None:
 
 def _prepare_source(kind: str, **options: Any) -> None:
     """Prepares images that exist; `options` are those of this kind of source."""
-    # The summary names damaged images with file and line.
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     # TensorFlow takes seconds to import: wrong flags are refused before.
     import tensorflow_datasets as tfds
 

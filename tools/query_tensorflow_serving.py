@@ -52,7 +52,7 @@ flags.DEFINE_integer(
 flags.DEFINE_float("timeout", 30.0, "Seconds that one request may take.", 0.001)
 
 if __name__ == "__main__":
-    command.parse_flags()  # --help and wrong flags end here
+    command.parse_flags(reads_images=True)  # --help and wrong flags end here
 
 import numpy as np
 

@@ -80,7 +80,7 @@ flags.DEFINE_string("output", "", "Picture to write (.png).")
 flags.DEFINE_integer("batch_size", 64, "Images per forward pass.", 1)
 
 if __name__ == "__main__":
-    command.parse_flags()  # --help and wrong flags end here
+    command.parse_flags(reads_images=True)  # --help and wrong flags end here
 
 from fashionsearchnet.attributes import KEEP, AttributeSpace, parse_likes, parse_manipulation
 from fashionsearchnet.data import pipeline

@@ -79,7 +79,7 @@ flags.DEFINE_list(
 )
 
 if __name__ == "__main__":
-    command.parse_flags()  # --help and wrong flags end here
+    command.parse_flags(reads_images=True)  # --help and wrong flags end here
 
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.serving import server
