@@ -18,6 +18,12 @@ have the names of the model's attributes. A daily table of new and changed items
 
   python tools/build_index.py --index=indexes/demo --remove=000123 --remove=000124
 
+Items that the shop no longer has stay until they are removed: by their ids, or all at once as the
+index is brought up to date with a data set or a file of vectors:
+
+  python tools/build_index.py --export=exports/shop --dataset=catalogue/shop --split=all \\
+      --index=indexes/shop --remove_absent
+
 Vectors that another model computed, for an export of a system that edits them; with --csv they have
 labels and columns:
 
@@ -57,6 +63,12 @@ flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
 flags.DEFINE_string("dataset", "", "Data set below --data_dir whose --split is added.")
 flags.DEFINE_string("split", "gallery", "Split to add; slices such as gallery[:20%] work.")
 flags.DEFINE_multi_string("remove", [], "Id of an item to remove; repeatable.")
+flags.DEFINE_bool(
+    "remove_absent",
+    False,
+    "Also remove the items of the index that the --split of --dataset, or --features, does not "
+    "have; at most a third of them.",
+)
 flags.DEFINE_enum(
     "engine",
     None,
@@ -113,6 +125,7 @@ from fashionsearchnet.data.catalogue.table import TableColumns
 from fashionsearchnet.data.vectors.labels import Said, read_labels
 from fashionsearchnet.data.vectors.vector_files import read_vectors
 from fashionsearchnet.index import building
+from fashionsearchnet.index.building import Found
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.ivf import check_trainable
@@ -213,8 +226,8 @@ def describe_labels(index: GalleryIndex) -> str:
     return f"The vectors use labels, {known:.0%} of them known; share of the label: {shares}."
 
 
-def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
-    """Returns the images of --dataset with labels, columns and products, and their number."""
+def dataset_items(model: ExportedModel) -> Found:
+    """Returns the images of --dataset with labels, columns and products."""
     dataset = pipeline.open_dataset(FLAGS.data_dir, FLAGS.dataset)
     dataset.space.check_same(model.space, f"data set {dataset.name}", "the export")
     dataset.check_seen_by(model.description.image_input, f"the export {FLAGS.export}")
@@ -224,7 +237,8 @@ def dataset_items(model: ExportedModel) -> tuple[Iterator[Item], int]:
     products = dataset.instance_ids(FLAGS.split) or [""] * len(ids)
     images = dataset.encoded_images(FLAGS.split).as_numpy_iterator()
     rows = zip(ids, labels, images, columns, products, strict=True)
-    return (Item(*row) for row in rows), len(ids)
+    items = (Item(*row) for row in rows)
+    return Found(items, len(ids), f"{FLAGS.split} of {dataset.name}", frozenset(ids))
 
 
 class Report:
@@ -238,8 +252,8 @@ class Report:
         print(line, file=sys.stderr)
 
 
-def folder_items(space: AttributeSpace, report: Report) -> tuple[Iterator[Item], int]:
-    """Returns the images of --images_dir, with the labels of --csv if given, and their number.
+def folder_items(space: AttributeSpace, report: Report) -> Found:
+    """Returns the images of --images_dir, with the labels of --csv if given.
 
     What cannot be used is left out, with a line on standard error.
     """
@@ -256,11 +270,12 @@ def folder_items(space: AttributeSpace, report: Report) -> tuple[Iterator[Item],
         table_flags.check_unused(_OF_TABLES, "goes with --csv; leave it out, or name the table.")
         check_labels(np.full(space.num_attributes, MISSING, np.int32))
         found, total = additions.from_folder(folder, space.num_attributes, report)
-    return (Item(a.id, a.values, a.image, a.columns, a.group) for a in found), total
+    items = (Item(a.id, a.values, a.image, a.columns, a.group) for a in found)
+    return Found(items, total, FLAGS.images_dir)
 
 
-def vector_items(model: ExportedModel, report: Report) -> tuple[Iterator[Item], int]:
-    """Returns the vectors of --features, with the labels of --csv if given, and their number."""
+def vector_items(model: ExportedModel, report: Report) -> Found:
+    """Returns the vectors of --features, with the labels of --csv if given."""
     found = read_vectors(vector_flags.vector_file())
     check_input(
         model.description.image_input,
@@ -278,7 +293,7 @@ def vector_items(model: ExportedModel, report: Report) -> tuple[Iterator[Item], 
             said = known.get(name, nothing)
             yield Item(name, said.values, encode_vector(vector), said.columns, said.group)
 
-    return items(), len(found.ids)
+    return Found(items(), len(found.ids), FLAGS.features, frozenset(found.ids))
 
 
 def labels_of_csv(space: AttributeSpace, report: Report) -> dict[str, Said]:
@@ -306,6 +321,25 @@ def check_task() -> None:
             "say what to do, one thing at a time: --dataset=NAME, --images_dir=DIR or "
             "--features=FILE to add, or --remove=ID."
         )
+    if FLAGS.remove_absent and not (FLAGS.dataset or FLAGS.features):
+        raise ValueError(
+            "--remove_absent goes with --dataset or --features, which have all items of a shop; a "
+            "folder or a table may be a part. Leave it out, or name the items by --remove=ID."
+        )
+
+
+def remove_absent(index: GalleryIndex, absent: list[str], found: Found) -> str:
+    """Removes items if --remove_absent is given; returns a sentence on them, '' for none."""
+    if not absent:
+        return ""
+    if not FLAGS.remove_absent:
+        return (
+            f" {len(absent):,} items of the index are not in {found.name}; --remove_absent removes "
+            "them."
+        )
+    index.remove(absent)
+    index.commit()
+    return f" Removed {len(absent):,} that are not in {found.name}."
 
 
 def main() -> None:
@@ -320,25 +354,29 @@ def main() -> None:
         raise ValueError("--export=DIR is needed to encode images; tools/export.py writes one.")
     model, report = ExportedModel(FLAGS.export), Report()
     if FLAGS.dataset:
-        items, total = dataset_items(model)
+        found = dataset_items(model)
     elif FLAGS.features:
-        items, total = vector_items(model, report)
+        found = vector_items(model, report)
     else:
-        items, total = folder_items(model.space, report)
-    index = open_or_create(model, total)
+        found = folder_items(model.space, report)
+    index = open_or_create(model, found.total)
+    absent = found.absent_in(index)
+    if FLAGS.remove_absent:
+        building.check_few(index, absent, found)
     counts = building.add_images(
         index,
         GalleryEncoder(model, index.label_blend),
-        items,
-        total=total,
+        found.items,
+        total=found.total,
         batch_size=FLAGS.batch_size,
         commit_every=FLAGS.commit_every,
     )
+    removed = remove_absent(index, absent, found)
     others = f"relabelled {counts.relabelled:,}, " if index.label_blend else ""
     others += f"given other columns {counts.described:,}, " if counts.described else ""
     print(
         f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, {others}already "
-        f"there {counts.skipped:,}; {len(index):,} items. {describe_labels(index)}"
+        f"there {counts.skipped:,}; {len(index):,} items.{removed} {describe_labels(index)}"
         + (f" Left out {report.num_left_out:,}, see above." if report.num_left_out else "")
     )
 

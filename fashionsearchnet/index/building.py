@@ -11,6 +11,7 @@ from tqdm import tqdm
 from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item, check_items
 
+_MOST_ABSENT = 1 / 3  # of an index: more looks like a wrong source
 _COMMIT_SHARE = 0.1  # of the time may go into commits, which write all vectors again
 
 
@@ -27,6 +28,44 @@ class Encoded:
     vectors: np.ndarray
     probabilities: np.ndarray | None = None
     blocks: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What a source has for an index.
+
+    Attributes:
+      items: to put, with images and different ids.
+      total: their number, or more where some are left out.
+      name: of the source, for messages.
+      ids: of all items, where the source may be the whole gallery; None for a folder or a table.
+    """
+
+    items: Iterator[Item]
+    total: int
+    name: str
+    ids: frozenset[str] | None = None
+
+    def absent_in(self, index: GalleryIndex) -> list[str]:
+        """Returns the ids of the items that the index has and this source has not."""
+        return [] if self.ids is None else [name for name in index.ids if name not in self.ids]
+
+
+def check_few(index: GalleryIndex, absent: Sequence[str], found: Found) -> None:
+    """Raises a ValueError if more than a third of an index is absent from a source.
+
+    Args:
+      index: the index.
+      absent: what `found.absent_in` returns.
+      found: the source.
+    """
+    if len(absent) > _MOST_ABSENT * len(index):
+        raise ValueError(
+            f"--remove_absent would remove {len(absent):,} of the {len(index):,} items of "
+            f"{index.directory}, since {found.name} does not have them; more than a third is "
+            "refused, and nothing was changed. Is it the right --split, and is it complete? If so, "
+            "build another index."
+        )
 
 
 class Encoder(Protocol):

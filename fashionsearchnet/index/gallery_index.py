@@ -32,6 +32,7 @@ from fashionsearchnet.index.parts import parts_of
 from fashionsearchnet.index.states import States
 
 _REBUILD = "Build the index in another folder with tools/build_index.py."
+_SPACE_FILE, _IMAGES = "attribute_space.json", "images"  # beside the states
 
 
 class GalleryIndex:
@@ -72,7 +73,7 @@ class GalleryIndex:
         self.label_blend: tuple[float, ...] | None = None if blend is None else tuple(blend)
         self.items, self.engine = items, engine
         self.blocks = BlockStore(blend is not None)
-        self._images = ImageStore(directory / "images")
+        self._images = ImageStore(directory / _IMAGES)
         self._states = States(directory)
         self._state_name: str | None = None
         self._unused_images: list[str] = list(state.get("unused_images", []))
@@ -107,17 +108,14 @@ class GalleryIndex:
             for each attribute; None for one that does not.
 
         Raises:
-          ValueError: for a bad argument, or if there is an index.
+          ValueError: for a bad argument, or if the folder holds an index or other files.
           OSError: if the folder cannot be written, or a server does not answer.
         """
         directory = Path(directory).expanduser()
         storage = check_engine(engine, storage, address)
         check_range("dim", dim, 1)
-        if States(directory).exist():
-            raise ValueError(
-                f"{directory} already holds an index. Open it, or choose another folder."
-            )
-        space.save(directory / "attribute_space.json")
+        States(directory).check_free((_SPACE_FILE, _IMAGES))
+        space.save(directory / _SPACE_FILE)
         state: dict[str, Any] = {"fingerprint": fingerprint, "dim": dim, "label_blend": label_blend}
         state["engine"] = {"name": engine, "storage": storage}
         made = ENGINES[engine].create(EngineSettings(dim, space, storage, address))
@@ -156,10 +154,10 @@ class GalleryIndex:
     def _load(cls, directory: Path, name: str, address: str | None) -> "GalleryIndex":
         states = States(directory)
         state = states.read(name)
-        space = AttributeSpace.load(directory / "attribute_space.json")
+        space = AttributeSpace.load(directory / _SPACE_FILE)
         if space.fingerprint != state["space"]:
             raise ValueError(
-                f"{directory / 'attribute_space.json'} is not the attribute space of the "
+                f"{directory / _SPACE_FILE} is not the attribute space of the "
                 f"index. Copy it from the export of its model, or: {_REBUILD}"
             )
         items = ItemTable.load(states.path(name), space.num_attributes)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,31 @@ class States:
     def exist(self) -> bool:
         """Returns whether there is a current state."""
         return self._pointer.is_file()
+
+    def check_free(self, others: Collection[str]) -> None:
+        """Raises a ValueError unless a new index can be made in the folder.
+
+        Args:
+          others: names that an index has in its folder beside its states; a killed process may
+            have left them.
+        """
+        if self.exist():
+            raise ValueError(
+                f"{self.folder} already holds an index. Open it, or choose another folder."
+            )
+        if not self.folder.is_dir():
+            if self.folder.exists():
+                raise ValueError(
+                    f"{self.folder} is a file, but an index is a folder. Choose another name."
+                )
+            return
+        own = {self._states.name, *others}
+        for path in sorted(self.folder.iterdir()):
+            if path.name not in own and not path.name.startswith("."):
+                raise ValueError(
+                    f"{self.folder} holds other files, such as {path.name}: an index has a folder "
+                    "of its own. Choose a new or empty folder."
+                )
 
     def current(self) -> str:
         """Returns the name of the current state.

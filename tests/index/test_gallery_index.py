@@ -185,6 +185,22 @@ def test_bad_filters_list_what_there_is(gallery, filters, message):
         gallery[0].search(np.zeros((1, DIM)), 5, filters)
 
 
+def test_an_index_is_made_in_a_folder_of_its_own(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "7.jpg").touch()
+    with pytest.raises(ValueError, match=r"photos holds other files, such as 7\.jpg.*new or empty"):
+        create(photos)
+    assert [path.name for path in photos.iterdir()] == ["7.jpg"]
+    with pytest.raises(ValueError, match=r"7\.jpg is a file, but an index is a folder"):
+        create(photos / "7.jpg")
+    killed = tmp_path / "killed"  # before its first commit
+    (killed / "images" / "ab").mkdir(parents=True)
+    (killed / "states" / "000001").mkdir(parents=True)
+    (killed / "attribute_space.json").touch()
+    assert len(create(killed)) == 0
+
+
 def test_bad_arguments_are_refused(gallery, tmp_path):
     index = gallery[0]
     with pytest.raises(ValueError, match="k must be at least 1; got 0"):

@@ -101,6 +101,29 @@ def test_items_are_removed(run, capsys):
         run("--remove=gallery3", export="")
 
 
+def test_items_that_the_shop_no_longer_has_are_named_and_removed(run, capsys, monkeypatch):
+    run("--dataset=fakes/tiny")
+    assert "are not in" not in capsys.readouterr().out
+    ids, labels = run.dataset.image_ids("gallery"), run.dataset.labels("gallery")
+    images = list(run.dataset.encoded_images("gallery").as_numpy_iterator())
+    monkeypatch.setattr(run.dataset, "image_ids", lambda split: ids[2:])
+    monkeypatch.setattr(run.dataset, "labels", lambda split: labels[2:])
+    monkeypatch.setattr(
+        run.dataset, "encoded_images", lambda split: tf.data.Dataset.from_tensor_slices(images[2:])
+    )
+    run("--dataset=fakes/tiny")
+    assert "2 items of the index are not in gallery of fakes" in capsys.readouterr().out
+    run("--dataset=fakes/tiny", "--remove_absent")
+    assert "58 items. Removed 2 that are not in gallery of fakes" in capsys.readouterr().out
+    assert GalleryIndex.open(run.directory).ids == ids[2:]
+    monkeypatch.setattr(run.dataset, "image_ids", lambda split: ids[40:])
+    with pytest.raises(ValueError, match=r"would remove 38 of the 58 items .*a third is refused"):
+        run("--dataset=fakes/tiny", "--remove_absent")
+    with pytest.raises(ValueError, match="--remove_absent goes with --dataset or --features"):
+        run("--images_dir=photos", "--remove_absent")
+    assert len(GalleryIndex.open(run.directory)) == 58
+
+
 def test_a_folder_of_images_without_labels(run, tmp_path, capsys, rng):
     folder = tmp_path / "photos"
     (folder / "sub").mkdir(parents=True)
@@ -137,10 +160,14 @@ def test_a_folder_goes_by_content_and_says_what_it_skips(run, tmp_path, capsys, 
     }
     for name, data in other.items():
         (folder / name).write_bytes(data)
+    (folder / "j.jpg").symlink_to(folder / "none.jpg")
+    (folder / "k").symlink_to(tmp_path)
     run(f"--images_dir={folder}")
     told = capsys.readouterr()
     assert GalleryIndex.open(run.directory).ids == ["a.jfif", "b", "c.gif.jpg", "d.txt"]
-    assert "added 4" in told.out and "Left out 5, see above" in told.out
+    assert "added 4" in told.out and "Left out 7, see above" in told.out
+    assert f"left out {folder / 'j.jpg'}: a link to a file that does not exist" in told.err
+    assert f"left out {folder / 'k'}: a link to a folder, which is not followed" in told.err
     for name, what in zip(other, ("HEIC", "AVIF", "GIF", "TIFF", "JPEG 2000"), strict=True):
         assert f"left out {folder / name}: another format: it is {what}" in told.err
 

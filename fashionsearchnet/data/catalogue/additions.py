@@ -44,13 +44,14 @@ def from_folder(
     Args:
       folder: of the images.
       num_attributes: the number A.
-      report: takes a line for each file that is left out, with the reason.
+      report: takes a line for each file that is left out, with the reason; also for links to
+        folders, which are not followed.
 
     Raises:
       NotADirectoryError: if there is no such folder.
       ValueError: if no file is an image.
     """
-    paths = _files(folder)
+    paths = _files(folder, report)
     if not any(_is_image(path) for path in paths):
         raise ValueError(
             f"--images_dir={folder} holds no images: {len(paths):,} files, none of them "
@@ -118,9 +119,18 @@ def from_table(
     return read(), len(found)
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, report: Callable[[str], None]) -> list[Path]:
     _check_folder(folder)
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            found.append(path)
+        elif path.is_symlink():
+            what = "folder, which is not followed" if path.is_dir() else "file that does not exist"
+            report(f"left out {path}: a link to a {what}")
+        elif not path.is_dir():
+            report(f"left out {path}: it is no regular file")
+    return found
 
 
 def _check_folder(folder: Path) -> None:
