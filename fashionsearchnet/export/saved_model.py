@@ -83,7 +83,7 @@ def export_system(
     target = directory / str(_choose_version(directory, version))
     served = ServedSystem(system, precision)
     cases = live_cases(served, list(warmup_images) or sample_inputs(system.image_input))
-    with _unfinished_folder(directory) as folder:
+    with _unfinished_folder(directory) as folder, _in_words(directory):
         described = _describe(served, cases) | {"label_blend": blend and list(blend)}
         _write_saved_model(served, folder, described | details)
         _write_warmup_requests(folder, cases)
@@ -362,6 +362,20 @@ def _unfinished_folder(directory: Path) -> Iterator[Path]:
             ) from error
         held.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
+
+
+@contextlib.contextmanager
+def _in_words(directory: Path) -> Iterator[None]:
+    """Turns TensorFlow's errors of writing, such as those of a full disk, into an OSError."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        is_full = "no space left" in error.message.lower()
+        reason = "no space left on the device" if is_full else error.message
+        raise OSError(
+            f"cannot write into {directory} ({reason}); nothing is left of this version. Free some "
+            "space or choose another folder, then run the same command again."
+        ) from error
 
 
 def _hold(folder: Path) -> contextlib.AbstractContextManager[None]:

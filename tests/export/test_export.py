@@ -368,6 +368,17 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         export.export_system(PlainSystem(), tmp_path / "file")
 
 
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
+    def save(module, path, signatures):
+        (Path(path) / "saved_model.pb").write_bytes(b"half")
+        raise tf.errors.ResourceExhaustedError(None, None, "/x/part-0; No space left on device")
+
+    with mock.patch.object(tf.saved_model, "save", save):
+        with pytest.raises(OSError, match=r"cannot write into .* \(no space left .* Free some"):
+            export.export_system(PlainSystem(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_fingerprint_tells_models_apart():
     def of(seed, kind):
         return export.fingerprint(ServedSystem(PlainSystem(seed), kind))

@@ -4,9 +4,11 @@ Every row of the table is used or reported. A vector without labels is kept: it 
 stages that read no labels train on it.
 """
 
+import contextlib
 import dataclasses
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +86,14 @@ def prepare(
       ValueError: for vectors, ids or a table that cannot be used, an attribute without two values,
         or a data set of this name with other content, unless `overwrite` is set.
       BlockingIOError: if another process prepares this name.
+      OSError: if the folder cannot be written or the disk is full; a former data set is unchanged.
     """
     folder = Path(data_dir).expanduser() / "vectors" / options.name / VERSION
-    folder.parent.parent.mkdir(parents=True, exist_ok=True)
-    with files.hold_lock(folder.parent.parent / f".{options.name}.lock", "prepares it"):
+    lock = folder.parent.parent / f".{options.name}.lock"
+    with _in_words(folder):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+    with files.hold_lock(lock, f"prepares vectors/{options.name}"):
+        _finish_interrupted_move(folder)
         former = _former(folder)
         made_from = _made_from(options)
         if former and former["made_from"] == made_from and not overwrite:
@@ -107,7 +113,8 @@ def prepare(
             "bounds": bounds,
             "made_from": made_from,
         }
-        _store(folder, found, known, indices, description, report)
+        with _in_words(folder):
+            _store(folder, found, known, indices, description, report)
     return VectorDataset(folder), report
 
 
@@ -278,16 +285,39 @@ def _store(
 ) -> None:
     """Writes a data set beside its place, and moves it there at the end."""
     order = np.concatenate(list(indices.values()))
-    built, old = (folder.with_name(f".{kind}") for kind in ("unfinished", "former"))
+    built, old = folder.with_name(".unfinished"), _former_folder(folder)
     for left in (built, old):
         shutil.rmtree(left, ignore_errors=True)
     built.mkdir(parents=True)
+    with contextlib.ExitStack() as unless_moved:
+        unless_moved.callback(shutil.rmtree, built, ignore_errors=True)
+        _write_vectors(built / "vectors.npy", found, order)
+        np.save(built / "labels.npy", known.labels[order])
+        _write_descriptions(built, found, known, order)
+        files.write_json(built / REPORT, report)
+        files.write_json(built / DESCRIPTION, description)
+        if folder.exists():
+            folder.rename(old)
+        built.rename(folder)
+        unless_moved.pop_all()
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_vectors(path: Path, found: FoundVectors, order: np.ndarray) -> None:
+    """Writes vectors as .npy, float32. Not through a map: a full disk would end the process."""
     shape = (len(order), found.vector_input.size)
-    stored = np.lib.format.open_memmap(built / "vectors.npy", "w+", np.float32, shape)
-    for start in range(0, len(order), 4096):
-        stored[start : start + 4096] = found.vectors[order[start : start + 4096]]
-    stored.flush()
-    np.save(built / "labels.npy", known.labels[order])
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(order), 4096):
+            part = found.vectors[order[start : start + 4096]]
+            file.write(np.ascontiguousarray(part, "<f4").tobytes())
+
+
+def _write_descriptions(
+    built: Path, found: FoundVectors, known: Labelled, order: np.ndarray
+) -> None:
+    """Writes the attributes, and the ids, products and columns of the vectors in this order."""
     known.space.save(built / "attribute_space.json")
     items = {
         "ids": [found.ids[row] for row in order],
@@ -295,9 +325,28 @@ def _store(
         "columns": [known.columns[row] for row in order] if any(known.columns) else None,
     }
     files.write_json(built / "items.json", items)
-    files.write_json(built / REPORT, report)
-    files.write_json(built / DESCRIPTION, description)
-    if folder.exists():
-        folder.rename(old)
-    built.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _in_words(folder: Path) -> Iterator[None]:
+    """Says which data set could not be written where the system refuses it."""
+    try:
+        yield
+    except OSError as error:
+        if error.strerror is None:  # it is in words already
+            raise
+        raise OSError(
+            f"cannot write {folder} ({error.strerror}); a former data set there is "
+            "unchanged. Free some space or choose another --data_dir, then run the same command "
+            "again."
+        ) from error
+
+
+def _finish_interrupted_move(folder: Path) -> None:
+    """Restores a data set whose replacement was killed between the two renames."""
+    if _former_folder(folder).exists() and not folder.exists():
+        _former_folder(folder).rename(folder)
+
+
+def _former_folder(folder: Path) -> Path:
+    return folder.with_name(".former")

@@ -54,6 +54,27 @@ def test_splits_are_functions_of_the_id(tmp_path):
             assert split_of.get(name, split) in (split, "unlabelled")
 
 
+def test_a_full_disk_is_named_and_the_former_data_set_stays(tmp_path, monkeypatch):
+    options = write(tmp_path)
+    before, _ = prepare(options, tmp_path / "data")
+    write(tmp_path, number=150, labelled=130)
+
+    def save(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "save", save)
+        with pytest.raises(OSError, match=r"shop.* \(No space left .*former data set .*unchanged"):
+            prepare(options, tmp_path / "data", overwrite=True)
+    folder = tmp_path / "data" / "vectors" / "shop"
+    assert [path.name for path in folder.iterdir()] == ["1.0.0"]
+    assert before.num_examples("gallery") == 20
+    # A kill between the two renames: the splits are read from what was put aside.
+    (folder / "1.0.0").rename(folder / ".former")
+    again, _ = prepare(options, tmp_path / "data", overwrite=True)
+    assert set(before.image_ids("query")) <= set(again.image_ids("query"))
+
+
 def test_dense_splits_have_every_label(tmp_path):
     options = write(tmp_path)
     table = tmp_path / "labels.csv"
