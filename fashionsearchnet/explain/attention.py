@@ -18,10 +18,16 @@ def check_attention(system: System, what: str) -> None:
     """Raises a ValueError that names `what` if the system cannot say where it looks."""
     if not system.has_attention:
         raise ValueError(
-            f"{what} holds a system ({system.name}) that has no attention maps, so there is "
-            "nothing to draw. Take a run of fashionsearchnet_v2, asenet or agman, or draw what it "
-            "retrieves: --sheet."
+            f"{what} holds a system ({_named(system)}) that has no attention maps, so there is "
+            "nothing to draw. Take a run of fashionsearchnet_v2 whose variant has maps, such as "
+            "ours, or of asenet or agman; or draw what this one retrieves: --sheet."
         )
+
+
+def _named(system: System) -> str:
+    """Returns the name of a system, with its variant where it has some."""
+    variant = system.arguments.get("variant")
+    return f"{system.name}, variant {variant}" if variant else system.name
 
 
 def attention_rows(

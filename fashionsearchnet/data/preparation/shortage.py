@@ -78,7 +78,7 @@ def _few_values(source: Source, kept: Sequence[Record], left: Sequence[Record]) 
 
 
 def _contradiction_words(source: Source) -> str:
-    """Returns how many labels are missing since rows contradict each other, ' ' before it; or ''."""
+    """Returns ' ' and how many labels are missing since rows contradict each other, or ''."""
     counts = collections.Counter(found.attribute for found in source.contradictions)
     if not counts:
         return ""

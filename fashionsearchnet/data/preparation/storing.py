@@ -185,9 +185,7 @@ def check_same_options(
     is_table = all(difference.startswith("content of the csv") for difference in differences)
     update = "bring it up to date with --update, or " if is_table else ""
     cure = cure or f"Choose another name (--name), or {update}replace it with --overwrite"
-    raise ValueError(
-        f"{folder} was prepared with other options: {'; '.join(differences)}. {cure}."
-    )
+    raise ValueError(f"{folder} was prepared with other options: {'; '.join(differences)}. {cure}.")
 
 
 @contextlib.contextmanager

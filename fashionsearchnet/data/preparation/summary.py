@@ -158,9 +158,7 @@ def to_text(content: Mapping[str, Any]) -> str:
     for name, count in content["beside the paper"].items():
         differs = "" if count["here"] == count["paper"] else "  differs"
         lines.append(f"{name:<28}{count['here']:>9,}{count['paper']:>10,}{differs}")
-    lines += [
-        f"encoded again: {why}: {num:,}" for why, num in content["encoded again"].items()
-    ]
+    lines += [f"encoded again: {why}: {num:,}" for why, num in content["encoded again"].items()]
     for name, attribute in content["attributes"].items():
         lines += _attribute_lines(name, attribute)
     if content["contradictions"]:

@@ -104,7 +104,7 @@ def test_an_update_reads_new_images_only_and_keeps_splits_and_values(shop, monke
     monkeypatch.setattr(images, "check_image", check_and_note)
     with pytest.raises(ValueError, match=r"content of the csv .*up to date with --update"):
         shop.prepare(show_columns=("title",))
-    with pytest.raises(ValueError, match=r"min_count was 2, now 3.*An update keeps .* give them ag"):
+    with pytest.raises(ValueError, match=r"min_count was 2, now 3.*An update keeps .* again"):
         shop.prepare({"update": True}, show_columns=("title",), min_count=3)
     now = shop.prepare({"update": True}, show_columns=("title",))
     assert sorted(read) == sorted(["7.jpg", *(f"{i}.jpg" for i in range(40, 60))])
