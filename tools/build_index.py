@@ -130,7 +130,12 @@ from fashionsearchnet.index.gallery_index import GalleryIndex
 from fashionsearchnet.index.items import Item
 from fashionsearchnet.index.ivf import check_trainable
 from fashionsearchnet.index.states import States
-from fashionsearchnet.networks.image_input import check_input, encode_vector
+from fashionsearchnet.networks.image_input import (
+    ImageInput,
+    VectorInput,
+    check_input,
+    encode_vector,
+)
 from fashionsearchnet.serving.exported import ExportedModel
 from fashionsearchnet.serving.gallery_encoder import GalleryEncoder
 from fashionsearchnet.systems.gallery_labels import check_blend
@@ -252,12 +257,17 @@ class Report:
         print(line, file=sys.stderr)
 
 
-def folder_items(space: AttributeSpace, report: Report) -> Found:
+def folder_items(space: AttributeSpace, seen: ImageInput, report: Report) -> Found:
     """Returns the images of --images_dir, with the labels of --csv if given.
 
     What cannot be used is left out, with a line on standard error.
     """
     folder = Path(FLAGS.images_dir).expanduser()
+    if isinstance(seen, VectorInput):
+        raise ValueError(
+            f"the export {FLAGS.export} takes vectors, but --images_dir={folder} is for images. "
+            "Give the vectors by --features=FILE, or an export that sees images."
+        )
     if FLAGS.csv:
         options = CatalogueOptions(
             name="additions", csv=FLAGS.csv, attributes=space.names, **table_flags.options()
@@ -358,7 +368,7 @@ def main() -> None:
     elif FLAGS.features:
         found = vector_items(model, report)
     else:
-        found = folder_items(model.space, report)
+        found = folder_items(model.space, model.description.image_input, report)
     index = open_or_create(model, found.total)
     absent = found.absent_in(index)
     if FLAGS.remove_absent:

@@ -1,6 +1,6 @@
 """The errors of the API: `{"error": {"code": ..., "message": ...}}`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request
@@ -9,6 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+
+from fashionsearchnet.checks import suggestion
 
 Responses: TypeAlias = dict[int | str, dict[str, Any]]  # of a route, in FastAPI's terms
 
@@ -93,7 +95,14 @@ async def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return error_response(422, "invalid_parameter", describe(error.errors()))
+    return error_response(422, "invalid_parameter", describe(error.errors(), _parameters(request)))
+
+
+def _parameters(request: Request) -> list[str]:
+    """Returns the names of the parameters that the path of a request has in its URL."""
+    path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    method = "get" if request.method == "HEAD" else request.method.lower()
+    return [parameter["name"] for parameter in path.get(method, {}).get("parameters", [])]
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
@@ -128,13 +137,15 @@ def _methods_of(request: Request) -> list[str]:
     return sorted([*methods, "HEAD"] if "GET" in methods else methods)
 
 
-def describe(problems: Iterable[Mapping[str, Any]]) -> str:
-    """Returns one sentence for each of pydantic's problems."""
+def describe(problems: Iterable[Mapping[str, Any]], known: Collection[str] = ()) -> str:
+    """Returns one sentence for each of pydantic's problems; `known` are the known parameters."""
     sentences = []
+    names = f"parameters: {', '.join(known)}" if known else "see /openapi.json"
     for problem in problems:
         name = ".".join(str(part) for part in problem["loc"] if part not in ("query", "path"))
         if problem["type"] == "extra_forbidden":
-            sentences.append(f"there is no parameter {name[:_LONGEST_ECHO]!r}; see /openapi.json.")
+            hint = suggestion(name[:_LONGEST_ECHO], known)
+            sentences.append(f"there is no parameter {name[:_LONGEST_ECHO]!r}{hint}; {names}.")
         elif problem["type"] == "missing":
             sentences.append(f"{name} is missing.")
         else:

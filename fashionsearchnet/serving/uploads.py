@@ -66,7 +66,8 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
             415,
             "unsupported_content_type",
             f"the body must be multipart/form-data; got {content_type[:100]!r}. Send the file as "
-            "the form field 'image'.",
+            "the form field 'image' (curl -F image=@photo.jpg); without a file, send a GET request "
+            "with item=ID.",
         )
     limited = Request(request.scope, _limited(request, limits))
     try:
@@ -85,9 +86,10 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
     except ClientDisconnect as error:
         raise _gone() from error
     except HTTPException as error:
-        raise ApiError(
-            400, "malformed_form", f"the form cannot be read: {error.detail.rstrip('.')}."
-        ) from error
+        reason = error.detail.rstrip(".")
+        if reason.startswith("Part exceeded"):
+            reason = f"a text field may have {_MAX_FIELD_BYTES:,} bytes, and one has more"
+        raise ApiError(400, "malformed_form", f"the form cannot be read: {reason}.") from error
     sorted_form = _sorted_fields(form, known)
     if sorted_form.image and (sorted_form.image.size or 0) > limits.max_upload_bytes:
         raise _too_large(limits.max_upload_bytes)

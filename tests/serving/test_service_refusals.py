@@ -104,7 +104,11 @@ def test_bad_parameters_in_url_and_form(client, parameters, code, words):
 
 def test_unknown_parameters_are_not_ignored(client):
     response = client.get("/v1/search", params={"item": "item-0", "sett": "colour=red"})
-    assert "no parameter 'sett'" in refused(response, 422, "invalid_parameter")
+    message = refused(response, 422, "invalid_parameter")
+    assert "no parameter 'sett' (did you mean set?); parameters: item, set, correct" in message
+    message = refused(client.get("/v1/counts?must=colour=red"), 422, "invalid_parameter")
+    assert message == "there is no parameter 'must'; parameters: filter."
+    assert client.head("/v1/items?must=x").status_code == 422
     files = {"image": ("photo.png", picture(), "image/png")}
     response = client.post("/v1/search", data={"sett": "colour=red"}, files=files)
     assert "did you mean set" in refused(response, 422, "unknown_field")
@@ -182,6 +186,16 @@ def test_misused_form_fields(client):
 def test_bad_bodies(client, content, content_type, status, code):
     response = client.post("/v1/predict", content=content, headers={"Content-Type": content_type})
     refused(response, status, code)
+
+
+def test_a_form_that_no_file_needs_says_how_to_ask(client):
+    response = client.post("/v1/search", data={"item": "item-0"})
+    assert "send a GET request with item=ID" in refused(response, 415, "unsupported_content_type")
+
+
+def test_a_long_text_field_is_refused(client):
+    response = client.post("/v1/search", files=[("set", (None, "x" * 20_000))])
+    assert "a text field may have 10,000 bytes" in refused(response, 400, "malformed_form")
 
 
 def test_too_many_bytes_are_refused_while_they_arrive(client):

@@ -11,7 +11,7 @@ from evaluation_fakes import SPACE, FakeDataset, script
 
 from fashionsearchnet.attributes import AttributeSpace, predicted_values
 from fashionsearchnet.index.gallery_index import GalleryIndex
-from fashionsearchnet.networks.image_input import ImageInput
+from fashionsearchnet.networks.image_input import ImageInput, VectorInput
 from fashionsearchnet.systems.gallery_labels import beliefs_of
 
 
@@ -221,6 +221,10 @@ def test_what_does_not_fit_is_refused(run, tmp_path):
     run("--dataset=fakes/tiny", "--engine=ivf")
     with pytest.raises(ValueError, match="has the engine ivf, not --engine=flat"):
         run("--dataset=fakes/tiny", "--engine=flat")
+    run.model.description = SimpleNamespace(image_input=VectorInput(3, features="clip"))
+    with pytest.raises(ValueError, match=r"exports/x takes vectors, but --images_dir=.* images"):
+        run(f"--images_dir={tmp_path}")
+    del run.model.description
     run.model.fingerprint = "another"
     with pytest.raises(ValueError, match="vectors of the model feedfeedfeedfeed, not of another"):
         run("--dataset=fakes/tiny")
