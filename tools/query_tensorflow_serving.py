@@ -10,10 +10,14 @@ prints the predicted attributes, the first numbers of the vector, and the time o
   python tools/query_tensorflow_serving.py --target=localhost:8501 --protocol=rest \\
       --export=exports/demo --images_dir=photos --output=vectors.npy
 
-writes float32 [images, dim] and the names of the files, one per line, to vectors.txt. How to start
-the server: docs/tensorflow_serving.md.
+writes float32 [images, dim] and the paths of the images below the folder, one per line, to
+vectors.ids.txt: tools/prepare_data.py --features reads both. Files go by their content; what is no
+usable image is left out, with a line on standard error. How to start the server:
+docs/tensorflow_serving.md.
 """
 
+import itertools
+import sys
 import time
 from pathlib import Path
 
@@ -58,8 +62,8 @@ import numpy as np
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import KEEP, parse_manipulation
+from fashionsearchnet.data.catalogue import additions
 from fashionsearchnet.data.image_headers import ImageProblem
-from fashionsearchnet.data.preparation.image_folder import KNOWN_SUFFIXES
 from fashionsearchnet.search.queries import image_from_file
 
 IMAGES_AT_ONCE = 256  # held in memory
@@ -100,22 +104,32 @@ def encode_folder(model: client.ServedModel) -> None:
     """Writes the vectors of the images in --images_dir to --output."""
     if not FLAGS.output.endswith(".npy"):
         raise ValueError(f"--output must be a file ending in .npy; got {FLAGS.output!r}.")
-    folder = Path(FLAGS.images_dir).expanduser()
-    paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in KNOWN_SUFFIXES)
-    if not paths:
-        raise ValueError(f"--images_dir={folder} has no images ({', '.join(KNOWN_SUFFIXES[:5])}).")
     start = time.perf_counter()
-    vectors = []
-    for first in range(0, len(paths), IMAGES_AT_ONCE):
-        images = [read_image(path) for path in paths[first : first + IMAGES_AT_ONCE]]
-        vectors.append(model.encode_gallery(images)[0])
-        print(f"{first + len(images):,} of {len(paths):,} images", flush=True)
+    left_out: list[str] = []
+
+    def report(line: str) -> None:
+        left_out.append(line)
+        print(line, file=sys.stderr)
+
+    found, total = additions.from_folder(
+        Path(FLAGS.images_dir).expanduser(), model.space.num_attributes, report
+    )
+    vectors, ids = [], list[str]()
+    while part := list(itertools.islice(found, IMAGES_AT_ONCE)):
+        vectors.append(model.encode_gallery([image.image for image in part])[0])
+        ids += [image.id for image in part]
+        print(f"{len(ids):,} of {total:,} files", flush=True)
+    if not ids:
+        raise ValueError(f"--images_dir={FLAGS.images_dir} has no usable image, see above.")
     with files.replace_file(FLAGS.output) as temporary:
         np.save(temporary, np.concatenate(vectors))
-    names = Path(FLAGS.output).with_suffix(".txt")
-    files.write_text(names, "".join(f"{path.name}\n" for path in paths))
-    rate = len(paths) / (time.perf_counter() - start)
-    print(f"{FLAGS.output}, {names}: {rate:.1f} images per second, reading included")
+    names = Path(FLAGS.output).with_suffix(".ids.txt")
+    files.write_text(names, "".join(f"{name}\n" for name in ids))
+    rate = len(ids) / (time.perf_counter() - start)
+    print(
+        f"{FLAGS.output}, {names}: {rate:.1f} images per second, reading included"
+        + (f". Left out {len(left_out):,}, see above." if left_out else "")
+    )
 
 
 def main() -> None:

@@ -117,6 +117,7 @@ def test_the_script(double_process, warmed, export, local, tmp_path):
     images = [photo(seed) for seed in range(3)]
     for number, data in enumerate(images):
         (tmp_path / f"{number}.png").write_bytes(data)
+    (tmp_path / "cut.png").write_bytes(images[0][:60])
     common = ["", f"--export={export.parent}", "--model_name=tiny"]
     targets = {name: f"--target=localhost:{double_process[1][name]}" for name in PROTOCOLS}
     folder = [targets["grpc"], f"--images_dir={tmp_path}", f"--output={tmp_path}/vectors.npy"]
@@ -133,7 +134,9 @@ def test_the_script(double_process, warmed, export, local, tmp_path):
         timeout=180,
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "vectors.txt").read_text().split() == ["0.png", "1.png", "2.png"]
+    assert (tmp_path / "vectors.ids.txt").read_text().split() == ["0.png", "1.png", "2.png"]
+    assert f"left out {tmp_path}/cut.png: damaged image" in done.stderr
+    assert "Left out 1, see above." in done.stdout
     vectors = np.load(tmp_path / "vectors.npy")
     np.testing.assert_allclose(vectors, local.encode_gallery(images)[0], rtol=1e-4, atol=1e-5)
     assert f"version 1, fingerprint {local.fingerprint}" in done.stdout

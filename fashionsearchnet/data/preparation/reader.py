@@ -165,7 +165,7 @@ def _keep_space(source: Source, former: Former, folder: Path) -> Source:
         space=former.space,
         min_count=1,
         notes=(*source.notes, *notes),
-        extras=source.extras | ({summary.UNKNOWN_FILE: unknown} if unknown else {}),
+        extras={**source.extras, **({summary.UNKNOWN_FILE: unknown} if unknown else {})},
         unlabelled=frozenset(unlabelled),
     )
 
