@@ -46,8 +46,8 @@ flags.DEFINE_bool(
 flags.DEFINE_string(
     "trunk_outputs",
     "",
-    "Folder where the outputs of frozen trunks are stored, in float32, so that the runs on one trunk "
-    "pass the images once; by default each passes them. It can be deleted at any time.",
+    "Folder where the outputs of frozen trunks are stored, in float32: runs on one trunk pass the "
+    "images once. By default each passes them. It can be deleted at any time.",
 )
 flags.DEFINE_string("output", "", "Path of the table; .md and .json are added.")
 

@@ -2,21 +2,17 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.dataset import Dataset
-from fashionsearchnet.data.preprocess import as_input
 from fashionsearchnet.systems.attribute_network import AttributeNetwork
-from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
+from fashionsearchnet.systems.trunk_stage import TrunkStage, trainable
 from fashionsearchnet.training import (
     AttributeTriplets,
     ListedTripletSampler,
-    Stage,
     TripletSampler,
     Update,
 )
@@ -25,7 +21,7 @@ _ORDER = ("anchor", "positive", "negative")
 
 
 @dataclasses.dataclass
-class TripletStage(Stage):
+class TripletStage(TrunkStage):
     """Trains trunk and head: an anchor and its positive agree in an attribute, the negative not.
 
     Where a data set lists triplets, they are drawn from its list.
@@ -34,41 +30,24 @@ class TripletStage(Stage):
     three images of all triplets of a step go through the network as one batch.
 
     Attributes:
-      model: trained in place.
-      dataset: with the model's attribute space.
-      global_batch_size: triplets per step over all replicas.
-      split: to train on.
-      seed: of the triplets and the flips.
-      flip: mirror half of the images.
       margin: by how much the product with the positive should be larger.
       negatives_of: how a negative is drawn; a key of `choices.NEGATIVES_OF`.
       rare_values: what to do with values that one image shows; a key of `choices.RARE_VALUES`.
-      outputs: of a frozen trunk, stored; the stage trains on them in place of images. Whether it
-        mirrors half of them depends on what was stored, not on `flip`.
-      trunk_rate_multiplier: on the learning rate of the trunk.
     """
 
     model: AttributeNetwork
-    dataset: Dataset
     global_batch_size: int = 16
-    split: str = "train"
-    seed: int = 0
-    flip: bool = False
     margin: float = 0.2
     negatives_of: str = "images"
     rare_values: str = "leave_out"
-    outputs: TrunkOutputs | None = None
-    trunk_rate_multiplier: float = 1.0
     name: str = "embedding"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_range("margin", self.margin, 0.0)
-        check_range("trunk_rate_multiplier", self.trunk_rate_multiplier, 0.0)
-        if self.outputs is not None:
-            check_frozen(self.model)
-        self.sampler = self._sampler()
+        self._sampler = self._make_sampler()
 
-    def _sampler(self) -> TripletSampler | ListedTripletSampler:
+    def _make_sampler(self) -> TripletSampler | ListedTripletSampler:
         """Returns what draws triplets: of those that the data set lists, if it lists some.
 
         Raises:
@@ -90,6 +69,11 @@ class TripletStage(Stage):
             self.negatives_of,
         )
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Values and attributes that no triplet is about; see `Stage`."""
+        return self._sampler.left_out
+
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
@@ -97,61 +81,23 @@ class TripletStage(Stage):
 
         image has 3 * batch images: all anchors, all positives, all negatives.
         """
-        settings: dict[str, Any] = {
-            "seed": self.seed,
-            "first_step": first_step,
-            "global_batch_size": self.global_batch_size,
-            "context": context,
-        }
-        if self.outputs is not None:
-            return self.sampler.examples(self._stored, **settings)
-        load = self.dataset.image_loader(self.split, self.model.image_input)
-
-        @tf.autograph.experimental.do_not_convert
-        def see(drawn: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            mirrored = drawn["mirrored"] & self.flip
-            return {
-                "image": load(drawn["position"], mirrored),
-                "attribute": drawn["attribute"],
-            }
-
-        drawn = self.sampler.examples(_in_a_row, **settings)
-        return drawn.map(see, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-    def _stored(self, drawn: AttributeTriplets) -> Mapping[str, np.ndarray]:
-        """Returns the stored outputs of drawn triplets."""
-        assert self.outputs is not None
-        row = _in_a_row(drawn)
-        outputs = self.outputs.of(row["position"], row["mirrored"])
-        return {"outputs": outputs, "attribute": drawn.attribute}
+        return self.drawn_examples(self._sampler, _in_a_row, first_step, context)
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of trunk and head, the trunk at a rate of its own."""
-        trunk = self.trunk_variables()
-        rates = {variable.path: self.trunk_rate_multiplier for variable in trunk}
-        return [Update(self.loss, [*trunk, *self.own_variables()], rate_multipliers=rates)]
-
-    def trunk_variables(self) -> list[keras.Variable]:
-        """Returns the variables that learn at the rate of the trunk."""
-        return list(self.model.trunk.trainable_variables)
+        return [self.update_of(self.own_variables())]
 
     def own_variables(self) -> list[keras.Variable]:
         """Returns the variables that learn at the common rate."""
-        return list(self.model.head.trainable_variables)
+        return trainable(self.model.head)
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of the share in order; see `Update`."""
         del seed
         vectors, _ = self.model.embed(
-            self.trunk_outputs(batch), each_asked(batch["attribute"]), training=True
+            self.outputs_of(batch), each_asked(batch["attribute"]), training=True
         )
         return self.triplet_loss(vectors)
-
-    def trunk_outputs(self, batch) -> tf.Tensor:
-        """Returns what the trunk gives for a batch, `[3 * batch, h, w, channels]`."""
-        if self.outputs is not None:
-            return batch["outputs"]
-        return self.model.trunk(as_input(batch["image"], self.model.image_input), training=True)
 
     def triplet_loss(self, vectors: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's shares of the loss and of `in_order`, the triplets in order.
@@ -177,7 +123,7 @@ def each_asked(attribute: tf.Tensor) -> tf.Tensor:
     return tf.tile(attribute, [3])[:, None]
 
 
-def _in_a_row(drawn: AttributeTriplets) -> dict[str, np.ndarray]:
+def _in_a_row(drawn: AttributeTriplets) -> Mapping[str, np.ndarray]:
     """Returns the images of triplets, all anchors first, then all positives, then all negatives."""
     return {
         "position": np.concatenate([vars(drawn)[name] for name in _ORDER]),

@@ -30,7 +30,6 @@ from fashionsearchnet.systems.features import (
     store,
 )
 from fashionsearchnet.systems.system import System
-from fashionsearchnet.training import BalancedSampler, EpochSampler, Images
 from fashionsearchnet.training.distribution import once
 
 # Stages train on float16: its rounding is far below what two photos of one item differ by. What is
@@ -58,32 +57,6 @@ class TrunkOutputs:
         for start in range(0, len(self.upright), size):
             yield self.upright[start : start + size].astype(np.float32)
 
-    def examples(
-        self,
-        sampler: BalancedSampler | EpochSampler,
-        *,
-        seed: int,
-        first_step: int,
-        global_batch_size: int,
-        context: tf.distribute.InputContext | None,
-    ) -> tf.data.Dataset:
-        """Returns endless batches of {outputs, attributes} from a step on; see `Stage.examples`.
-
-        Args:
-          sampler: draws the images.
-          seed: of the draws.
-          first_step: the step to start at.
-          global_batch_size: images per step over all replicas.
-          context: of the input pipeline among several.
-        """
-        return sampler.examples(
-            self._load,
-            seed=seed,
-            first_step=first_step,
-            global_batch_size=global_batch_size,
-            context=context,
-        )
-
     def of(self, position: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
         """Returns the outputs of some images, float32 `[batch, ...]`.
 
@@ -96,13 +69,6 @@ class TrunkOutputs:
             rows = np.flatnonzero(mirrored)
             outputs[rows] = self.mirrored[position[rows]]
         return outputs.astype(np.float32)
-
-    def _load(self, drawn: Images) -> dict[str, np.ndarray]:
-        """Returns the outputs, float32 `[batch, ...]`, and the labels of the drawn images."""
-        return {
-            "outputs": self.of(drawn.position, drawn.mirrored),
-            "attributes": self.labels[drawn.position],
-        }
 
 
 def check_frozen(system: ConvolutionalSystem) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from fashionsearchnet.systems.attribute_network import AttributeNetwork
-from fashionsearchnet.systems.image_stage import TrunkStage
+from fashionsearchnet.systems.image_stage import ImageStage
+from fashionsearchnet.systems.trunk_stage import trainable
 from fashionsearchnet.training import Update
 
 
 @dataclasses.dataclass
-class ValueStage(TrunkStage):
+class ValueStage(ImageStage):
     """Trains trunk, head and the rows of all values: each image is near the rows of its values.
 
     The loss is the cross-entropy of `attribute_logits`, 20 times the cosines to the rows, summed
@@ -33,7 +34,7 @@ class ValueStage(TrunkStage):
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of trunk, head and rows, the trunk at a rate of its own."""
         heads = [name for name in self.model.trained_parts if name != "trunk"]
-        return [self.update_of(*(getattr(self.model, name) for name in heads))]
+        return [self.update_of(trainable(*(getattr(self.model, name) for name in heads)))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of the accuracy; see `Update`."""

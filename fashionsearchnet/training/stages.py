@@ -51,6 +51,11 @@ class Stage(abc.ABC):
     model: keras.Model
     global_batch_size: int
 
+    @property
+    def left_out(self) -> Sequence[str]:
+        """What the examples leave out on purpose, since too few images show it: a text for each."""
+        return ()
+
     @abc.abstractmethod
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None

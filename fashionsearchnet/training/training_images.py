@@ -54,6 +54,20 @@ def check_unseen(
         )
 
 
+def check_labelled(labels: np.ndarray, where: str) -> None:
+    """Raises a ValueError if no image has a label: a stage on labels would learn nothing.
+
+    Args:
+      labels: int `[images, A]`, -1 for missing.
+      where: the images, for the message.
+    """
+    if not (labels >= 0).any():
+        raise ValueError(
+            f"no image of {where} has a label, so there is nothing to learn from; train on a split "
+            "with labels (--train_split), or prepare the data set with some."
+        )
+
+
 def hints(labels: np.ndarray, space: AttributeSpace, batch_size: int) -> list[str]:
     """Returns what there is too little of, one text each.
 

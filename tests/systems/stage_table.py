@@ -303,20 +303,21 @@ def train(
     checkpoint_every=1000,
     rate=None,
     steps_per_call=1,
+    weight_decay=1e-4,
 ):
     """Trains a stage as tools/ would."""
     training.train(
         stage,
         workdir=workdir,
-        optimizer=optimizer_settings(rate or RATE[stage.name]),
+        optimizer=optimizer_settings(rate or RATE[stage.name], weight_decay),
         length=training.RunLength(num_steps, log_every, checkpoint_every),
         strategy=strategy or distribution.get_strategy("one_device"),
         execution=training.Execution(steps_per_call=steps_per_call),
     )
 
 
-def optimizer_settings(rate: float) -> training.OptimizerSettings:
-    return training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=1e-4)
+def optimizer_settings(rate: float, weight_decay: float = 1e-4) -> training.OptimizerSettings:
+    return training.OptimizerSettings(learning_rate=rate, momentum=0.9, weight_decay=weight_decay)
 
 
 def train_plainly(stage, num_steps: int, rate: float) -> dict[str, tf.Tensor]:

@@ -219,7 +219,7 @@ def test_values_are_learned_as_rows_near_the_vectors_of_their_images():
     stage = ValueStage(model, FakeDataset(), global_batch_size=8)
     batch = next(iter(stage.examples(0, None)))
     loss, logged = stage.loss(batch, tf.constant([0, 1]))
-    vectors = model.embed_all(model.trunk(stage.seen(batch), training=True), training=True)[0]
+    vectors = model.embed_all(stage.outputs_of(batch), training=True)[0]
     assert model.value_memory is not None
     vectors, rows = vectors.numpy(), model.value_memory.memory.numpy()
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

@@ -95,6 +95,20 @@ def test_an_unknown_triplet_mean_is_refused():
         RepresentationStage(model, FakeDataset(), BATCH, triplet_mean="all")
 
 
+def test_images_without_any_label_teach_nothing():
+    with pytest.raises(ValueError, match=r"no image of split 'train' of fake/1\.0\.0 has a label"):
+        LocalizationStage(build_model("full"), FakeDataset(missing=1.0))
+
+
+def test_balanced_batches_say_what_they_do_not_draw():
+    dataset = FakeDataset()
+    dataset.labels("train")[:, 1] = 0  # each sleeve is short
+    stage = LocalizationStage(build_model("full"), dataset, balanced=True)
+    assert stage.left_out == ("sleeve=long (0 images)", "sleeve (images show one value at most)")
+    stage.balanced = False
+    assert not stage.left_out
+
+
 def test_stored_outputs_are_for_frozen_trunks():
     outputs = frozen_localization().outputs
     with pytest.raises(ValueError, match="stored outputs are for a frozen trunk, but this stage"):

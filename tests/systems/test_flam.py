@@ -210,6 +210,9 @@ def test_what_stages_refuse():
     unlabelled = flam_stages.vectors(labelled=False)
     with pytest.raises(ValueError, match="stage 'classifiers' learns from labels, but these vect"):
         ClassifierStage(model, model.editor, unlabelled)
+    nothing = dataclasses.replace(unlabelled, labels=np.full((64, 3), -1, np.int32))
+    with pytest.raises(ValueError, match="no image of the training split has a label"):
+        ClassifierStage(model, model.editor, nothing)
     model = flam_stages.build_model(num_instances=3)
     with pytest.raises(ValueError, match="does not say which images show the same item"):
         InstanceStage(model, FakeDataset())
@@ -219,9 +222,9 @@ def test_items_on_stored_outputs(tmp_path):
     model = flam_stages.build_model(training="frozen", num_instances=4)
     dataset = flam_stages.ItemDataset()
     outputs = trunk_outputs(model, dataset, "train", tmp_path, flip=True)
-    stage = InstanceStage(model, dataset, outputs, 16, flip=True)
+    stage = InstanceStage(model, dataset, 16, outputs=outputs)
     batch = next(iter(stage.examples(0, None)))
-    assert batch["seen"].shape == (16, 2, model.trunk.output_shape[-1])
+    assert batch["outputs"].shape == (32, model.trunk.output_shape[-1])
     items = batch["items"].numpy()
     np.testing.assert_array_equal(items[:, 0], items[:, 1])
     assert np.isfinite(stage.loss(batch, tf.constant([0, 1]))[0])
@@ -237,7 +240,7 @@ def test_items_with_one_image_are_counted_and_all_of_them_refused():
 
     dataset = Alone()
     stage = InstanceStage(flam_stages.build_model(num_instances=3), dataset, global_batch_size=4)
-    assert stage.num_alone == dataset.num_examples("train") - 2
+    assert len(stage.left_out) == dataset.num_examples("train") - 2
     batch = next(iter(stage.examples(0, None)))
     assert set(np.unique(batch["items"])) == {int(batch["items"][0, 0])}
     dataset.has_pair = False

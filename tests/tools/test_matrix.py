@@ -89,9 +89,9 @@ def test_a_table_of_two_systems(run, monkeypatch, tmp_path):
 def test_the_runs_share_stored_outputs_of_a_trunk(run, monkeypatch, tmp_path):
     measure, folders = evaluation.evaluate_each, []
 
-    def spied(*arguments, trunk_outputs, **more):
-        folders.append(trunk_outputs)
-        return measure(*arguments, trunk_outputs=trunk_outputs, **more)
+    def spied(*arguments, **more):
+        folders.append(more["trunk_outputs"])
+        return measure(*arguments, **more)
 
     monkeypatch.setattr(evaluation, "evaluate_each", spied)
     run(f"--trunk_outputs={tmp_path}")

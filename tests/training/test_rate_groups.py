@@ -81,7 +81,7 @@ def test_one_rate_has_one_optimizer():
 def test_loss_scales_belong_to_one_optimizer(settings):
     keras.mixed_precision.set_dtype_policy("mixed_float16")
     try:
-        with pytest.raises(ValueError, match="rate multipliers under .* need a precision other"):
+        with pytest.raises(ValueError, match=r"rate multipliers under .* need a precision other"):
             moved([1.0, 1.0, 1.0], **settings)
     finally:
         keras.mixed_precision.set_dtype_policy("float32")

@@ -79,8 +79,6 @@ def main() -> None:
         triplet_weight=FLAGS.triplet_weight,
         trunk_rate_multiplier=FLAGS.trunk_rate_multiplier,
     )
-    if stage.num_alone:
-        print(f"items with one image teach nothing and are left out: {stage.num_alone:,}")
     training_setup.train(stage, dataset, strategy)
     training_setup.save(model, stage.name, strategy)
 

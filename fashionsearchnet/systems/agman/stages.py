@@ -8,6 +8,7 @@ import tensorflow as tf
 from fashionsearchnet.checks import check_range
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.triplet_stage import TripletStage, each_asked
+from fashionsearchnet.systems.trunk_stage import trainable
 
 
 @dataclasses.dataclass
@@ -44,7 +45,7 @@ class EmbeddingStage(TripletStage):
     def trunk_variables(self) -> list[keras.Variable]:
         """Returns the variables that learn at the rate of the trunk, those of layer4 among them."""
         upper = self.model.upper_part if self.classifies else None
-        return super().trunk_variables() + (list(upper.trainable_variables) if upper else [])
+        return super().trunk_variables() + trainable(upper)
 
     def own_variables(self) -> list[keras.Variable]:
         """Returns the variables that learn at the common rate."""
@@ -62,7 +63,7 @@ class EmbeddingStage(TripletStage):
         del seed
         attribute = batch["attribute"]
         # Both branches see the same levels, so that backpropagation goes through them once.
-        levels = self.model.levels(self.trunk_outputs(batch))
+        levels = self.model.levels(self.outputs_of(batch))
         vectors, _ = self.model.embed_levels(levels, each_asked(attribute), training=True)
         triplets, logged = self.triplet_loss(vectors)
         if not self.classifies:

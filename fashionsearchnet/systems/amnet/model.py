@@ -82,11 +82,17 @@ class AMNet(ConvolutionalSystem):
         self.fusion.build((None, 2 * feature_dim))
         self.built = True
 
-    def convolve(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns pool5, float32 `[batch, convolved_dim]`: what the second stage leaves alone."""
-        return self._pool5_of(self.trunk(images, training=training), training)
+    def convolve(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns `convolved_of` images."""
+        return self.convolved_of(self.trunk(images, training=False))
 
-    def _pool5_of(self, outputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def convolved_of(self, outputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Returns pool5, float32 `[batch, convolved_dim]`: what the second stage leaves alone.
+
+        Args:
+          outputs: of the trunk, float `[batch, h, w, channels]`.
+          training: whether a stage trains on the result.
+        """
         conv5 = self.conv5(outputs, training=training)
         pooled = tf.reshape(self.pool5(conv5), [-1, self.convolved_dim])  # [B, h, w, C] -> [B, hwC]
         return tf.cast(pooled, tf.float32)
@@ -112,7 +118,7 @@ class AMNet(ConvolutionalSystem):
 
     def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns what any edit needs of the images; see `represent`."""
-        return self.represent(self._pool5_of(outputs))
+        return self.represent(self.convolved_of(outputs))
 
     def query_embedding(self, features: Features, manipulation: tf.Tensor) -> tf.Tensor:
         """Returns r' = W [r, p M] + b, float32 `[batch, feature_dim]`; r where nothing is edited.

@@ -12,6 +12,7 @@ from fashionsearchnet.networks.losses import euclidean_distance
 from fashionsearchnet.systems.amnet.model import AMNet
 from fashionsearchnet.systems.edit_stage import EditStage
 from fashionsearchnet.systems.image_stage import ImageStage, classification
+from fashionsearchnet.systems.trunk_stage import trainable
 from fashionsearchnet.training import EditTriplets, Update
 from fashionsearchnet.training.distribution import replica_seed
 
@@ -26,12 +27,11 @@ class ClassificationStage(ImageStage):
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of everything but memory and fusion."""
         model = self.model
-        parts = (model.trunk, model.conv5, model.fc6, model.fc7, model.classifiers)
-        return [Update(self.loss, [v for part in parts for v in part.trainable_variables])]
+        return [self.update_of(trainable(model.conv5, model.fc6, model.fc7, model.classifiers))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the loss and of the accuracy; see `Update`."""
-        convolved = self.model.convolve(self.seen(batch), training=True)
+        convolved = self.model.convolved_of(self.outputs_of(batch), training=True)
         logits = self.model.represent(convolved, seed=replica_seed(seed))["logits"]
         loss, accuracy = self.classification(logits, batch["attributes"])
         return loss, {"accuracy": accuracy}
@@ -106,7 +106,7 @@ class ManipulationStage(EditStage):
         """Returns the only update: of everything behind the convolutions."""
         model = self.model
         parts = (model.fc6, model.fc7, model.classifiers, model.memory, model.fusion)
-        return [Update(self.loss, [v for part in parts for v in part.trainable_variables])]
+        return [Update(self.loss, trainable(*parts))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the joint loss and of its parts; see `Update`."""

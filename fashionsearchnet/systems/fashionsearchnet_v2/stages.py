@@ -13,13 +13,14 @@ from fashionsearchnet.systems.edit_ranking import equal_length
 from fashionsearchnet.systems.edit_ranking_stage import EditRankingStage
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
 from fashionsearchnet.systems.fashionsearchnet_v2.variants import TRIPLET_MEANS
-from fashionsearchnet.systems.image_stage import TrunkStage
+from fashionsearchnet.systems.image_stage import ImageStage
+from fashionsearchnet.systems.trunk_stage import trainable
 from fashionsearchnet.training import Update
 from fashionsearchnet.training.distribution import gather, num_replicas, replica_seed
 
 
 @dataclasses.dataclass
-class LocatingStage(TrunkStage):
+class LocatingStage(ImageStage):
     """Trains on what the attention locates."""
 
     model: FashionSearchNetV2
@@ -45,7 +46,7 @@ class LocalizationStage(LocatingStage):
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of the network up to the attention maps."""
-        return [self.update_of(self.model.conv5, self.model.attention_maps)]
+        return [self.update_of(trainable(self.model.conv5, self.model.attention_maps))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of L_C and of the accuracy; see `Update`."""
@@ -82,9 +83,9 @@ class RepresentationStage(LocatingStage):
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of the network up to fc10."""
-        if self.model.variant.pooled:
-            return [self.update_of(self.model.heads)]
-        return [self.update_of(self.model.conv5, self.model.attention_maps, self.model.heads)]
+        model = self.model
+        maps = () if model.variant.pooled else (model.conv5, model.attention_maps)
+        return [self.update_of(trainable(*maps, model.heads))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's share of the joint loss and of its parts; see `Update`."""

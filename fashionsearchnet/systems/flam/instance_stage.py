@@ -1,20 +1,18 @@
 """The first stage: a feature that tells items apart ([Shin19] Sec. 4.2, FIR performance)."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.checks import check_range
-from fashionsearchnet.data.dataset import Dataset, check_instance_ids
-from fashionsearchnet.data.preprocess import as_input
+from fashionsearchnet.data.dataset import check_instance_ids
 from fashionsearchnet.systems.flam.losses import hardest_triplet_losses
 from fashionsearchnet.systems.flam.model import FLAM
-from fashionsearchnet.systems.trunk_outputs import TrunkOutputs, check_frozen
-from fashionsearchnet.training import PairSampler, Stage, Update
+from fashionsearchnet.systems.trunk_stage import TrunkStage, trainable
+from fashionsearchnet.training import PairSampler, Update
 from fashionsearchnet.training.distribution import gather, num_replicas
 from fashionsearchnet.training.sampler import Rows, Sampler
 
@@ -56,35 +54,23 @@ class InstanceSampler(Sampler[InstancePairs]):
 
 
 @dataclasses.dataclass
-class InstanceStage(Stage):
+class InstanceStage(TrunkStage):
     """Trains the feature by cross-entropy over frequent items and by triplets over all.
 
+    The data set must know which images show the same item.
+
     Attributes:
-      model: trained in place.
-      dataset: that knows which images show the same item.
-      outputs: of a frozen trunk, stored; None to train the trunk on images.
-      global_batch_size: pairs per step over all replicas.
-      split: to train on.
-      seed: of the pairs.
-      flip: mirror half of the images; stored outputs must have mirrored ones then.
       margin: of the triplets, as a difference of cosines.
       triplet_weight: of the triplets; the cross-entropy has 1.
-      trunk_rate_multiplier: on the learning rate of the trunk.
     """
 
     model: FLAM
-    dataset: Dataset
-    outputs: TrunkOutputs | None = None
-    global_batch_size: int = 64
-    split: str = "train"
-    seed: int = 0
-    flip: bool = False
     margin: float = 0.2
     triplet_weight: float = 1.0
-    trunk_rate_multiplier: float = 1.0
     name: str = "instances"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_range("margin", self.margin, 0.0, 2.0)
         check_range("triplet_weight", self.triplet_weight, 0.0)
         if not self.model.learns_feature:
@@ -92,8 +78,6 @@ class InstanceStage(Stage):
                 "a feature without a learned projection is taken as it comes, so there is nothing "
                 "to train; give projection_dim, or start with the next stage."
             )
-        if self.outputs is not None:
-            check_frozen(self.model)
         ids = self.dataset.instance_ids(self.split)
         if ids is None:
             raise ValueError(
@@ -102,19 +86,20 @@ class InstanceStage(Stage):
                 "feature as it comes (train_embedders.py without --init_from)."
             )
         check_instance_ids(ids, f"split {self.split!r} of {self.dataset.name}")
-        self._ids = ids
         _, self._items = np.unique(np.asarray(ids), return_inverse=True)
         self._check_pairs()
+        self._sampler = InstanceSampler(ids)
         self._classes = frequent_items(self._items, self._num_classes)
 
     @property
-    def num_alone(self) -> int:
-        """The number of items that one image shows: no pair of images is of them."""
-        return int((np.bincount(self._items) == 1).sum())
+    def left_out(self) -> Sequence[str]:
+        """Items that one image shows: no pair of images is of them."""
+        return self._sampler.left_out
 
     def _check_pairs(self) -> None:
-        number = int(self._items.max()) + 1
-        if self.num_alone == number:
+        numbers = np.bincount(self._items)
+        if (numbers == 1).all():
+            number = len(numbers)
             raise ValueError(
                 f"each of the {number:,} items of split {self.split!r} of {self.dataset.name} is "
                 "in one image, so no pair of images shows the same item. Take a data set with "
@@ -129,60 +114,29 @@ class InstanceStage(Stage):
     def examples(
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
-        """Returns endless batches of {images or outputs, items, classes}; see `Stage.examples`.
+        """Returns endless batches of {image or outputs, items, classes}; see `Stage.examples`.
 
-        Each is `[pairs, 2, ...]`.
+        image has 2 * pairs images: the first ones of all pairs, then the second ones. items and
+        classes are `[pairs, 2]`.
         """
-        drawn = InstanceSampler(self._ids).examples(
-            self._load,
-            seed=self.seed,
-            first_step=first_step,
-            global_batch_size=self.global_batch_size,
-            context=context,
-        )
-        if self.outputs is not None:
-            return drawn
-        load_images = self.dataset.image_loader(self.split, self.model.image_input)
+        return self.drawn_examples(self._sampler, self._describe, first_step, context)
 
-        def in_pairs(array: tf.Tensor) -> tf.Tensor:
-            return tf.reshape(array, [-1, 2, *array.shape[1:]])
-
-        @tf.autograph.experimental.do_not_convert
-        def load(pairs: dict[str, tf.Tensor]) -> dict[str, Any]:
-            mirrored = tf.reshape(pairs["mirrored"] & self.flip, [-1])
-            images = load_images(tf.reshape(pairs["position"], [-1]), mirrored)
-            return pairs | {"seen": tf.nest.map_structure(in_pairs, images)}
-
-        return drawn.map(load, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-    def _load(self, pairs: InstancePairs) -> dict[str, np.ndarray]:
-        found = {
+    def _describe(self, pairs: InstancePairs) -> Mapping[str, np.ndarray]:
+        return {
+            "position": pairs.position.T.reshape(-1),
+            "mirrored": pairs.mirrored.T.reshape(-1),
             "items": self._items[pairs.position].astype(np.int32),
             "classes": self._classes[pairs.position],
         }
-        if self.outputs is None:
-            return found | vars(pairs)
-        outputs, mirrored = self.outputs.upright[pairs.position], self.outputs.mirrored
-        if self.flip and mirrored is not None:
-            outputs[pairs.mirrored] = mirrored[pairs.position[pairs.mirrored]]
-        return found | {"seen": outputs.astype(np.float32)}
 
     def updates(self) -> Sequence[Update]:
         """Returns the only update: of trunk, projection and classifier of items."""
-        trunk = list(self.model.trunk.trainable_variables)
-        parts = [self.model.projection, self.model.instance_classifier]
-        variables = trunk + [v for part in parts if part for v in part.trainable_variables]
-        rates = {variable.path: self.trunk_rate_multiplier for variable in trunk}
-        return [Update(self.loss, variables, rate_multipliers=rates)]
+        return [self.update_of(trainable(self.model.projection, self.model.instance_classifier))]
 
     def loss(self, batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns this replica's shares of the loss and of its parts; see `Update`."""
         del seed
-        seen = as_input(batch["seen"], self.model.image_input)  # [b, 2, ...]
-        seen = tf.concat(tf.unstack(seen, axis=1), axis=0)  # [2 b, ...], firsts first
-        if self.outputs is None:
-            seen = self.model.trunk(seen, training=True)
-        features = self.model.feature(seen)
+        features = self.model.feature(self.outputs_of(batch))  # [2 b, dim], firsts first
         pairs = gather(tf.stack(tf.split(features, 2), axis=1))  # [B, 2, dim], of all replicas
         items, replicas = gather(batch["items"]), num_replicas()
         losses, in_order = hardest_triplet_losses(

@@ -1,6 +1,7 @@
 """The stages on vectors: readers, then the manipulator. None of them sees an image."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import keras
@@ -21,6 +22,7 @@ from fashionsearchnet.systems.flam.readers import unit
 from fashionsearchnet.systems.memory import class_means
 from fashionsearchnet.training import BalancedSampler, EpochSampler, Images, Stage, Update
 from fashionsearchnet.training.distribution import gather, num_replicas
+from fashionsearchnet.training.training_images import check_labelled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +73,7 @@ class VectorStage(Stage):
         self, first_step: int, context: tf.distribute.InputContext | None
     ) -> tf.data.Dataset:
         """Returns endless batches of {vectors, attributes}; see `Stage.examples`."""
-        sampler: BalancedSampler | EpochSampler = EpochSampler(len(self.vectors.upright))
-        if self.balanced:
-            sampler = BalancedSampler(self.editor.space, self._labels())
+        sampler = self._balanced if self.balanced else EpochSampler(len(self.vectors.upright))
         return sampler.examples(
             self.vectors.load,
             seed=self.seed,
@@ -81,6 +81,15 @@ class VectorStage(Stage):
             global_batch_size=self.global_batch_size,
             context=context,
         )
+
+    @functools.cached_property
+    def _balanced(self) -> BalancedSampler:
+        return BalancedSampler(self.editor.space, self._labels())
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """What balanced batches do not draw on purpose; see `Stage`."""
+        return self._balanced.left_out if self.balanced else ()
 
     def _labels(self) -> np.ndarray:
         """Returns the labels, int32 `[num, A]`.
@@ -93,6 +102,7 @@ class VectorStage(Stage):
                 f"stage {self.name!r} learns from labels, but these vectors have none; give a "
                 "data set with labels."
             )
+        check_labelled(self.vectors.labels, "the training split")
         return self.vectors.labels
 
 
