@@ -26,6 +26,7 @@ from fashionsearchnet.training import arithmetic, distribution, runs, training_i
 FLAGS = flags.FLAGS
 
 AnySystem = TypeVar("AnySystem", bound=System)
+_LISTED = 6  # texts on what is left out, on the screen
 _NETWORK_FLAGS = (  # of `training_flags.define_network`; a later stage takes them over
     *("backbone", "image_size", "width", "first_stride", "normalization"),
     *("trunk_tap", "pretrained_weights", "image_input", "image_fit", "image_pixels"),
@@ -228,7 +229,14 @@ def _at_default() -> set[str]:
 
 
 def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strategy) -> None:
-    """Trains a stage with the flags' optimizer, for the flags' number of epochs or steps."""
+    """Trains a stage with the flags' optimizer, for the flags' number of epochs or steps.
+
+    Prints what the stage leaves out.
+    """
+    if stage.left_out:
+        more = len(stage.left_out) - _LISTED
+        dots = f" and {more:,} more" if more > 0 else ""
+        print(f"not drawn on purpose: {', '.join(stage.left_out[:_LISTED])}{dots}")
     if isinstance(stage, EditStage):
         epoch_size = stage.epoch_size(FLAGS.epoch_of)
     elif isinstance(stage, TripletStage):
@@ -249,6 +257,8 @@ def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strat
         strategy=strategy,
         execution=training.Execution(FLAGS.steps_per_call, FLAGS.jit_compile),
     )
+    # Memories and features to store come next, and are measured with float32 later.
+    arithmetic.compute_whole_products()
 
 
 def optimizer_settings(steps_per_epoch: float) -> training.OptimizerSettings:

@@ -66,7 +66,12 @@ def define_editing() -> None:
     training_flags.define(num_epochs=12, batch_size=256)
     training_flags.define_edits()
     training_flags.define_folder("init_from", "Workdir of a finished stage of train_embedding.py.")
-    flags.DEFINE_integer("block_dim", 32, "Numbers per attribute in a vector.", 1)
+    flags.DEFINE_integer(
+        "block_dim",
+        32,
+        "Numbers per attribute in a vector; by default 32, or as many as --init_from has if fewer.",
+        1,
+    )
     flags.DEFINE_float("memory_rate_multiplier", 1.0, "Learning rate of the memory.", 0.0)
     flags.DEFINE_enum(
         "ranking_loss", "softmax", list(RANKING_LOSSES), command.choices(RANKING_LOSSES)

@@ -1,8 +1,8 @@
 """What the flags of the scripts describe that train vectors of attributes."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import flags
 
 from fashionsearchnet.data.dataset import Dataset
@@ -19,22 +19,44 @@ from fashionsearchnet.systems.value_stage import ValueStage
 import training_setup
 
 FLAGS = flags.FLAGS
-_LISTED = 6  # values that are not drawn, on the screen
 
 
-def model_arguments(dataset: Dataset) -> dict[str, Any]:
-    """Returns the arguments of a network that both systems share."""
-    return {
-        "variant": FLAGS.variant,
-        "hidden_dim": FLAGS.hidden_dim,
-        "attention_normalization": FLAGS.attention_normalization,
-        "learns_from": FLAGS.learns_from,
-        **training_setup.network_arguments(dataset),
-    }
+def train_embedding(
+    kind: type[AttributeNetwork],
+    stage: type[TripletStage],
+    *,
+    of_model: Sequence[str] = (),
+    of_stage: Sequence[str] = (),
+) -> None:
+    """Trains the vectors of attributes, fills the memory with their class means, and saves the run.
+
+    Args:
+      kind: of the system.
+      stage: its stage on triplets.
+      of_model: flags that are arguments of this system only, each by its own name.
+      of_stage: flags that are arguments of this stage only.
+
+    Raises:
+      ValueError: if a flag of triplets is given to a stage without them.
+    """
+    if training_setup.is_finished():
+        return
+    dataset, strategy = training_setup.start()
+    build: Any = kind
+    shared = ("variant", "hidden_dim", "attention_normalization", "learns_from")
+    arguments = training_setup.network_arguments(dataset) | values_of(*shared, *of_model)
+    with strategy.scope():
+        model: AttributeNetwork = build(dataset.space, **arguments)
+    training_setup.load_pretrained_weights(model)
+    made = stage_of(stage, model, dataset, of_stage)
+    training_setup.train(made, dataset, strategy)
+    if dataset.space.has_values:
+        fill_memory(model, dataset, FLAGS.train_split, FLAGS.workdir, made.outputs)
+    training_setup.save(model, made.name, strategy)
 
 
 def stage_of(
-    kind: type[TripletStage], model: AttributeNetwork, dataset: Dataset, **options: Any
+    kind: type[TripletStage], model: AttributeNetwork, dataset: Dataset, own: Sequence[str]
 ) -> TripletStage | ValueStage:
     """Returns the stage of --learns_from, on the outputs of a frozen trunk.
 
@@ -42,49 +64,31 @@ def stage_of(
       kind: of the stage on triplets.
       model: to be trained.
       dataset: to train on.
-      **options: of that kind, each the flag of the same name.
+      own: flags that are arguments of that kind only.
 
     Raises:
       ValueError: if a flag of triplets is given to a stage without them.
     """
-    triplets = {"margin", "negatives_of", "rare_values", "triplets_per_epoch", *options}
-    if FLAGS.learns_from == "values":
-        why = "is about triplets, and --learns_from=values draws none"
-        training_setup.refuse_flags(sorted(triplets), why)
     common = {
         "global_batch_size": FLAGS.batch_size,
         "split": FLAGS.train_split,
         "seed": FLAGS.seed,
         "flip": FLAGS.flip,
-        "outputs": training_setup.stored_outputs(model, dataset),
         "trunk_rate_multiplier": FLAGS.trunk_rate_multiplier,
     }
+    triplets = ("margin", "negatives_of", "rare_values", *own)
     if FLAGS.learns_from == "values":
-        return ValueStage(model, dataset, **common)
-    return kind(
-        model,
-        dataset,
-        **common,
-        margin=FLAGS.margin,
-        negatives_of=FLAGS.negatives_of,
-        rare_values=FLAGS.rare_values,
-        **options,
-    )
+        why = "is about triplets, and --learns_from=values draws none"
+        training_setup.refuse_flags([*triplets, "triplets_per_epoch"], why)
+        outputs = training_setup.stored_outputs(model, dataset)
+        return ValueStage(model, dataset, **common, outputs=outputs)
+    outputs = training_setup.stored_outputs(model, dataset)
+    return kind(model, dataset, **common, outputs=outputs, **values_of(*triplets))
 
 
-def train(
-    stage: TripletStage | ValueStage, dataset: Dataset, strategy: tf.distribute.Strategy
-) -> None:
-    """Trains the vectors, fills the memory with their class means, and saves the run."""
-    if isinstance(stage, TripletStage) and stage.sampler.left_out:
-        left_out = stage.sampler.left_out
-        more = len(left_out) - _LISTED
-        dots = f" and {more:,} more" if more > 0 else ""
-        print(f"not drawn as the value of a triplet: {', '.join(left_out[:_LISTED])}{dots}")
-    training_setup.train(stage, dataset, strategy)
-    if dataset.space.has_values:
-        fill_memory(stage.model, dataset, FLAGS.train_split, FLAGS.workdir, stage.outputs)
-    training_setup.save(stage.model, stage.name, strategy)
+def values_of(*names: str) -> dict[str, Any]:
+    """Returns the values of flags by their names."""
+    return {name: FLAGS[name].value for name in names}
 
 
 def train_editing(kind: type[AttributeNetwork], script: str) -> None:
@@ -112,7 +116,9 @@ def train_editing(kind: type[AttributeNetwork], script: str) -> None:
             "set with values."
         )
     build: Any = kind
-    block_dim = min(FLAGS.block_dim, start.memory.memory.shape[-1])
+    block_dim = FLAGS.block_dim
+    if FLAGS["block_dim"].value == FLAGS["block_dim"].default:
+        block_dim = min(block_dim, start.memory.memory.shape[-1])
     arguments = {**start.arguments, "edit_ranking": True, "block_dim": block_dim}
     with strategy.scope():
         model: AttributeNetwork = build(dataset.space, **arguments)

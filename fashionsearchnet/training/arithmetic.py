@@ -33,3 +33,8 @@ def set_arithmetic(precision: str, *, deterministic: bool = False) -> None:
     keras.mixed_precision.set_dtype_policy("float32" if is_short else precision)
     if deterministic:
         kernels.make_deterministic()
+
+
+def compute_whole_products() -> None:
+    """Ends tensor_float_32: from now on a GPU shortens no factor of a float32 product."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -63,6 +63,8 @@ def test_vectors_and_then_the_ranking_of_edits(tmp_path, system, variant, option
     )
     agreement = tf.matmul(probabilities, probabilities, transpose_b=True)
     np.testing.assert_allclose(queries @ gallery.T, agreement, atol=1e-5)
+    with pytest.raises(ValueError, match="block_dim must be between 1 and"):
+        call(f"{system}/train_editing", tmp_path / "wide", f"--init_from={first}", "--block_dim=99")
     with pytest.raises(ValueError, match=f"must be a run of tools/{system}/train_embedding.py"):
         call(f"{system}/train_editing", tmp_path / "third", f"--init_from={second}")
 

@@ -115,6 +115,8 @@ def test_pretrained_weights_bring_their_input(arguments, mean, tmp_path):
 class Edits(EditStage):
     """A stage that trains on edits of images, each of which has two."""
 
+    left_out = tuple(f"colour=v{v} (1 image)" for v in range(8))
+
     def __init__(self, **arguments):
         super().__init__(np.array([[0], [1], [2]] * 8, np.int32), **arguments)
 
@@ -131,7 +133,9 @@ class Edits(EditStage):
         (("--least_steps=20",), 30),
     ],
 )
-def test_the_length_of_a_stage_on_edits(length, num_steps, tmp_path, monkeypatch):
+def test_the_length_of_a_stage_on_edits_and_what_it_leaves_out(
+    length, num_steps, tmp_path, monkeypatch, capsys
+):
     arguments = ("--num_epochs=10", "--batch_size=8", *length, "--init_from=i")
     lengths = []
     monkeypatch.setattr(training, "train", lambda stage, length, **_: lengths.append(length))
@@ -140,3 +144,6 @@ def test_the_length_of_a_stage_on_edits(length, num_steps, tmp_path, monkeypatch
         stage = Edits(**tool.training_setup.edit_stage_arguments())
         tool.training_setup.train(stage, FakeDataset(sizes={"train": 24}), None)
     assert lengths[0].num_steps == num_steps
+    printed = capsys.readouterr().out
+    assert "not drawn on purpose: colour=v0 (1 image), " in printed
+    assert printed.endswith("colour=v5 (1 image) and 2 more\n")

@@ -10,7 +10,7 @@ from small_networks import network
 from fashionsearchnet.choices import PRECISIONS
 from fashionsearchnet.networks import kernels
 from fashionsearchnet.systems.fashionsearchnet_v2.model import FashionSearchNetV2
-from fashionsearchnet.training.arithmetic import set_arithmetic
+from fashionsearchnet.training.arithmetic import compute_whole_products, set_arithmetic
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +30,9 @@ def test_a_precision_sets_policy_and_products(precision):
     assert tf.config.experimental.tensor_float_32_execution_enabled() == is_short
     policy = keras.mixed_precision.dtype_policy().name
     assert policy == ("float32" if is_short else precision)
+    compute_whole_products()
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()
+    assert keras.mixed_precision.dtype_policy().name == policy
 
 
 def test_deterministic_operations(restored):

@@ -14,7 +14,6 @@ from fashionsearchnet.systems.agman.variants import LOSS_WEIGHTINGS, VARIANTS
 import training_flags
 import triplet_flags
 
-FLAGS = flags.FLAGS
 triplet_flags.define(VARIANTS, "agman")
 for module in (training_flags, triplet_flags):
     flags.adopt_module_key_flags(module)  # --help shows them too
@@ -31,25 +30,16 @@ if __name__ == "__main__":
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.agman.stages import EmbeddingStage
 
-import training_setup
 import triplet_setup
 
 
 def main() -> None:
-    if training_setup.is_finished():
-        return
-    dataset, strategy = training_setup.start()
-    with strategy.scope():
-        model = AGMAN(
-            dataset.space,
-            loss_weighting=FLAGS.loss_weighting,
-            **triplet_setup.model_arguments(dataset),
-        )
-    training_setup.load_pretrained_weights(model)
-    stage = triplet_setup.stage_of(
-        EmbeddingStage, model, dataset, classification_weight=FLAGS.classification_weight
+    triplet_setup.train_embedding(
+        AGMAN,
+        EmbeddingStage,
+        of_model=["loss_weighting"],
+        of_stage=["classification_weight"],
     )
-    triplet_setup.train(stage, dataset, strategy)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from fashionsearchnet.systems.asenet.variants import VARIANTS
 import training_flags
 import triplet_flags
 
-FLAGS = flags.FLAGS
 triplet_flags.define(VARIANTS, "asenet_v2")
 for module in (training_flags, triplet_flags):
     flags.adopt_module_key_flags(module)  # --help shows them too
@@ -26,23 +25,11 @@ if __name__ == "__main__":
 from fashionsearchnet.systems.asenet.model import ASENet
 from fashionsearchnet.systems.triplet_stage import TripletStage
 
-import training_setup
 import triplet_setup
 
 
 def main() -> None:
-    if training_setup.is_finished():
-        return
-    dataset, strategy = training_setup.start()
-    with strategy.scope():
-        model = ASENet(
-            dataset.space,
-            embedding_dim=FLAGS.embedding_dim,
-            **triplet_setup.model_arguments(dataset),
-        )
-    training_setup.load_pretrained_weights(model)
-    stage = triplet_setup.stage_of(TripletStage, model, dataset)
-    triplet_setup.train(stage, dataset, strategy)
+    triplet_setup.train_embedding(ASENet, TripletStage, of_model=["embedding_dim"])
 
 
 if __name__ == "__main__":
