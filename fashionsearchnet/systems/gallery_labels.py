@@ -11,7 +11,8 @@ that an edit to that value puts into a query) and the blend w of the attribute, 
 alone) to 1 (the label alone). The belief p is one-hot for a label. Where there is no label, it is
 READING_WEIGHT of what the system reads off the image, the probabilities of the values: a reading
 may be wrong, and the image shows what it was read off. Without any belief (zeros) a block stays as
-it is. No paper has this.
+it is, as does one whose believed value has a prototype of zeros, which no training image showed.
+No paper has this.
 """
 
 import dataclasses
@@ -54,7 +55,8 @@ def blend_blocks(
     """
     owner = np.repeat(np.arange(space.num_attributes), space.num_values)  # [C]
     is_own = np.arange(space.num_attributes)[:, None] == owner  # [A, C]
-    of_attribute = tf.where(is_own, beliefs[:, None], 0.0)  # [B, A, C]
+    is_known = _length(prototypes)[:, 0] > 0.0  # [C]
+    of_attribute = tf.where(is_own & is_known, beliefs[:, None], 0.0)  # [B, A, C]
     share = blend[:, None]  # [A, 1]
     of_image = 1.0 - share * tf.reduce_sum(of_attribute, axis=-1, keepdims=True)  # [B, A, 1]
     mixed = of_image * blocks + share * tf.matmul(of_attribute, prototypes)

@@ -107,6 +107,20 @@ def class_means(
     return np.concatenate(means).astype(np.float32), mean.astype(np.float32)
 
 
+def shown_values(space: AttributeSpace, values: np.ndarray) -> np.ndarray:
+    """Returns which of the C values some image shows, bool `[C]`.
+
+    Args:
+      space: A attributes.
+      values: int32 `[num, A]`, -1 for missing.
+    """
+    counts = [
+        np.bincount(values[values[:, a] >= 0, a], minlength=size)
+        for a, size in enumerate(space.num_values)
+    ]
+    return np.concatenate(counts) > 0
+
+
 def _of_attribute(features: np.ndarray, attribute: int) -> np.ndarray:
     """Returns `[n, dim]`: what all attributes share, or the feature of one of them."""
     return features if features.ndim == 2 else features[:, attribute]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.features import extract_features, load_stored, store
-from fashionsearchnet.systems.memory import AttributeMemory, class_means
+from fashionsearchnet.systems.memory import AttributeMemory, class_means, shown_values
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
 from fashionsearchnet.training.distribution import once
 
@@ -40,6 +40,9 @@ def fill_memory(
     [Ak21] Sec. 3.3 and 3.4: the memory is built after the representations are trained, and the
     stage on edits works on fixed features.
 
+    The row of a value that no image of the split shows stays zero: no image is read as that value,
+    and an edit to it ranks by the other attributes where blocks have equal length.
+
     Args:
       model: after the stage that trains its representations.
       dataset: that it was trained on.
@@ -54,8 +57,9 @@ def fill_memory(
         representations = _represent(exact, outputs)
     each = of_each_attribute(representations, model.space.num_attributes)
     parts = np.array_split(each, -(-len(each) // _BATCH_SIZE))
-    means, _ = class_means(model.space, parts, dataset.labels(split))
-    model.memory.memory.assign(means)
+    labels = dataset.labels(split)
+    means, _ = class_means(model.space, parts, labels)
+    model.memory.memory.assign(means * shown_values(model.space, labels)[:, None])
     once(lambda: store(Path(workdir) / _FILE, [representations], dataset, split))
 
 

@@ -98,6 +98,7 @@ def hints(labels: np.ndarray, space: AttributeSpace, batch_size: int) -> list[st
                 f"{name}: {len(few)} of {len(values)} values have fewer than {_FEW_OF_A_VALUE} "
                 f"images to train on: {', '.join(few[:6])}{dots}. Prepare with a larger "
                 "--min_count, or unite values."
+                + (" Edits to a value without any know nothing of it." * (0 in counts))
             )
     return found
 

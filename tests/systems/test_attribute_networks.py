@@ -16,7 +16,9 @@ from fashionsearchnet.networks.levels import above_tap, lower_tap, two_levels
 from fashionsearchnet.systems.agman.model import AGMAN
 from fashionsearchnet.systems.agman.stages import EmbeddingStage
 from fashionsearchnet.systems.asenet.model import ASENet
+from fashionsearchnet.systems.features import attribute_logits, extract_features
 from fashionsearchnet.systems.memory import class_means
+from fashionsearchnet.systems.representations import fill_memory
 from fashionsearchnet.systems.triplet_stage import TripletStage
 from fashionsearchnet.systems.value_stage import ValueStage
 
@@ -120,6 +122,22 @@ def test_logits_are_cosines_to_the_means(remembering, rng):
             mean = means[offset + value]
             cosine = features["embedding"][0, a].numpy() @ mean / np.linalg.norm(mean)
             assert logits[0, offset + value] == pytest.approx(20.0 * cosine, rel=1e-3, abs=1e-3)
+
+
+def test_no_image_is_read_as_a_value_that_training_never_showed(tmp_path):
+    dataset, model = FakeDataset(), asenet("csn")
+    labels = dataset.labels("train")
+    labels[labels[:, 0] == 1, 0] = 2  # nothing is green
+    fill_memory(model, dataset, "train", tmp_path)
+    rows = model.memory.memory.numpy()
+    assert not rows[1].any() and (np.abs(rows).sum(axis=1) > 0).sum() == SPACE.total_values - 1
+    features = extract_features(model, dataset, "train")
+    logits = attribute_logits(model, features)
+    assert logits is not None and (logits[:, :3].argmax(axis=1) != 1).all()
+    # An edit to it says nothing of the colour: all images are as far from it.
+    vectors = model.query_embedding(features, np.tile([1, -1, -1], (len(labels), 1))).numpy()
+    blocks = vectors.reshape(len(labels), 3, -1)
+    assert not blocks[:, 0].any() and blocks[:, 1].any()
 
 
 def test_the_triplet_net_has_one_vector_for_all_attributes(rng):

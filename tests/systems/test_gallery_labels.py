@@ -81,6 +81,14 @@ def test_a_blend_without_a_direction_is_the_images():
     np.testing.assert_array_equal(found, np.tile([1.0, 0.0], (1, 3, 1)))
 
 
+def test_a_label_that_no_training_image_had_changes_nothing():
+    label = one_hot_blocks(SPACE, np.array([[0, 0, 0]]))
+    blocks = np.tile([3.0, 4.0], (1, 3, 1))
+    for blend in (0.5, 1.0):
+        found = blended(blocks, np.zeros((9, 2)), label, [blend] * 3)
+        np.testing.assert_array_equal(found, blocks)
+
+
 def test_a_blend_comes_nearer_to_its_prototype_as_it_grows(rng):
     blocks, prototypes, values = some(rng)
     wanted = prototypes[values + np.array(SPACE.offsets)]

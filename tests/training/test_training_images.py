@@ -27,6 +27,9 @@ def test_hints_say_what_there_is_too_little_of():
     labels[:5, 1], labels[5:9, 1] = 1, -1
     (hint,) = training_images.hints(labels, space, 64)
     assert "kind: 1 of 2 values have fewer than 20 images to train on: b 5." in hint
+    labels[:5, 1] = -1
+    (hint,) = training_images.hints(labels, space, 64)
+    assert "b 0." in hint and hint.endswith("Edits to a value without any know nothing of it.")
     few, batch, *_ = training_images.hints(labels[:40], space, 64)
     assert "40 images to train on are few" in few
     assert "--batch_size=64 is more than the 40 images" in batch
