@@ -19,6 +19,7 @@ _SEAL = "sha256_of_the_rest"
 def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`; moves it into place if the block succeeds.
 
+    A ~ is the user's folder: shells leave it in --output=~/a.png as it is.
     The temporary file keeps the suffix of `path`, since some writers look at it. It is flushed to
     the disk before the move, and removed if the block raises. So `path` holds either all of its
     old content or all of the new one.
@@ -26,7 +27,7 @@ def replace_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises:
       OSError: naming `path`, if the disk is full or the folder cannot be written.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,6 +20,12 @@ def test_content_is_replaced_and_folders_are_made(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
+def test_a_tilde_is_the_users_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files.write_text("~/a/notes.txt", "found")
+    assert (tmp_path / "a" / "notes.txt").read_text() == "found"
+
+
 @pytest.mark.parametrize("name", ["model.weights.h5", "table.csv", "flags", ".hidden", "a.tar.gz"])
 def test_the_temporary_file_lies_beside_and_keeps_the_suffix(tmp_path, name):
     path = tmp_path / name

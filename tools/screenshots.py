@@ -100,7 +100,7 @@ def main() -> None:
     if bool(FLAGS.workdir) != bool(FLAGS.query_id):
         raise ValueError("search.png needs both --workdir and --query_id, or leave out both.")
     path = browser_path()
-    folder = Path(FLAGS.output)
+    folder = Path(FLAGS.output).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     fields = [("item", FLAGS.item), ("k", FLAGS.k)]
     fields += [("set", edit) for edit in FLAGS.set] + [("must", pair) for pair in FLAGS.must]
