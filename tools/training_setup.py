@@ -189,6 +189,7 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
             flags=_settings(),
             seed=FLAGS.seed,
             at_default=_at_default(),
+            starts_from=_start_digest(),
         )
         labels = dataset.labels(FLAGS.train_split)
         for hint in training_images.hints(labels, dataset.space, FLAGS.batch_size):
@@ -197,6 +198,12 @@ def start() -> tuple[Dataset, tf.distribute.Strategy]:
     arithmetic.set_arithmetic(FLAGS.precision, deterministic=FLAGS.deterministic)
     keras.utils.set_random_seed(FLAGS.seed)
     return dataset, strategy
+
+
+def _start_digest() -> str:
+    """Returns the SHA-256 of the weights of --init_from; '' without it."""
+    start = FLAGS.init_from if "init_from" in FLAGS else ""
+    return registry.weights_digest(start) if start else ""
 
 
 def store_training_images(strategy: tf.distribute.Strategy, *datasets: Dataset) -> None:
@@ -291,7 +298,7 @@ def save(model: System, stage: str, strategy: tf.distribute.Strategy) -> None:
     if not distribution.is_chief(strategy):
         return
     details = {"dataset": FLAGS.dataset, "train_split": FLAGS.train_split}
-    if "init_from" in FLAGS and FLAGS.init_from:  # to notice when the start is trained again
-        details["starts_from"] = registry.weights_digest(FLAGS.init_from)
+    if starts_from := _start_digest():  # to notice when the start is trained again
+        details["starts_from"] = starts_from
     registry.save_system(FLAGS.workdir, model, stage, **details)
     print(f"{stage}: done; the model is in {FLAGS.workdir}")

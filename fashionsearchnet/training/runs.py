@@ -12,6 +12,7 @@ from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
 from fashionsearchnet.flagfiles import differences, parse_flags, read_flagfile
 
+_VERSIONS = "versions.json"
 _held: dict[Path, contextlib.ExitStack] = {}  # the folders that this process trains in
 _PACKAGES = ("fashionsearchnet", "tensorflow", "keras", "tensorflow-datasets", "numpy")
 
@@ -23,16 +24,25 @@ def start_run(
     flags: str,
     seed: int,
     at_default: Collection[str] = (),
+    starts_from: str = "",
 ) -> Path:
     """Makes or reopens a run's folder and returns its path; `~` is the user's home.
 
     Writes `flags.txt` (itself a flagfile), `attribute_space.json` and `versions.json`. No other
     process can start a run there until this one ends.
 
+    Args:
+      workdir: the folder.
+      space: the attributes of the data set.
+      flags: of the command, as a flagfile.
+      seed: of the run.
+      at_default: see `check_same_flags`.
+      starts_from: the SHA-256 of the weights that the run starts from; '' for none.
+
     Raises:
       BlockingIOError: if another process trains there.
-      ValueError: if the folder belongs to a run on another attribute space or with other flags
-        (see `check_same_flags`).
+      ValueError: if the folder belongs to a run on another attribute space, with other flags (see
+        `check_same_flags`) or from other weights.
       OSError: if it cannot be written.
     """
     workdir = Path(workdir).expanduser()
@@ -41,10 +51,24 @@ def start_run(
     if has_begun(workdir):
         AttributeSpace.load(known).check_same(space, f"workdir {workdir}", "the data set")
         check_same_flags(workdir, flags, at_default)
+        _check_same_start(workdir, starts_from)
     space.save(known)
     files.write_text(workdir / "flags.txt", flags)
-    files.write_json(workdir / "versions.json", {"seed": seed, **versions()})
+    facts = {"seed": seed, "starts_from": starts_from, **versions()}
+    files.write_json(workdir / _VERSIONS, facts)
     return workdir
+
+
+def _check_same_start(workdir: Path, starts_from: str) -> None:
+    """Raises a ValueError if a run began with other weights; older runs do not know theirs."""
+    path = workdir / _VERSIONS
+    cure = "Use another --workdir."
+    known = files.read_json(path, "what a run began with", cure) if path.is_file() else {}
+    if known.get("starts_from", starts_from) != starts_from:
+        raise ValueError(
+            f"workdir {workdir} holds a run that began with other weights than --init_from has now, "
+            f"which was trained again: the weights of both would be mixed. {cure}"
+        )
 
 
 def _hold(workdir: Path) -> None:

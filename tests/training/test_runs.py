@@ -94,3 +94,14 @@ def test_a_start_that_failed_does_not_bind_the_folder(tmp_path, space):
     runs.start_run(tmp_path, space=other, flags="--variant=full\n", seed=0)
     assert (tmp_path / "flags.txt").read_text() == "--variant=full\n"
     assert AttributeSpace.load(tmp_path / "attribute_space.json") == other
+
+
+def test_a_run_whose_start_was_trained_again_does_not_go_on(tmp_path, space):
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1, starts_from="first")
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1, starts_from="second")
+    begin(tmp_path)  # with the second
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1, starts_from="second")
+    with pytest.raises(ValueError, match=r"began with other weights than --init_from has now"):
+        runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1, starts_from="third")
+    (tmp_path / "versions.json").write_text('{"seed": 1}')  # as older versions wrote it
+    runs.start_run(tmp_path, space=space, flags="--seed=1\n", seed=1, starts_from="third")
