@@ -66,7 +66,7 @@ def _check_same_start(workdir: Path, starts_from: str) -> None:
     known = files.read_json(path, "what a run began with", cure) if path.is_file() else {}
     if known.get("starts_from", starts_from) != starts_from:
         raise ValueError(
-            f"workdir {workdir} holds a run that began with other weights than --init_from has now, "
+            f"workdir {workdir} began with other weights than --init_from has now, "
             f"which was trained again: the weights of both would be mixed. {cure}"
         )
 
