@@ -209,7 +209,12 @@ def main() -> None:
 
 
 def _check_flags(dataset: str) -> None:
-    """Raises a ValueError for a flag that does not apply to the data set."""
+    """Raises a ValueError for flags that do not apply to the data set or contradict each other."""
+    if _UPDATE.value and _OVERWRITE.value:
+        raise ValueError(
+            "--update keeps splits and values of the data set, --overwrite makes new values: give "
+            "one of them."
+        )
     for datasets, names in _APPLIES_TO:
         given = [name for name in names if flags.FLAGS[name].present]
         if given and dataset not in datasets:

@@ -44,9 +44,10 @@ def test_every_flag_says_where_it_applies():
         (["--dataset=catalogue"], "needs --name, or read --dataset=catalogue/NAME"),
         (["--dataset=catalogue/a", "--name=b"], "are two names; leave one out"),
         (["--dataset=catalogue/a"], "--dataset=catalogue needs --csv"),
+        (["--dataset=catalogue/a", "--update", "--overwrite"], "give one of them"),
     ],
 )
-def test_the_name_of_a_catalogue(arguments, message):
+def test_what_a_catalogue_needs(arguments, message):
     with script("prepare_data") as tool:
         flags.FLAGS(["prepare_data.py", *arguments])
         with pytest.raises(ValueError, match=message):
