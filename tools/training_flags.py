@@ -161,14 +161,18 @@ def define_network() -> None:
         f"Trunk: {', '.join(BACKBONES)}, or hub:<preset of KerasHub>.",
     )
     flags.DEFINE_integer("image_size", 227, "Side of the square input in pixels.", 25)
-    flags.DEFINE_float("width", 1.0, "Multiplies the number of filters of AlexNet.", 0.05, 4.0)
-    flags.DEFINE_integer("first_stride", 4, "Stride of conv1; 2 for images under 100 px.", 1, 4)
+    flags.DEFINE_float(
+        "width", 1.0, "Multiplies the filters of AlexNet, and of conv5 to conv7.", 0.05, 4.0
+    )
+    flags.DEFINE_integer(
+        "first_stride", 4, "Stride of AlexNet's conv1; 2 for images under 100 px.", 1, 4
+    )
     flags.DEFINE_enum(
         "normalization",
         "none",
         NORMALIZATIONS,
-        "batch is needed to train from scratch; none is the original AlexNet, for pretrained "
-        "weights.",
+        "Of AlexNet and of convolutions behind a trunk. batch is needed to train from scratch; "
+        "none is the original AlexNet, for pretrained weights.",
     )
     flags.DEFINE_string("trunk_tap", "", "Map that the trunk ends with; by default the network's.")
     flags.DEFINE_enum(

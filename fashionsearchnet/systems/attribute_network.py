@@ -77,6 +77,10 @@ class AttributeNetwork(RepresentationSystem):
             blocks of equal length stand side by side.
           block_dim: numbers per attribute in a vector of that ranking; None for those of the head.
           view: see `convolutional.ConvolutionalSystem`.
+
+        Raises:
+          ValueError: for an argument out of its range, or one that needs values where the data set
+            lists triplets.
         """
         check_choice("learns_from", learns_from, LEARNS_FROM)
         if learns_from == "values" and not space.has_values:

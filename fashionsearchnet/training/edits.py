@@ -86,7 +86,7 @@ class EditSampler(Sampler[EditTriplets]):
         return int(self._edit_count.sum(axis=1)[self.combination_of].sum())
 
     def _enumerate_edits(self) -> None:
-        """Fills `edit_target`, the combinations reached, grouped by (combination, attribute)."""
+        """Fills `_edit_target`, the combinations reached, grouped by (combination, attribute)."""
         sources, attributes, targets = [], [], []
         for a in range(self._num_attributes):
             labelled = np.flatnonzero(self._combinations[:, a] >= 0)

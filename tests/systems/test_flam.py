@@ -165,7 +165,7 @@ def test_main_directions_are_those_of_a_singular_value_decomposition(rng):
     np.testing.assert_allclose(mean, vectors.mean(axis=0), rtol=1e-5)
     _, _, expected = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     np.testing.assert_allclose(np.abs(directions.T @ expected[:3].T), np.eye(3), atol=1e-4)
-    with pytest.raises(ValueError, match="number of main directions must be between 1 and 6"):
+    with pytest.raises(ValueError, match=r"\(projection_dim\) must be between 1 and 6"):
         main_directions([vectors], 7)
 
 

@@ -36,7 +36,8 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
     "memory_rate_multiplier",
     1.0,
-    "Learning rate of the memory over that of the rest. At 1 its rows hardly move.",
+    "Learning rate of the memory over that of the rest, where the variant trains it. At 1 its rows "
+    "hardly move.",
     0.0,
 )
 flags.DEFINE_enum(

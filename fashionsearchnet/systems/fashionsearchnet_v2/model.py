@@ -84,10 +84,6 @@ class FashionSearchNetV2(RepresentationSystem):
         Raises:
           ValueError: if an argument is out of its range, or the maps are too wide to find regions.
         """
-        check_choice("map_scaling", map_scaling, regions.MAP_SCALINGS)
-        check_range("map_threshold", map_threshold, 0.0, MAX_MAP_THRESHOLD)
-        check_range("dropout_rate", dropout_rate, 0.0, 0.95)
-        check_range("input_dropout_rate", input_dropout_rate, 0.0, 0.95)
         image_input, trunk = ImageInput.of(image_input), Trunk.of(trunk)
         arguments = {
             "variant": variant,
@@ -101,6 +97,7 @@ class FashionSearchNetV2(RepresentationSystem):
             "global_dim": global_dim,
             "block_dim": block_dim,
         }
+        _check_ranges(arguments)
         chosen = get_variant(variant)
         _check_block_dim(chosen, block_dim, representation_dim)
         super().__init__(
@@ -127,19 +124,9 @@ class FashionSearchNetV2(RepresentationSystem):
         )
         self.memory = AttributeMemory(space, representation_dim, name="attribute_memory")
         # Built in every variant, so that its stages can take over each other's weights.
-        if self.variant.blockwise:
-            merge: EditRanking | GlobalRepresentation = EditRanking(
-                block_dim, dtype="float32", name="global_representation"
-            )
-        else:
-            merge = GlobalRepresentation(
-                global_dim,
-                edit_weights=self.variant.edit_weights,
-                normalized=self.variant.normalized,
-                name="global_representation",
-            )
+        merge = _merge_of(chosen, global_dim, block_dim)
         self.global_representation = merge
-        self._merge = merge if self.variant.global_ranking else Concatenation()
+        self._merge = merge if chosen.global_ranking else Concatenation()
         self._build_parts(representation_dim)
 
     def _build_input(self, trunk: Trunk) -> None:
@@ -371,6 +358,33 @@ class FashionSearchNetV2(RepresentationSystem):
             cell_stride=geometry.cell_stride,
             image_size=geometry.image_size,
         )
+
+
+def _merge_of(
+    variant: Variant, global_dim: int, block_dim: int | None
+) -> EditRanking | GlobalRepresentation:
+    """Returns what merges the representations of a variant into one vector."""
+    name = "global_representation"
+    if variant.blockwise:
+        return EditRanking(block_dim, dtype="float32", name=name)
+    return GlobalRepresentation(
+        global_dim,
+        edit_weights=variant.edit_weights,
+        normalized=variant.normalized,
+        name=name,
+    )
+
+
+def _check_ranges(arguments: Mapping[str, Any]) -> None:
+    """Raises a ValueError for an argument of the model that is out of its range."""
+    check_choice("map_scaling", arguments["map_scaling"], regions.MAP_SCALINGS)
+    check_range("map_threshold", arguments["map_threshold"], 0.0, MAX_MAP_THRESHOLD)
+    for name in ("region_size", "representation_dim", "global_dim"):
+        check_range(name, arguments[name], 1)
+    for width in arguments["hidden_dims"]:
+        check_range("hidden_dims", width, 1)
+    for name in ("dropout_rate", "input_dropout_rate"):
+        check_range(name, arguments[name], 0.0, 0.95)
 
 
 def _check_block_dim(variant: Variant, block_dim: int | None, representation_dim: int) -> None:

@@ -66,9 +66,12 @@ class FLAM(ConvolutionalSystem):
           num_instances: items that the first stage classifies; 0 for none.
           reader_dim: of the hidden layer of an embedder, and of the discriminator.
           generator_dim: of both hidden layers of the generator.
-          several_edits: how several attributes are edited; a key of `editor.SEVERAL_EDITS`.
+          several_edits: how several attributes are edited; a key of `variants.SEVERAL_EDITS`.
           dropout_rate: on the hidden layers of what reads attributes, while it trains.
           input_dropout_rate: on their input, while it trains.
+
+        Raises:
+          ValueError: if an argument is out of its range.
         """
         check_choice("pooling", pooling, POOLINGS)
         check_choice("projection", projection, PROJECTIONS)
@@ -258,7 +261,7 @@ def main_directions(parts: Iterable[np.ndarray], number: int) -> tuple[np.ndarra
         total = total + exact.sum(axis=0)
         products = products + exact.T @ exact
     dim = len(total)
-    check_range("number of main directions", number, 1, min(count, dim))
+    check_range("number of main directions (projection_dim)", number, 1, min(count, dim))
     mean = total / count
     _, directions = np.linalg.eigh(products / count - np.outer(mean, mean))  # rising variances
     return mean.astype(np.float32), directions[:, : -number - 1 : -1].astype(np.float32)

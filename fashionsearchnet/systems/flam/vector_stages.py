@@ -292,7 +292,7 @@ class ManipulatorStage(VectorStage):
         edited = tf.one_hot(attribute, editor.space.num_attributes)  # [B, A]
         wanted = tf.where(edited[..., None] > 0, tf.gather(embeddings, partner), embeddings)
         made = editor.generate(inputs, wanted, edited)
-        return _Edit(inputs, embeddings, values, edited, wanted, made, exists)
+        return _Edit(inputs, embeddings, edited, wanted, made, exists)
 
     def _measures(self, edit: "_Edit", recovered: tf.Tensor) -> dict[str, tf.Tensor]:
         restore = self.editor.restore
@@ -313,7 +313,6 @@ class _Edit:
     Attributes:
       inputs: float32 `[B, dim]`, standardised x.
       embeddings: float32 `[B, A, k]`, phi(x).
-      values: int64 `[B, A]`, what x shows.
       edited: float32 `[B, A]`, one-hot.
       wanted: float32 `[B, A, k]`: phi_a(x-) for the edited attribute, phi(x) for the others.
       made: float32 `[B, dim]`, G(x, e-), standardised.
@@ -322,7 +321,6 @@ class _Edit:
 
     inputs: tf.Tensor
     embeddings: tf.Tensor
-    values: tf.Tensor
     edited: tf.Tensor
     wanted: tf.Tensor
     made: tf.Tensor
