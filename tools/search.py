@@ -137,6 +137,11 @@ def print_query(space: AttributeSpace, result: SearchResult) -> None:
 def print_results(space: AttributeSpace, result: SearchResult) -> None:
     """Prints one line per result."""
     print(f"results, judged by {result.judged_by}:")
+    if FLAGS.rerank:
+        print(
+            f"the nearest {FLAGS.rerank} are in the order of the probability that they show all "
+            "that is wanted; the numbers are still distances"
+        )
     found = result.neighbours
     rows = zip(found.ids, found.distances, found.labels, result.differing, strict=True)
     for rank, (name, distance, labels, differing) in enumerate(rows, start=1):

@@ -54,6 +54,11 @@ def test_an_image_file(run, tmp_path, capsys):
     assert "judged by the attributes predicted" in capsys.readouterr().out
 
 
+def test_reranked_results_say_what_their_order_is(run, capsys):
+    run("--query_id=query4", "--set=colour=blue", "--k=3", "--rerank=20")
+    assert "the nearest 20 are in the order of the probability" in capsys.readouterr().out
+
+
 def test_alike_in_some_attributes(run, tmp_path, capsys):
     output = tmp_path / "search.png"
     run("--query_id=query4", "--like=size", "--like=colour:0.5", "--k=3", f"--output={output}")

@@ -288,7 +288,8 @@ def _explain_failure(target: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        is_full = "no space left" in str(error).lower() or (
+        words = ("no space left", "not enough disk space")  # the second are those of TFDS
+        is_full = any(part in str(error).lower() for part in words) or (
             isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         )
         if is_full:

@@ -290,6 +290,7 @@ def _store(
         shutil.rmtree(left, ignore_errors=True)
     built.mkdir(parents=True)
     with contextlib.ExitStack() as unless_moved:
+        unless_moved.callback(_remove_empty, folder.parent)
         unless_moved.callback(shutil.rmtree, built, ignore_errors=True)
         _write_vectors(built / "vectors.npy", found, order)
         np.save(built / "labels.npy", known.labels[order])
@@ -340,6 +341,11 @@ def _in_words(folder: Path) -> Iterator[None]:
             "unchanged. Free some space or choose another --data_dir, then run the same command "
             "again."
         ) from error
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _finish_interrupted_move(folder: Path) -> None:

@@ -1,8 +1,10 @@
 import csv
 import errno
 import json
+import shutil
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -183,7 +185,7 @@ def test_changed_table_is_noticed(tmp_path):
     assert labels[b"35.jpg"] == [1, 0]
 
 
-@pytest.mark.parametrize("failure", ["full disk", "changed file"])
+@pytest.mark.parametrize("failure", ["full disk", "nearly full disk", "changed file"])
 def test_a_failed_build_leaves_what_was_there(prepared, monkeypatch, failure):
     options, data_dir, folder = prepared
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -198,12 +200,15 @@ def test_a_failed_build_leaves_what_was_there(prepared, monkeypatch, failure):
         selection = select(*args)
         if failure == "full disk":
             monkeypatch.setattr(images, "read_bytes", fail)
+        elif failure == "nearly full disk":  # TFDS looks before it writes
+            nothing = SimpleNamespace(free=0)
+            monkeypatch.setattr(shutil, "disk_usage", lambda path: nothing)
         else:
             monkeypatch.setattr(images, "read_bytes", lambda path: read_bytes(path) + b" ")
         return selection
 
     monkeypatch.setattr(reader, "select", select_then_fail)
-    message = "no space left for" if failure == "full disk" else "was changed during"
+    message = "was changed during" if failure == "changed file" else "no space left for"
     with pytest.raises(OSError, match=message):
         prepare(READER, CatalogueOptions(**options), data_dir, overwrite=True, show_progress=False)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

@@ -66,6 +66,9 @@ def test_a_full_disk_is_named_and_the_former_data_set_stays(tmp_path, monkeypatc
         patch.setattr(np, "save", save)
         with pytest.raises(OSError, match=r"shop.* \(No space left .*former data set .*unchanged"):
             prepare(options, tmp_path / "data", overwrite=True)
+        with pytest.raises(OSError, match="No space left"):
+            prepare(options, tmp_path / "other")
+    assert not any((tmp_path / "other" / "vectors").iterdir())
     folder = tmp_path / "data" / "vectors" / "shop"
     assert [path.name for path in folder.iterdir()] == ["1.0.0"]
     assert before.num_examples("gallery") == 20
