@@ -17,6 +17,7 @@ from fashionsearchnet.serving.parameters import (
     CountsParameters,
     ItemsParameters,
     check_count,
+    once,
     parse_filters,
     refused_names,
     value_names,
@@ -71,7 +72,12 @@ async def read_attributes(service: TheService) -> answers.Attributes:
     )
 
 
-@router.get("/items", summary="One page of the gallery", responses=errors.declared(422))
+@router.get(
+    "/items",
+    summary="One page of the gallery",
+    responses=errors.declared(422),
+    dependencies=[once(ItemsParameters)],
+)
 async def read_items(
     service: TheService, parameters: Annotated[ItemsParameters, Query()]
 ) -> answers.Items:

@@ -1,10 +1,11 @@
 """The parameters of a request, with their checks."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, get_origin
 
 import numpy as np
+from fastapi import Depends, Request
 from pydantic import BaseModel, Field, ValidationError
 
 from fashionsearchnet.attributes import MISSING, AttributeSpace, NameProblem, parse_pair
@@ -118,7 +119,32 @@ class CountsParameters(BaseModel, extra="forbid"):
 
 
 MAX_DEPTH = 10_000  # results of one search over all its pages
-_SINGLE = ("item", "k", "offset", "one_per_product", "rerank")
+
+
+def once(model: type[BaseModel]) -> Any:
+    """Returns a dependency of a route that refuses a repeated parameter of its URL.
+
+    Without it the last one would count, in silence.
+    """
+
+    def check(request: Request) -> None:
+        given = request.query_params
+        _check_once(model, {name: given.getlist(name) for name in given}, "parameter")
+
+    return Depends(check)
+
+
+def _check_once(model: type[BaseModel], fields: Mapping[str, Sequence[str]], what: str) -> None:
+    """Raises an ApiError if a text is repeated that the model has once; `what` is its word."""
+    for name in _single(model):
+        if len(fields.get(name, ())) > 1:
+            raise ApiError(422, "repeated_field", f"the {what} {name!r} may be given once only.")
+
+
+def _single(model: type[BaseModel]) -> list[str]:
+    """Returns the names of the parameters that are no list."""
+    fields = model.model_fields.items()
+    return [name for name, field in fields if get_origin(field.annotation) is not list]
 
 
 def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:
@@ -127,10 +153,9 @@ def search_parameters(fields: dict[str, list[str]]) -> SearchParameters:
     Raises:
       ApiError: for a number or a yes or no that is none, and for a single field that is repeated.
     """
-    for name in _SINGLE:
-        if len(fields.get(name, ())) > 1:
-            raise ApiError(422, "repeated_field", f"the field {name!r} may be given once only.")
-    single = {name: values[0] for name, values in fields.items() if name in _SINGLE}
+    _check_once(SearchParameters, fields, "field")
+    names = _single(SearchParameters)
+    single = {name: values[0] for name, values in fields.items() if name in names}
     try:
         return SearchParameters.model_validate({**fields, **single})
     except ValidationError as error:

@@ -9,6 +9,7 @@ from fashionsearchnet.serving.health_routes import TheService
 from fashionsearchnet.serving.parameters import (
     ExplainParameters,
     SearchParameters,
+    once,
     search_parameters,
 )
 from fashionsearchnet.serving.service import Service
@@ -61,7 +62,12 @@ async def predict(request: Request, service: TheService) -> answers.Prediction:
     return answers.Prediction(attributes=attributes)
 
 
-@router.get("/explain", summary="Where the model looks, for an item", responses=_ITEM_ERRORS)
+@router.get(
+    "/explain",
+    summary="Where the model looks, for an item",
+    responses=_ITEM_ERRORS,
+    dependencies=[once(ExplainParameters)],
+)
 async def explain_item(
     request: Request, service: TheService, parameters: Annotated[ExplainParameters, Query()]
 ) -> answers.Explanation:
@@ -84,7 +90,12 @@ async def explain_upload(request: Request, service: TheService) -> answers.Expla
         return await while_connected(request, _explain(service, image))
 
 
-@router.get("/search", summary="Search with an item, edited", responses=_ITEM_ERRORS)
+@router.get(
+    "/search",
+    summary="Search with an item, edited",
+    responses=_ITEM_ERRORS,
+    dependencies=[once(SearchParameters)],
+)
 async def search_by_item(
     request: Request, service: TheService, parameters: Annotated[SearchParameters, Query()]
 ) -> answers.SearchAnswer:

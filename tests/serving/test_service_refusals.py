@@ -160,6 +160,9 @@ def test_misused_form_fields(client):
     assert "must be text" in refused(file, 422, "wrong_field")
     twice = client.post("/v1/search", files=[("k", (None, "3")), ("k", (None, "4"))])
     assert "once only" in refused(twice, 422, "repeated_field")
+    for address in ("search?item=item-0&k=3&k=4", "items?limit=2&limit=3"):
+        response = client.get(f"/v1/{address}")
+        assert "once only" in refused(response, 422, "repeated_field")
     two = [("image", ("a.png", picture(), "image/png"))] * 2
     assert "Too many files" in refused(client.post("/v1/predict", files=two), 400, "malformed_form")
 
