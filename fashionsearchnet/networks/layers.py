@@ -187,11 +187,16 @@ class AttributeClassifiers(keras.layers.Layer):
         return (input_shape[0], sum(self.num_values))
 
 
-def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None) -> tf.Tensor:
-    """Returns `inputs` with dropout drawn from `seed`, int32 `[2]`; unchanged without a seed.
+def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None, place: int) -> tf.Tensor:
+    """Returns `inputs` with dropout, which is stateless: a resumed run drops the same units.
 
-    Stateless, so that a resumed run drops the same units as one that was never interrupted.
+    Args:
+      inputs: float, any shape.
+      rate: the share to drop, in 0..1.
+      seed: of the network in this step, int32 `[2]`; None for no dropout.
+      place: number of this dropout in the network, so that no two drop the same units.
     """
     if seed is None or rate == 0.0:
         return inputs
-    return tf.nn.experimental.stateless_dropout(inputs, rate=rate, seed=seed)
+    own = tf.random.experimental.stateless_fold_in(seed, place)
+    return tf.nn.experimental.stateless_dropout(inputs, rate=rate, seed=own)

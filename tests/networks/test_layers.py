@@ -169,19 +169,21 @@ def test_logits_are_float32_whatever_the_precision(rng):
 def test_dropout_is_a_function_of_its_seed():
     inputs = tf.ones([200, 50])
     seed = tf.constant([1, 2])
-    first = dropout(inputs, 0.25, seed).numpy()
+    first = dropout(inputs, 0.25, seed, 0).numpy()
     tf.random.set_seed(5)  # has no say
-    np.testing.assert_array_equal(first, dropout(inputs, 0.25, seed))
-    np.testing.assert_array_equal(first, tf.function(dropout, autograph=False)(inputs, 0.25, seed))
-    assert (first != dropout(inputs, 0.25, tf.constant([1, 3])).numpy()).any()
+    np.testing.assert_array_equal(first, dropout(inputs, 0.25, seed, 0))
+    compiled = tf.function(dropout, autograph=False)
+    np.testing.assert_array_equal(first, compiled(inputs, 0.25, seed, 0))
+    assert (first != dropout(inputs, 0.25, seed, 1).numpy()).any()
+    assert (first != dropout(inputs, 0.25, tf.constant([1, 3]), 0).numpy()).any()
     assert set(np.unique(first)) == {0.0, np.float32(1 / 0.75)}
     assert (first == 0).mean() == pytest.approx(0.25, abs=0.02)
 
 
 def test_dropout_without_a_seed_or_a_rate_does_nothing():
     inputs = tf.ones([3, 4])
-    assert dropout(inputs, 0.5, None) is inputs
-    assert dropout(inputs, 0.0, tf.constant([1, 2])) is inputs
+    assert dropout(inputs, 0.5, None, 0) is inputs
+    assert dropout(inputs, 0.0, tf.constant([1, 2]), 0) is inputs
 
 
 def test_plain_operations_normalize_as_the_fused_kernel_does(rng, monkeypatch):

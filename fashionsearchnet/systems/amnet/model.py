@@ -110,10 +110,9 @@ class AMNet(ConvolutionalSystem):
           embedding: float32 `[batch, feature_dim]`, fc7: the image's feature r.
           logits: float32 `[batch, total values]`, one block per attribute.
         """
-        hidden_seed, output_seed = (None, None) if seed is None else _two_seeds(seed)
-        hidden = dropout(self.fc6(convolved), self.dropout_rate, hidden_seed)
+        hidden = dropout(self.fc6(convolved), self.dropout_rate, seed, 0)
         embedding = tf.cast(self.fc7(hidden), tf.float32)
-        logits = self.classifiers(dropout(embedding, self.dropout_rate, output_seed))
+        logits = self.classifiers(dropout(embedding, self.dropout_rate, seed, 1))
         return {"embedding": embedding, "logits": logits}
 
     def features_of(self, outputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -152,9 +151,3 @@ class AMNet(ConvolutionalSystem):
         self.fc7.bias.assign(self.fc7.bias.value - origin)
         shift = tf.linalg.matvec(self.classifiers.kernel.value, origin, transpose_a=True)
         self.classifiers.bias.assign(self.classifiers.bias.value + shift)
-
-
-def _two_seeds(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Seeds of their own for two layers, so that they do not drop the same units."""
-    fold = tf.random.experimental.stateless_fold_in
-    return fold(seed, 0), fold(seed, 1)

@@ -83,14 +83,9 @@ class AttributeHeads(keras.layers.Layer):
           logits: float32 `[batch, total values]`.
         """
         last = len(self.hidden)
-        features = dropout(inputs, self.input_dropout_rate, _fold(seed, last + 1))
+        features = dropout(inputs, self.input_dropout_rate, seed, last + 1)
         for i, layer in enumerate(self.hidden):
-            features = dropout(layer(features), self.dropout_rate, _fold(seed, i))
+            features = dropout(layer(features), self.dropout_rate, seed, i)
         representations = self.output_layer(features)
-        thinned = dropout(representations, self.dropout_rate, _fold(seed, last))
+        thinned = dropout(representations, self.dropout_rate, seed, last)
         return tf.cast(representations, tf.float32), self.classifiers(thinned)
-
-
-def _fold(seed: tf.Tensor | None, layer: int) -> tf.Tensor | None:
-    """A seed of its own for each layer."""
-    return None if seed is None else tf.random.experimental.stateless_fold_in(seed, layer)

@@ -94,8 +94,8 @@ class AttributeEmbedders(AttributeReader):
 
     def call(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Returns e_a, float32 `[B, A, width]`, of length one; see the base class."""
-        thinned = dropout(inputs, self.input_dropout_rate, _fold(seed, 0))
-        hidden = dropout(self.hidden(thinned), self.dropout_rate, _fold(seed, 1))
+        thinned = dropout(inputs, self.input_dropout_rate, seed, 0)
+        hidden = dropout(self.hidden(thinned), self.dropout_rate, seed, 1)
         hidden = tf.reshape(hidden, [-1, self.space.num_attributes, self.hidden_dim])  # [B, A, h]
         return unit(self.output_layer(hidden))
 
@@ -150,11 +150,11 @@ class FeatureClassifiers(AttributeReader):
 
     def call(self, inputs: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the hidden layers, float32 `[B, A, width]`; see the base class."""
-        hidden = self.hidden(dropout(inputs, self.input_dropout_rate, _fold(seed, 0)))
+        hidden = self.hidden(dropout(inputs, self.input_dropout_rate, seed, 0))
         return tf.reshape(hidden, [-1, self.space.num_attributes, self.width])  # [B, A, w]
 
     def logits(self, read: tf.Tensor, seed: tf.Tensor | None = None) -> tf.Tensor:
-        return self.classifiers(dropout(read, self.dropout_rate, _fold(seed, 1)))
+        return self.classifiers(dropout(read, self.dropout_rate, seed, 1))
 
     def blocks(self, read: tf.Tensor) -> tf.Tensor:
         """Returns directions from the mean of all training images; see the base class.
@@ -166,8 +166,3 @@ class FeatureClassifiers(AttributeReader):
     def dictionary(self) -> tf.Tensor:
         """Returns the mean direction of the images of each value; see the base class."""
         return unit(self.means.value)
-
-
-def _fold(seed: tf.Tensor | None, layer: int) -> tf.Tensor | None:
-    """A seed of its own for each layer."""
-    return None if seed is None else tf.random.experimental.stateless_fold_in(seed, layer)
