@@ -173,7 +173,9 @@ def field_names(space: AttributeSpace) -> list[str]:
 def _connect(address: str) -> tuple[Any, str]:
     """Returns a client, and the address."""
     if importlib.util.find_spec("pymilvus") is None:
-        raise ValueError("the engine milvus needs the package pymilvus: pip install pymilvus.")
+        raise ValueError(
+            "the engine milvus needs the package pymilvus: pip install 'fashionsearchnet[milvus]'."
+        )
     from pymilvus import MilvusClient
 
     with _server_errors(address):
