@@ -26,7 +26,6 @@ from fashionsearchnet.choices import LEARNS_FROM
 from fashionsearchnet.networks.backbones import Backbone, Trunk
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.systems import regions
-from fashionsearchnet.systems.agreement import agreement_gallery, agreement_queries
 from fashionsearchnet.systems.edit_ranking import EditRanking, flatten
 from fashionsearchnet.systems.memory import AttributeMemory
 from fashionsearchnet.systems.representations import RepresentationSystem
@@ -185,11 +184,6 @@ class AttributeNetwork(RepresentationSystem):
         return ("embedding", "global") if self._edits["edit_ranking"] else ("embedding",)
 
     @property
-    def describes_each_attribute(self) -> bool:
-        """Whether attributes have vectors of their own, and not one for all."""
-        return True
-
-    @property
     def edits_by(self) -> AttributeMemory:
         """The memory whose rows an edit puts in: a copy of its own where edits are trained."""
         return self.edit_memory if self._edits["edit_ranking"] else self.memory
@@ -235,28 +229,6 @@ class AttributeNetwork(RepresentationSystem):
         if logits is None:
             logits = tf.zeros([tf.shape(maps)[0], 0])
         return features, {"maps": maps, "boxes": features["boxes"], "logits": logits}
-
-    def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns the unit vector of an attribute, float32 `[B, dim]`.
-
-        Where it ranks by agreement, ours: float32 `[B, values + 2]`, see `agreement.py`.
-        """
-        if self.ranks_by_agreement:
-            return agreement_gallery(self._probabilities(features, attribute))
-        return features["embedding"][:, attribute if self.describes_each_attribute else 0]
-
-    def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns the vectors of queries; see `attribute_embedding`."""
-        if self.ranks_by_agreement:
-            return agreement_queries(self._probabilities(features, attribute))
-        return self.attribute_embedding(features, attribute)
-
-    def _probabilities(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns the softmax over the values of an attribute, float32 `[B, values]`."""
-        logits = self.attribute_logits(features)
-        assert logits is not None  # what ranks by agreement has values
-        start, number = self.space.offsets[attribute], self.space.num_values[attribute]
-        return tf.nn.softmax(logits[:, start : start + number])
 
     def attribute_logits(self, features: Features) -> tf.Tensor | None:
         """Returns 20 times the cosine to each value, float32 `[B, C]`; ours.
@@ -335,10 +307,5 @@ class AttributeNetwork(RepresentationSystem):
 
     def _boxes(self, maps: tf.Tensor) -> tf.Tensor:
         """Returns the boxes of the largest regions above the threshold, in 0..1 of the input."""
-        geometry = self.backbone.geometry
-        return regions.image_boxes(
-            regions.attention_boxes(maps, _MAP_THRESHOLD),
-            first_centre=geometry.first_centre,
-            cell_stride=geometry.cell_stride,
-            image_size=geometry.image_size,
-        )
+        boxes = regions.attention_boxes(maps, _MAP_THRESHOLD)
+        return regions.image_boxes(boxes, self.backbone.geometry)

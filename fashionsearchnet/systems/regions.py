@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.choices import MAP_SCALINGS
+from fashionsearchnet.networks.image_input import MapGeometry
 
 MAX_WIDTH = 62  # bits of a non-negative int64, with one to spare for the shift to the left
 
@@ -157,20 +158,17 @@ def _bilinear_weights(first: tf.Tensor, last: tf.Tensor, size: int, length: int)
     return tf.maximum(0.0, 1.0 - tf.abs(place[..., None] - cells))
 
 
-def image_boxes(
-    boxes: tf.Tensor, *, first_centre: float, cell_stride: float, image_size: int
-) -> tf.Tensor:
-    """Returns the outer edges of the boxes' cells on the image, float32 in [0, 1].
+def image_boxes(boxes: tf.Tensor, grid: MapGeometry) -> tf.Tensor:
+    """Returns the outer edges of the boxes' cells on the network's input, float32 in [0, 1].
 
     Args:
       boxes: int32 `[..., 4]`, inclusive cells.
-      first_centre: pixels from the image's edge to the first cell's centre.
-      cell_stride: pixels from one cell's centre to the next one's.
-      image_size: side of the image in pixels.
+      grid: where the cells lie.
     """
     cells = tf.cast(boxes, tf.float32)
-    half = tf.constant([-0.5, -0.5, 0.5, 0.5]) * cell_stride
-    return tf.clip_by_value((first_centre + cells * cell_stride + half) / image_size, 0.0, 1.0)
+    half = tf.constant([-0.5, -0.5, 0.5, 0.5]) * grid.cell_stride
+    edges = (grid.first_centre + cells * grid.cell_stride + half) / grid.image_size
+    return tf.clip_by_value(edges, 0.0, 1.0)
 
 
 def _pack(mask: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Representations of the training images, stored for a stage on edits, and their memory."""
+"""Systems with a representation of each attribute; those of the training images, stored."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet.data.dataset import Dataset
+from fashionsearchnet.systems.agreement import agreement_gallery, agreement_queries
 from fashionsearchnet.systems.convolutional import ConvolutionalSystem
 from fashionsearchnet.systems.features import extract_features, load_stored, store
 from fashionsearchnet.systems.memory import AttributeMemory, class_means, shown_values
+from fashionsearchnet.systems.system import Features
 from fashionsearchnet.systems.trunk_outputs import TrunkOutputs
 from fashionsearchnet.training.distribution import once
 
@@ -26,6 +28,38 @@ class RepresentationSystem(ConvolutionalSystem):
     """
 
     memory: AttributeMemory
+
+    @property
+    def describes_each_attribute(self) -> bool:
+        """Whether attributes have representations of their own, and not one for all."""
+        return True
+
+    @property
+    def ranks_by_agreement(self) -> bool:
+        """Whether one attribute is ranked by the probability of the same value; ours."""
+        return False
+
+    def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the representation of an attribute, float32 `[B, dim]`.
+
+        Where it ranks by agreement: float32 `[B, values + 2]`, see `agreement.py`.
+        """
+        if self.ranks_by_agreement:
+            return agreement_gallery(self._probabilities(features, attribute))
+        return features["embedding"][:, attribute if self.describes_each_attribute else 0]
+
+    def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the vectors of queries; see `attribute_embedding`."""
+        if self.ranks_by_agreement:
+            return agreement_queries(self._probabilities(features, attribute))
+        return self.attribute_embedding(features, attribute)
+
+    def _probabilities(self, features: Features, attribute: int) -> tf.Tensor:
+        """Returns the softmax over the values of an attribute, float32 `[B, values]`."""
+        logits = self.attribute_logits(features)
+        assert logits is not None  # what ranks by agreement reads values
+        start, number = self.space.offsets[attribute], self.space.num_values[attribute]
+        return tf.nn.softmax(logits[:, start : start + number])
 
 
 def fill_memory(

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from fashionsearchnet.networks.image_input import MapGeometry
 from fashionsearchnet.systems import regions
 
 
@@ -231,12 +232,12 @@ def test_samples_by_products_are_those_of_crop_and_resize(rng):
 def test_image_boxes_by_hand():
     # Cells of 16 pixels whose first is centred 17.5 pixels from the edge of a 227 pixel image.
     boxes = tf.constant([[[0, 0, 12, 12], [6, 6, 6, 6]]])
-    result = regions.image_boxes(boxes, first_centre=17.5, cell_stride=16.0, image_size=227)
+    result = regions.image_boxes(boxes, MapGeometry(17.5, 16.0, 227))
     expected = np.array([[9.5, 9.5, 217.5, 217.5], [105.5, 105.5, 121.5, 121.5]]) / 227
     np.testing.assert_allclose(result[0], expected, atol=1e-6)
 
 
 def test_image_boxes_stay_within_the_image():
     boxes = tf.constant([[0, 1, 2, 3]])
-    result = regions.image_boxes(boxes, first_centre=2.0, cell_stride=10.0, image_size=30)
+    result = regions.image_boxes(boxes, MapGeometry(2.0, 10.0, 30))
     np.testing.assert_allclose(result[0], [0.0, 7 / 30, 27 / 30, 1.0], atol=1e-6)

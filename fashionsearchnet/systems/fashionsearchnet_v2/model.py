@@ -11,7 +11,6 @@ from fashionsearchnet.networks.backbones import PAPER_INPUT, PAPER_TRUNK, Trunk,
 from fashionsearchnet.networks.image_input import ImageInput
 from fashionsearchnet.networks.layers import ConvolutionBlock
 from fashionsearchnet.systems import regions
-from fashionsearchnet.systems.agreement import agreement_gallery, agreement_queries
 from fashionsearchnet.systems.edit_ranking import EditRanking
 from fashionsearchnet.systems.fashionsearchnet_v2.attention import AttributeActivationMap
 from fashionsearchnet.systems.fashionsearchnet_v2.manipulation import (
@@ -309,20 +308,10 @@ class FashionSearchNetV2(RepresentationSystem):
             manipulation = tf.fill(tf.shape(blocks)[:2], KEEP)
         return self._merge.merge(blocks, manipulation)
 
-    def attribute_embedding(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns fc10 of an attribute, float32 `[batch, representation_dim]`.
-
-        Of a variant by `agreement`: float32 `[batch, values + 2]`, see `agreement.py`.
-        """
-        if self.variant.agreement:
-            return agreement_gallery(self._probabilities(features, attribute))
-        return features["embedding"][:, attribute]
-
-    def attribute_query(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns the vectors of queries; see `attribute_embedding`."""
-        if self.variant.agreement:
-            return agreement_queries(self._probabilities(features, attribute))
-        return features["embedding"][:, attribute]
+    @property
+    def ranks_by_agreement(self) -> bool:
+        """Whether one attribute is ranked by the probability of the same value, else by fc10."""
+        return self.variant.agreement
 
     def instance_embedding(self, features: Features) -> tf.Tensor:
         """Returns F_I, float32 `[batch, dim]`: the vectors that a gallery stores.
@@ -335,11 +324,6 @@ class FashionSearchNetV2(RepresentationSystem):
         """Returns the logits of the classifiers on fc10, float32 `[batch, total values]`."""
         return features["logits"]
 
-    def _probabilities(self, features: Features, attribute: int) -> tf.Tensor:
-        """Returns the softmax over the values of an attribute, float32 `[batch, values]`."""
-        start, number = self.space.offsets[attribute], self.space.num_values[attribute]
-        return tf.nn.softmax(features["logits"][:, start : start + number])
-
     def _features(self, located: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         features = self.represent(located)
         if "boxes" in features:
@@ -351,13 +335,7 @@ class FashionSearchNetV2(RepresentationSystem):
         return {"maps": maps, "boxes": self._on_image(boxes), "logits": located["logits"]}
 
     def _on_image(self, boxes: tf.Tensor) -> tf.Tensor:
-        geometry = self.backbone.geometry
-        return regions.image_boxes(
-            boxes,
-            first_centre=geometry.first_centre,
-            cell_stride=geometry.cell_stride,
-            image_size=geometry.image_size,
-        )
+        return regions.image_boxes(boxes, self.backbone.geometry)
 
 
 def _merge_of(
