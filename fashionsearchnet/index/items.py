@@ -343,7 +343,8 @@ def check_items(space: AttributeSpace, items: Sequence[Item]) -> tuple[list[str]
     for name in ids:
         if not 1 <= _encoded_size(name) <= MAX_ID_BYTES:
             raise ValueError(
-                f"an id must be text of 1 to {MAX_ID_BYTES:,} bytes in UTF-8; got {name!r:.80}."
+                f"an id must be text of 1 to {MAX_ID_BYTES:,} bytes in UTF-8; got {name!r:.80}. "
+                "Shorten or rename it; the id of a file is its path below the folder."
             )
     if len(set(ids)) < len(ids):
         twice = next(name for name in ids if ids.count(name) > 1)
@@ -369,11 +370,12 @@ def _check_described(item: Item) -> None:
         raise ValueError(
             f"the columns and the group of item {item.id!r} must be texts; got {odd[0]!r:.80}."
         )
-    size = len(_as_json(item.columns))
+    size = len(_as_json(item.columns).encode())
     if size > MAX_COLUMNS_BYTES or len(item.group.encode()) > MAX_ID_BYTES:
         raise ValueError(
             f"the columns of item {item.id!r} may have {MAX_COLUMNS_BYTES:,} bytes and its group "
-            f"{MAX_ID_BYTES:,}; got {size:,} and {len(item.group.encode()):,}."
+            f"{MAX_ID_BYTES:,}; got {size:,} and {len(item.group.encode()):,}. Shorten the texts, "
+            "or leave a column out of --show_columns."
         )
 
 

@@ -1,5 +1,6 @@
 """tools/build_index.py with a model and a data set in memory."""
 
+import os
 from types import SimpleNamespace
 
 import cv2
@@ -160,12 +161,14 @@ def test_a_folder_goes_by_content_and_says_what_it_skips(run, tmp_path, capsys, 
     }
     for name, data in other.items():
         (folder / name).write_bytes(data)
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(jpeg)
     (folder / "j.jpg").symlink_to(folder / "none.jpg")
     (folder / "k").symlink_to(tmp_path)
     run(f"--images_dir={folder}")
     told = capsys.readouterr()
     assert GalleryIndex.open(run.directory).ids == ["a.jfif", "b", "c.gif.jpg", "d.txt"]
-    assert "added 4" in told.out and "Left out 7, see above" in told.out
+    assert "added 4" in told.out and "Left out 8, see above" in told.out
+    assert "caf" in told.err and "its name is not UTF-8; rename the file" in told.err
     assert f"left out {folder / 'j.jpg'}: a link to a file that does not exist" in told.err
     assert f"left out {folder / 'k'}: a link to a folder, which is not followed" in told.err
     for name, what in zip(other, ("HEIC", "AVIF", "GIF", "TIFF", "JPEG 2000"), strict=True):

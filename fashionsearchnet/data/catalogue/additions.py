@@ -66,7 +66,11 @@ def from_folder(
             except ImageProblem as problem:
                 report(f"left out {path}: {problem}")
                 continue
-            yield Addition(path.relative_to(folder).as_posix(), values, image)
+            name = path.relative_to(folder).as_posix()
+            if any("\ud800" <= letter <= "\udfff" for letter in name):
+                report(f"left out {ascii(str(path))}: its name is not UTF-8; rename the file")
+                continue
+            yield Addition(name, values, image)
 
     return read(), len(paths)
 
