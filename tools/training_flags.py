@@ -45,6 +45,25 @@ def define_folder(name: str, help_text: str, *, required: bool = True) -> None:
 
 def define(*, num_epochs: float, batch_size: int = 64) -> None:
     """Defines the shared flags, with a stage's own defaults."""
+    _define_data()
+    flags.DEFINE_float("num_epochs", num_epochs, "Passes over the training images.", 0.001)
+    flags.DEFINE_integer("batch_size", batch_size, "Images per step over all devices.", 2)
+    flags.DEFINE_integer(
+        "least_steps",
+        1,
+        "Train longer than --num_epochs where that has fewer steps: for few images.",
+        1,
+    )
+    optimizer_flags.define()
+    flags.adopt_module_key_flags(optimizer_flags)
+    flags.DEFINE_integer("seed", 0, "Of initial weights, order, flips, dropout and triplets.", 0)
+    _define_execution()
+    flags.DEFINE_integer("log_every", 50, "Steps per line of metrics.jsonl.", 1)
+    flags.DEFINE_integer("checkpoint_every", 500, "Steps.", 1)
+
+
+def _define_data() -> None:
+    """Defines what a run reads and where it writes."""
     flags.DEFINE_string("data_dir", "data", "Folder of the prepared data sets.")
     flags.DEFINE_string(
         "dataset", "garments/small", "Data set below --data_dir; see tools/prepare_data.py."
@@ -65,17 +84,10 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
     flags.DEFINE_string(
         "train_split", "train", "Split to train on; 'train+validation' once all is chosen."
     )
-    flags.DEFINE_float("num_epochs", num_epochs, "Passes over the training images.", 0.001)
-    flags.DEFINE_integer("batch_size", batch_size, "Images per step over all devices.", 2)
-    flags.DEFINE_integer(
-        "least_steps",
-        1,
-        "Train longer than --num_epochs where that has fewer steps: for few images.",
-        1,
-    )
-    optimizer_flags.define()
-    flags.adopt_module_key_flags(optimizer_flags)
-    flags.DEFINE_integer("seed", 0, "Of initial weights, order, flips, dropout and triplets.", 0)
+
+
+def _define_execution() -> None:
+    """Defines how its steps are computed."""
     flags.DEFINE_enum(
         "precision",
         "float32",
@@ -105,8 +117,6 @@ def define(*, num_epochs: float, batch_size: int = 64) -> None:
     flags.DEFINE_bool(
         "jit_compile", False, "XLA compiles the steps; for one device. docs/gpu.md says when."
     )
-    flags.DEFINE_integer("log_every", 50, "Steps per line of metrics.jsonl.", 1)
-    flags.DEFINE_integer("checkpoint_every", 500, "Steps.", 1)
 
 
 def define_augmentation() -> None:
@@ -187,6 +197,11 @@ def define_network() -> None:
         "imagenet for the published weights of the backbone, or a file: *.weights.h5 of the "
         "backbone, or bvlc_alexnet.npy for conv1-conv4 of alexnet.",
     )
+    _define_image_input()
+
+
+def _define_image_input() -> None:
+    """Defines what the network sees of an image."""
     flags.DEFINE_enum(
         "image_input",
         "auto",
