@@ -192,7 +192,10 @@ def _read_parquet(path: Path, id_column: str, vector_column: str) -> tuple[list[
         table = parquet.read_table(path, columns=[id_column, vector_column])
     except (ArrowException, OSError) as error:
         reason = str(error).split("\n")[0][:150]
-        raise ValueError(f"{path} is not a readable Parquet file ({reason}).") from error
+        raise ValueError(
+            f"{path} is not a readable Parquet file ({reason.rstrip('.')}). Write or copy it again, "
+            "or save the vectors by numpy.save."
+        ) from error
     ids = ["" if name is None else str(name).strip() for name in table[id_column].to_pylist()]
     return ids, _stack(path, ids, table[vector_column].to_pylist())
 
