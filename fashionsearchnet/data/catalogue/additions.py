@@ -68,7 +68,7 @@ def from_folder(
                 continue
             name = path.relative_to(folder).as_posix()
             if any("\ud800" <= letter <= "\udfff" for letter in name):
-                report(f"left out {ascii(str(path))}: its name is not UTF-8; rename the file")
+                report(f"left out {str(path)!a}: its name is not UTF-8; rename the file")
                 continue
             yield Addition(name, values, image)
 

@@ -193,8 +193,8 @@ def _read_parquet(path: Path, id_column: str, vector_column: str) -> tuple[list[
     except (ArrowException, OSError) as error:
         reason = str(error).split("\n")[0][:150]
         raise ValueError(
-            f"{path} is not a readable Parquet file ({reason.rstrip('.')}). Write or copy it again, "
-            "or save the vectors by numpy.save."
+            f"{path} is not a readable Parquet file ({reason.rstrip('.')}). Write or copy it "
+            "again, or save the vectors by numpy.save."
         ) from error
     ids = ["" if name is None else str(name).strip() for name in table[id_column].to_pylist()]
     return ids, _stack(path, ids, table[vector_column].to_pylist())
