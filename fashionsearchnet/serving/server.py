@@ -1,6 +1,7 @@
 """Runs the app in this process until a signal stops it."""
 
 import asyncio
+import errno
 import signal
 import socket
 from collections.abc import Callable
@@ -11,6 +12,15 @@ from fastapi import FastAPI
 
 from fashionsearchnet.serving import connections
 from fashionsearchnet.serving.service import Service
+
+_CURES = {
+    errno.EADDRINUSE: "Stop the program that uses the port, or choose another --port.",
+    errno.EACCES: "This user may not use the port. Choose a --port from 1024 on.",
+}
+_OTHER_HOST = (
+    "Give --host a name or an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of "
+    "its addresses."
+)
 
 
 def ignore_hangup() -> None:
@@ -32,9 +42,9 @@ def listen(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except OSError as error:
+        cure = _CURES.get(error.errno or 0, _OTHER_HOST)
         raise OSError(
-            f"cannot listen on {host}:{port} ({error.strerror or error}). Stop the program that "
-            "uses it, or choose another --port or --host."
+            f"cannot listen on {host}:{port} ({error.strerror or error}). {cure}"
         ) from error
     return bound
 

@@ -93,10 +93,10 @@ def hints(labels: np.ndarray, space: AttributeSpace, batch_size: int) -> list[st
         counts = np.bincount(column[column >= 0], minlength=len(values))
         few = [f"{values[i]} {counts[i]}" for i in np.flatnonzero(counts < _FEW_OF_A_VALUE)]
         if few:
-            dots = ", ..." if len(few) > 6 else ""
+            more = f" and {len(few) - 6} more" if len(few) > 6 else ""
             found.append(
                 f"{name}: {len(few)} of {len(values)} values have fewer than {_FEW_OF_A_VALUE} "
-                f"images to train on: {', '.join(few[:6])}{dots}. Prepare with a larger "
+                f"images to train on: {', '.join(few[:6])}{more}. Prepare with a larger "
                 "--min_count, or unite values."
                 + (" Edits to a value without any know nothing of it." * (0 in counts))
             )

@@ -329,7 +329,7 @@ def test_start_up_errors(model, index, tmp_path):
             ([export, f"--index={tmp_path}/other_model"], "ValueError", "vectors of the model 0"),
             ([export, f"--index={tmp_path}/damaged"], "ValueError", "vectors.faiss"),
             ([export, indexed, f"--port={port}"], "OSError", "choose another --port"),
-            ([export, indexed, "--host=192.0.2.1"], "OSError", "cannot listen on 192.0.2.1:0"),
+            ([export, indexed, "--host=192.0.2.1"], "OSError", "Give --host"),
         ]
         arguments = [["--port=0", *case[0]] for case in cases]
         done = subprocess.run(
