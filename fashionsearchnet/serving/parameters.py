@@ -127,7 +127,7 @@ def once(model: type[BaseModel]) -> Any:
     Without it the last one would count, in silence.
     """
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:  # a coroutine: a function would get a thread
         given = request.query_params
         _check_once(model, {name: given.getlist(name) for name in given}, "parameter")
 

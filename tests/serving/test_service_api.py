@@ -1,6 +1,7 @@
 """What the service answers when all is well."""
 
 import base64
+import inspect
 import time
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from fastapi.testclient import TestClient
 from service_fakes import BLUE, GREEN, ODD_IDS, RED, FakeIndex, FakeModel, picture
 
 from fashionsearchnet.explain.overlays import map_on_image, overlay_map
+from fashionsearchnet.serving import gallery_routes, health_routes, query_routes
 from fashionsearchnet.serving.app import create_app
 
 
@@ -37,6 +39,15 @@ def overlay_of(explained: dict) -> np.ndarray:
     content = np.frombuffer(base64.b64decode(data), np.uint8)
     decoded = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
     return cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA)
+
+
+def test_no_request_waits_for_a_thread_to_read_its_parameters():
+    """FastAPI runs plain functions in threads, also those that routes depend on."""
+    routers = (gallery_routes.router, health_routes.router, query_routes.router)
+    routes = [route for router in routers for route in router.routes]
+    depended = [one.call for route in routes for one in route.dependant.dependencies]  # type: ignore[attr-defined]
+    assert len(depended) > len(routes) > 5
+    assert all(map(inspect.iscoroutinefunction, depended))
 
 
 def test_attributes_model_and_limits(client):
