@@ -225,8 +225,11 @@ def _check_flags(dataset: str) -> None:
 
 
 def _prepare_garments(config: str) -> None:
+    import tensorflow_datasets as tfds
+
     from fashionsearchnet.data.garments import builder as garments
 
+    tfds.disable_progress_bar()  # the preparation has its own
     builder = garments.prepare(_DATA_DIR.value, config)
     for split, info in builder.info.splits.items():
         print(f"{split:<12}{info.num_examples:>9,}")

@@ -5,6 +5,7 @@ stored, so that attention can be scored. The pictures are a function of the conf
 same builder version gives the same data everywhere.
 """
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+import tqdm
 
 from fashionsearchnet.checks import check_choice
 from fashionsearchnet.data.garments.drawing import draw
@@ -249,14 +251,15 @@ class Garments(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager
         return {
-            split: self._generate_examples(pictures)
+            split: self._generate_examples(split, pictures)
             for split, pictures in self.builder_config.pictures().items()
         }
 
     def _generate_examples(
-        self, pictures: list[tuple[int, int]]
+        self, split: str, pictures: list[tuple[int, int]]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        for number, (garment, view) in enumerate(pictures):
+        bar = tqdm.tqdm(pictures, f"Drawing {split}", unit=" images", mininterval=1.0)
+        for number, (garment, view) in enumerate(bar):
             yield number, self.builder_config.draw_example(garment, view)
 
 
@@ -291,7 +294,8 @@ def prepare(data_dir: str | os.PathLike[str], config: str) -> Garments:
     check_choice("the configuration of garments", config, names)
     try:
         builder = Garments(data_dir=os.fspath(data_dir), config=config)
-        builder.download_and_prepare(file_format="tfrecord")
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS says that it downloads something
+            builder.download_and_prepare(file_format="tfrecord")
     except (OSError, RuntimeError, tf.errors.OpError) as error:  # RuntimeError: TFDS wraps some
         raise OSError(
             f"cannot write the data set garments/{config} below {data_dir} ({error}). Free some "

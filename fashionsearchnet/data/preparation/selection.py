@@ -152,7 +152,11 @@ def _usable_images(
     digests: set[str] = set()
     num_checked, num_dropped = 0, len(drops)
     with tqdm.tqdm(
-        total=limit, desc="Checking images", unit=" images", disable=not show_progress
+        total=limit,
+        desc="Checking images",
+        unit=" images",
+        disable=not show_progress,
+        mininterval=1.0,
     ) as bar:
         while num_checked < num_candidates and len(digests) < limit:
             batch = candidates[num_checked : num_checked + limit - len(digests)]

@@ -109,7 +109,9 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         config, selection = self.builder_config, self.builder_config.selection
         hidden = not config.show_progress
         texts = _text_features(selection)
-        bar = tqdm.tqdm(indices, f"Storing {split}", unit=" images", disable=hidden)
+        bar = tqdm.tqdm(
+            indices, f"Storing {split}", unit=" images", disable=hidden, mininterval=1.0
+        )
         for key, index in enumerate(bar):
             path = selection.paths[index]
             data = images.read_bytes(path)
