@@ -1,6 +1,6 @@
 """Runs the signatures of a SavedModel and compares them with what they should return.
 
-A script of its own, `python export_check.py EXPORT CASES`, that imports TensorFlow and NumPy only:
+A script of its own, `python check.py EXPORT CASES`, that imports TensorFlow and NumPy only:
 what it can run, a server can run that has never heard of this package. CASES is a JSON list of
 `{"signature", "images": [base64], "arrays": {name: [dtype, values]}, "outputs": {name: values}}`.
 Prints JSON, `{"<signature>/<output>": largest difference}`, where a difference is relative to the

@@ -5,7 +5,6 @@
 Serving are in `assets.extra`.
 """
 
-import base64
 import contextlib
 import hashlib
 import json
@@ -19,18 +18,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from fashionsearchnet import files
-from fashionsearchnet.attributes import KEEP, predicted_values, softmax_blocks
 from fashionsearchnet.checks import check_choice, check_range
 from fashionsearchnet.choices import EXPORT_PRECISIONS
 from fashionsearchnet.export import check
-from fashionsearchnet.export.decoding import load_encoded
-from fashionsearchnet.export.signatures import FEATURE, ServedSystem
-from fashionsearchnet.networks.image_input import ImageInput, VectorInput, encode_vector
-from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, beliefs_of, check_blend
+from fashionsearchnet.export.cases import live_cases, sample_inputs
+from fashionsearchnet.export.signatures import ServedSystem
+from fashionsearchnet.systems.gallery_labels import DEFAULT_BLEND, check_blend
 from fashionsearchnet.systems.system import System
 
 TOLERANCE = 1e-4  # between export and live system, as a share of an output's largest magnitude
@@ -91,120 +87,6 @@ def export_system(
         files.write_checksums(folder)
         _move_into_place(folder, target)
     return target
-
-
-def live_cases(served: ServedSystem, images: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Returns calls of every signature with what the live system gives, for `export_check`.
-
-    The edits grow from few attributes of the first image to all of the last one.
-    """
-    system, space = served.system, served.system.space
-    edited = (np.arange(len(images))[:, None] + 1) * space.num_attributes // len(images)
-    last = np.array(space.num_values, np.int32) - 1
-    edits = np.where(np.arange(space.num_attributes) < edited, last, KEEP).astype(np.int32)
-
-    blend = np.linspace(0.0, 1.0, space.num_attributes, dtype=np.float32)
-
-    beliefs = beliefs_of(space, edits)
-
-    def labelled(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        blocks = system.gallery_blocks(features)
-        return {"blocks": blocks, "labelled": system.labelled_embedding(blocks, beliefs, blend)}
-
-    def alike(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        query = system.alike_query(features, tf.constant(blend))
-        return {"alike": system.alike_embedding(features), "alike query": query}
-
-    # Traced, and on the CPU like the check: a rounding difference may move an attention's box.
-    @tf.function(autograph=False)
-    def run(pictures: tf.Tensor, manipulation: tf.Tensor) -> dict[str, Any]:
-        with tf.device("CPU:0"), served.stored_weights():
-            features = system.image_features(pictures)
-            return {
-                **(labelled(features) if system.has_blocks else {}),
-                **(alike(features) if "attribute" in system.tasks else {}),
-                "logits": system.attribute_logits(features),
-                "gallery": system.gallery_embedding(features),
-                "query": system.query_embedding(features, manipulation),
-                "attention": system.attention(pictures) or {},
-                "features": features,
-            }
-
-    inputs = tf.stack([load_encoded(tf.constant(data), system.image_input) for data in images])
-    live = run(inputs, tf.constant(edits))
-    logits = live["logits"].numpy()
-    probabilities = softmax_blocks(space, logits)
-    attention = {name: live["attention"][name] for name in ("maps", "boxes") if live["attention"]}
-    predicted = {"probabilities": probabilities, "values": predicted_values(space, logits)}
-    query = {"embedding": live["query"], "probabilities": probabilities}
-    gallery = {"embedding": live["gallery"], "probabilities": probabilities}
-    features = {FEATURE + name: value.numpy() for name, value in live["features"].items()}
-    edited_features = {"manipulation": edits, **features}
-    cases = [
-        _case("encode_gallery", images, {}, gallery),
-        _case("encode_query", images, {"manipulation": edits}, query),
-        _case(
-            "encode_query",
-            images[-1:],
-            {"manipulation": edits[-1:]},
-            {k: v[-1:] for k, v in query.items()},
-        ),
-        _case("predict", images, {}, predicted | attention),
-        _case("image_features", images, {}, {"probabilities": probabilities, **features}),
-        _case("embed_query", [], edited_features, {"embedding": live["query"]}),
-        _case("query_features", images, {"manipulation": edits}, query | features),
-    ]
-    if "attribute" in system.tasks:
-        weights, found = {"weights": blend}, {"embedding": live["alike query"]}
-        cases.append(_case("encode_alike", images, {}, {"embedding": live["alike"]}))
-        cases.append(_case("query_alike", images, weights, found))
-    if isinstance(system.image_input, VectorInput):
-        vectors = {"vectors": inputs.numpy()}
-        edited_vectors = {"vectors": inputs.numpy(), "manipulation": edits}
-        cases.append(_case("read_vectors", [], vectors, predicted))
-        cases.append(_case("edit_vectors", [], edited_vectors, {"embedding": live["query"]}))
-    if not system.has_blocks:
-        return cases
-    blocks = live["blocks"].numpy()
-    inputs = {"blocks": blocks, "beliefs": beliefs, "blend": blend}
-    return [
-        *cases,
-        _case("encode_blocks", images, {}, {"blocks": blocks, "probabilities": probabilities}),
-        _case("embed_blocks", [], inputs, {"embedding": live["labelled"]}),
-    ]
-
-
-def _case(
-    signature: str, images: Sequence[bytes], arrays: dict[str, np.ndarray], outputs: dict
-) -> dict[str, Any]:
-    """Returns a call as JSON has it; see `export_check`."""
-    return {
-        "signature": signature,
-        "images": [base64.b64encode(data).decode() for data in images],
-        "arrays": {name: [array.dtype.name, array.tolist()] for name, array in arrays.items()},
-        "outputs": {name: np.asarray(value).tolist() for name, value in outputs.items()},
-    }
-
-
-def sample_inputs(image_input: ImageInput, number: int = 4) -> list[bytes]:
-    """Returns generated images, or the bytes of generated vectors, for a system with this input."""
-    if not isinstance(image_input, VectorInput):
-        return sample_images(image_input.size, number)
-    vectors = np.random.default_rng(0).normal(size=(number, image_input.size))
-    return [encode_vector(vector) for vector in vectors]
-
-
-def sample_images(image_size: int, number: int = 4) -> list[bytes]:
-    """Returns generated images of several shapes, JPEG and PNG, in colour and in grey."""
-    images = []
-    for position in range(number):
-        rng = np.random.default_rng(position)
-        height, width = image_size * 3 // 2, image_size * (position + 1) // 2
-        coarse = rng.uniform(0, 255, (6, 5, 1 if position == 1 else 3))
-        picture = tf.cast(tf.image.resize(coarse, [height, width]), tf.uint8)
-        encode = tf.io.encode_png if position % 2 else tf.io.encode_jpeg
-        images.append(encode(picture).numpy())
-    return images
 
 
 def check_export(folder: Path, cases: list[dict[str, Any]]) -> dict[str, float]:

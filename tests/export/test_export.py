@@ -21,6 +21,7 @@ from small_networks import network
 from fashionsearchnet.attributes import AttributeSpace, predicted_values, softmax_blocks
 from fashionsearchnet.export import check
 from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.export.cases import live_cases, sample_images
 from fashionsearchnet.export.signatures import ServedSystem
 from fashionsearchnet.networks.backbones import Trunk, pretrained_input
 from fashionsearchnet.networks.image_input import ImageInput
@@ -54,7 +55,7 @@ def plain(tmp_path_factory):
         mock.patch.object(export, "check_export", return_value={}),
         mock.patch.dict(sys.modules, {"tensorflow_serving.apis": None}),
     ):
-        return export.export_system(PlainSystem(), folder, warmup_images=export.sample_images(9, 2))
+        return export.export_system(PlainSystem(), folder, warmup_images=sample_images(9, 2))
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ def checked_here():
 
 
 def test_the_samples_are_jpeg_and_png_in_colour_and_in_grey():
-    images = export.sample_images(40)
+    images = sample_images(40)
     assert [data[:2] for data in images] == [b"\xff\xd8", b"\x89P"] * 2
     shapes = [tf.io.decode_image(data).shape.as_list() for data in images]
     assert shapes == [[60, 20, 3], [60, 40, 1], [60, 60, 3], [60, 80, 3]]
@@ -85,7 +86,7 @@ def test_the_samples_are_jpeg_and_png_in_colour_and_in_grey():
 
 @pytest.mark.parametrize("rows", [slice(0, 4), slice(2, 3)], ids=["batch of 4", "batch of 1"])
 def test_every_signature_gives_what_the_system_gives(system, signatures, rows):
-    images, edits = export.sample_images(40)[rows], tf.constant(EDITS[rows])
+    images, edits = sample_images(40)[rows], tf.constant(EDITS[rows])
     pictures, data = load_images(system, images), tf.constant(images)
     logits = system.image_features(pictures)["logits"].numpy()
     read = {
@@ -110,7 +111,7 @@ def test_every_signature_gives_what_the_system_gives(system, signatures, rows):
 
 
 def test_the_signatures_of_a_labelled_gallery(system, signatures):
-    images, beliefs = export.sample_images(40), tf.constant(beliefs_of(SPACE, np.array(EDITS)))
+    images, beliefs = sample_images(40), tf.constant(beliefs_of(SPACE, np.array(EDITS)))
     pictures, blend = load_images(system, images), tf.constant([0.5, 0.0, 1.0])
     found = signatures["encode_blocks"](image_bytes=tf.constant(images))
     features = system.image_features(pictures)
@@ -171,13 +172,13 @@ def test_assets_say_what_the_numbers_mean(folder):
     [([[3, 0, 0]], "below the number of values"), (EDITS[:2], "one row per image")],
 )
 def test_a_signature_refuses_wrong_manipulations(signatures, manipulation, rule):
-    image = tf.constant(export.sample_images(40, 1))
+    image = tf.constant(sample_images(40, 1))
     with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
         signatures["encode_query"](image_bytes=image, manipulation=tf.constant(manipulation))
 
 
 def test_another_edit_needs_the_features_only(system, signatures):
-    images = tf.constant(export.sample_images(40))
+    images = tf.constant(sample_images(40))
     found = signatures["image_features"](image_bytes=images)
     features = {name: value for name, value in found.items() if name.startswith("feature_")}
     assert features and set(found) == {"probabilities", *features}
@@ -219,7 +220,7 @@ def test_without_the_serving_package_there_is_no_warm_up(plain):
 
 
 def test_features_and_attention_are_those_of_the_two_methods(system):
-    pictures = load_images(system, export.sample_images(40))
+    pictures = load_images(system, sample_images(40))
     features, attention = system.features_and_attention(pictures)
     expected = system.image_features(pictures), system.attention(pictures)
     for found, wanted in zip((features, attention), expected, strict=True):
@@ -253,7 +254,7 @@ def test_a_pretrained_trunk_is_exported_with_its_input(tmp_path):
     predict = tf.function(served.predict, input_signature=[images], autograph=False)
     with mock.patch.object(served, "signatures", return_value={"predict": predict}):
         export._write_saved_model(served, tmp_path, {})
-    pictures = export.sample_images(40, 2)
+    pictures = sample_images(40, 2)
     loaded = tf.saved_model.load(str(tmp_path)).signatures["predict"]
     found = loaded(image_bytes=tf.constant(pictures))
     features = pooled.image_features(load_images(pooled, pictures))
@@ -332,7 +333,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path):
 
 
 def test_wrong_numbers_are_found_and_the_version_is_removed(tmp_path, checked_here):
-    true_cases = export.live_cases
+    true_cases = live_cases
 
     def wrong_cases(*arguments):
         cases = true_cases(*arguments)

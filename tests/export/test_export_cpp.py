@@ -13,7 +13,7 @@ from exported import export_tiny, tiny_system
 from fakes import SPACE
 
 from fashionsearchnet.data import preprocess
-from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.export.cases import sample_images
 
 SOURCE = Path(__file__).parents[1] / "cpp" / "load_saved_model.cc"
 
@@ -42,7 +42,7 @@ def program(pytestconfig):
 
 
 def test_the_cpp_loader_gives_the_numbers_of_python(program, tmp_path):
-    folder, (image,) = export_tiny(tmp_path / "exports"), export.sample_images(40, 1)
+    folder, (image,) = export_tiny(tmp_path / "exports"), sample_images(40, 1)
     (tmp_path / "image.jpg").write_bytes(image)
     command = [program, folder, tmp_path / "image.jpg", str(SPACE.num_attributes)]
     done = subprocess.run(command, capture_output=True, text=True)

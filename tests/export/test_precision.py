@@ -9,7 +9,7 @@ from exported import PlainSystem, load_images
 
 from fashionsearchnet import evaluation
 from fashionsearchnet.export import precision
-from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.export.cases import sample_images
 from fashionsearchnet.export.signatures import ServedSystem
 
 
@@ -20,7 +20,7 @@ def test_reduced_precision_halves_the_kernels(kind):
     kernels = {weight.dtype.name for weight in served.weights if len(weight.shape) > 1}
     biases = {weight.dtype.name for weight in served.weights if len(weight.shape) == 1}
     assert (kernels, biases) == ({kind}, {"float32"})
-    images = tf.constant(export.sample_images(16))
+    images = tf.constant(sample_images(16))
     found = served.encode_gallery(images)["embedding"]
     before = system.encode_gallery(load_images(system, images.numpy())).numpy()
     precision.round_weights(system, kind)

@@ -12,6 +12,7 @@ from fakes import SPACE
 from fashionsearchnet.attributes import predicted_values, softmax_blocks
 from fashionsearchnet.data import preprocess
 from fashionsearchnet.export import saved_model as export
+from fashionsearchnet.export.cases import sample_images
 from fashionsearchnet.networks.backbones import VECTOR_TRUNK
 from fashionsearchnet.networks.image_input import VectorInput, encode_vector
 from fashionsearchnet.systems.flam.model import FLAM
@@ -43,7 +44,7 @@ def check_reading(outputs, logits) -> None:
 )
 def test_an_export_on_images(tmp_path, variant, arguments):
     model = shaken(flam_stages.build_model(variant, **arguments))
-    signatures, data = exported(model, tmp_path), export.sample_images(40)
+    signatures, data = exported(model, tmp_path), sample_images(40)
     images = tf.stack(
         [preprocess.load_image(tf.constant(each), model.image_input) for each in data]
     )
