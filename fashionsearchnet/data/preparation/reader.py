@@ -22,7 +22,7 @@ from fashionsearchnet.data.preparation.selection import Selection, select
 from fashionsearchnet.data.preparation.source import Source
 
 _MAY_CHANGE = ("content of the csv",)  # options that an update may change
-_CURE_OF_UPDATES = (
+_CURE = (  # of an update with other options
     "An update keeps the options of the first preparation: give them again, or replace the data "
     "set with --overwrite and train again"
 )
@@ -112,9 +112,7 @@ def prepare(
         if former is not None:
             source = dataclasses.replace(source, bounds=former.bounds_for(options.to_dict()))
             if update:
-                storing.check_same_options(
-                    folder, former.options, options, _MAY_CHANGE, _CURE_OF_UPDATES
-                )
+                storing.check_same_options(folder, former.options, options, _MAY_CHANGE, _CURE)
                 source = _keep_space(source, former, folder)
                 images = former.images_for(options.to_dict())
         selection = select(source, options, show_progress, images)

@@ -74,16 +74,8 @@ def select(
         than two values.
       OSError: if more than `source.max_lost` of the images, or all, are missing or damaged.
     """
-    kept, drops = source.records, list(source.drops)
-    contradictions = list(source.contradictions)
-    if source.fixed_splits is not None:
-        if "validation" not in source.fixed_splits:
-            cut = {"validation": options.num_validation}
-            splits.check_sizes(len(source.fixed_splits["train"]), cut)
-    elif not source.is_catalogue:  # there, a label may still come from an identical file
-        kept, unlabelled = records.drop_unlabelled(kept, source.unlabelled)
-        drops += unlabelled
-        splits.check_sizes(len(kept), options.split_sizes)
+    drops, contradictions = list(source.drops), list(source.contradictions)
+    kept = _candidates(source, options, drops)
     order = {record.image: position for position, record in enumerate(kept)}
     used = list(_usable_images(source, kept, options, drops, show_progress, known or {}))
     used.sort(key=lambda use: order[use[0].image])
@@ -116,6 +108,25 @@ def select(
         near_copies=_near_copies(kept, checked),
         notes=(*shortage.missing_notes(source, drops), *shortage.split_notes(source, kept)),
     )
+
+
+def _candidates(source: Source, options: PreparationOptions, drops: list[Drop]) -> Sequence[Record]:
+    """Returns the records whose images are looked for; appends the others to `drops`.
+
+    Raises:
+      ValueError: for too few records for the splits.
+    """
+    if source.fixed_splits is not None:
+        if "validation" not in source.fixed_splits:
+            cut = {"validation": options.num_validation}
+            splits.check_sizes(len(source.fixed_splits["train"]), cut)
+        return source.records
+    if source.is_catalogue:  # a label may still come from an identical file
+        return source.records
+    kept, unlabelled = records.drop_unlabelled(source.records, source.unlabelled)
+    drops += unlabelled
+    splits.check_sizes(len(kept), options.split_sizes)
+    return kept
 
 
 def _near_copies(kept: Sequence[Record], checked: Sequence[CheckedImage]) -> list[tuple[int, int]]:

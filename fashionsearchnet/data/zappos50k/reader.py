@@ -51,14 +51,7 @@ def read(options: SourceOptions) -> Source:
     ]
     expected = [_FILENAMES, f"{_IMAGES}/", *lists]
     source_files.check_folder(folder, expected, "Zappos50k with CSN's triplets")
-    names = source_files.read_lines(folder / _FILENAMES)
-    if names[0].startswith("[") or "" in names:
-        raise ValueError(
-            f"{folder / _FILENAMES} must be a plain list, the path of an image in each line, "
-            f"whatever its name ends in; line {names.index('') + 1 if '' in names else 1} is "
-            f"{'blank' if '' in names else repr(names[0][:40])}. Get CSN's file again."
-        )
-    source_files.check_unique(folder / _FILENAMES, names)
+    names = _read_names(folder / _FILENAMES)
     listed = {split: _read_split(folder, suffix, len(names)) for split, suffix in _SPLITS.items()}
     triplets = {split: rows[_has_three_images(rows)] for split, rows in listed.items()}
     used = {split: np.unique(rows[:, 1:]) for split, rows in triplets.items()}
@@ -85,6 +78,19 @@ def read(options: SourceOptions) -> Source:
         },
         notes=(_NO_EFFECT, *_left_out(listed), *_shared(images)),
     )
+
+
+def _read_names(path: Path) -> list[str]:
+    """Returns the paths of the images, one in each line."""
+    names = source_files.read_lines(path)
+    if names[0].startswith("[") or "" in names:
+        raise ValueError(
+            f"{path} must be a plain list, the path of an image in each line, whatever its name "
+            f"ends in; line {names.index('') + 1 if '' in names else 1} is "
+            f"{'blank' if '' in names else repr(names[0][:40])}. Get CSN's file again."
+        )
+    source_files.check_unique(path, names)
+    return names
 
 
 def _read_split(folder: Path, suffix: str, num_images: int) -> np.ndarray:
