@@ -1,7 +1,7 @@
 """Short argument checks whose messages name the argument, the rule, the value and the cure."""
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 
@@ -37,3 +37,9 @@ def suggestion(value: Any, choices: Collection[Any]) -> str:
     by_text = {str(choice).lower(): str(choice) for choice in choices}
     near = difflib.get_close_matches(str(value).lower(), list(by_text), n=1)
     return f" (did you mean {by_text[near[0]]}?)" if near else ""
+
+
+def listed(texts: Sequence[str], most: int) -> str:
+    """Returns the first texts, and how many more there are, for a message."""
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

@@ -6,10 +6,13 @@ import hashlib
 import importlib.resources
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 CHECKSUMS = "assets.extra/checksums.json"  # assets.extra: where SavedModels keep what others add
 _SEAL = "sha256_of_the_rest"
@@ -60,6 +63,49 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Writes `content` as indented JSON to `path` by `replace_file`."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_array(
+    path: str | os.PathLike[str], shape: Sequence[int], dtype: Any, parts: Iterable[np.ndarray]
+) -> None:
+    """Writes an .npy file, whole or not at all; holds one part in memory at a time.
+
+    Not through a memory map: on a full disk that ends the process without a word.
+
+    Args:
+      path: of the file.
+      shape: of the whole array.
+      dtype: of the file.
+      parts: arrays `[any, ...]`, together the whole one.
+
+    Raises:
+      OSError: as `replace_file`.
+    """
+    descr = np.lib.format.dtype_to_descr(np.dtype(dtype))
+    header = {"descr": descr, "fortran_order": False, "shape": tuple(shape)}
+    with replace_file(path) as temporary, open(temporary, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype).data)
+
+
+def replace_folder(built: Path, target: Path, aside: Path) -> None:
+    """Moves a finished folder to the place of `target`, which keeps its content if that fails.
+
+    Meanwhile the former content lies in `aside`, on the same disk; see `restore_folder`.
+    """
+    shutil.rmtree(aside, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.rename(aside)
+    built.rename(target)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def restore_folder(target: Path, aside: Path) -> None:
+    """Moves the former content back if `replace_folder` was killed between its two renames."""
+    if aside.exists() and not target.exists():
+        aside.rename(target)
 
 
 def read_json(path: str | os.PathLike[str], what: str, cure: str) -> Any:

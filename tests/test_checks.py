@@ -1,6 +1,6 @@
 import pytest
 
-from fashionsearchnet.checks import check_choice, check_range, suggestion, whole_numbers
+from fashionsearchnet.checks import check_choice, check_range, listed, suggestion, whole_numbers
 
 
 def test_choices_pass_through():
@@ -50,3 +50,9 @@ def test_whole_numbers_of_a_list_flag():
             whole_numbers("num_changes", texts, 1)
     with pytest.raises(ValueError, match="--num_changes must each be at least 1; got 1,0"):
         whole_numbers("num_changes", ["1", "0"], 1)
+
+
+def test_a_list_names_the_first_and_counts_the_others():
+    assert listed(["a", "b"], 2) == "a, b"
+    assert listed(["a", "b", "c", "d"], 2) == "a, b and 2 more"
+    assert listed([], 2) == ""

@@ -141,3 +141,24 @@ def test_who_waits_for_a_lock_gets_it_when_it_is_free(tmp_path):
         order.append("first")
     thread.join()
     assert order == ["first", "second"] and not path.exists()
+
+
+def test_an_array_is_written_part_by_part(tmp_path):
+    path = tmp_path / "a.npy"
+    files.write_array(path, (3, 2), "<f4", [np.zeros((1, 2)), np.ones((2, 2))])
+    found = np.load(path)
+    assert found.dtype == np.float32 and found.tolist() == [[0, 0], [1, 1], [1, 1]]
+
+
+def test_an_array_that_cannot_be_finished_leaves_the_former_one(tmp_path):
+    path = tmp_path / "a.npy"
+    files.write_array(path, (1,), "<i4", [np.array([7])])
+
+    def parts():
+        yield np.array([8])
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        files.write_array(path, (2,), "<i4", parts())
+    assert np.load(path).tolist() == [7]
+    assert [found.name for found in tmp_path.iterdir()] == ["a.npy"]

@@ -44,7 +44,6 @@ is one step: after a kill the index is as the last commit left it. An index take
 export only.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,18 +245,7 @@ def dataset_items(model: ExportedModel) -> Found:
     return Found(items, len(ids), f"{FLAGS.split} of {dataset.name}", frozenset(ids))
 
 
-class Report:
-    """Prints lines on standard error, and counts those that say what is left out."""
-
-    def __init__(self) -> None:
-        self.num_left_out = 0
-
-    def __call__(self, line: str) -> None:
-        self.num_left_out += line.startswith("left out")
-        print(line, file=sys.stderr)
-
-
-def folder_items(space: AttributeSpace, seen: ImageInput, report: Report) -> Found:
+def folder_items(space: AttributeSpace, seen: ImageInput, report: additions.Report) -> Found:
     """Returns the images of --images_dir, with the labels of --csv if given.
 
     What cannot be used is left out, with a line on standard error.
@@ -284,7 +272,7 @@ def folder_items(space: AttributeSpace, seen: ImageInput, report: Report) -> Fou
     return Found(items, total, FLAGS.images_dir)
 
 
-def vector_items(model: ExportedModel, report: Report) -> Found:
+def vector_items(model: ExportedModel, report: additions.Report) -> Found:
     """Returns the vectors of --features, with the labels of --csv if given."""
     found = read_vectors(vector_flags.vector_file())
     check_input(
@@ -306,7 +294,7 @@ def vector_items(model: ExportedModel, report: Report) -> Found:
     return Found(items(), len(found.ids), FLAGS.features, frozenset(found.ids))
 
 
-def labels_of_csv(space: AttributeSpace, report: Report) -> dict[str, Said]:
+def labels_of_csv(space: AttributeSpace, report: additions.Report) -> dict[str, Said]:
     """Returns what --csv says of vectors, by id."""
     columns = TableColumns(
         image=FLAGS.id_column,
@@ -338,18 +326,16 @@ def check_task() -> None:
         )
 
 
-def remove_absent(index: GalleryIndex, absent: list[str], found: Found) -> str:
-    """Removes items if --remove_absent is given; returns a sentence on them, '' for none."""
+def describe_absent(absent: list[str], found: Found) -> str:
+    """Returns a sentence on the items that a source does not have, '' for none."""
     if not absent:
         return ""
-    if not FLAGS.remove_absent:
-        return (
-            f" {len(absent):,} items of the index are not in {found.name}; --remove_absent removes "
-            "them."
-        )
-    index.remove(absent)
-    index.commit()
-    return f" Removed {len(absent):,} that are not in {found.name}."
+    if FLAGS.remove_absent:
+        return f" Removed {len(absent):,} that are not in {found.name}."
+    return (
+        f" {len(absent):,} items of the index are not in {found.name}; --remove_absent removes "
+        "them."
+    )
 
 
 def main() -> None:
@@ -362,7 +348,7 @@ def main() -> None:
         return
     if not FLAGS.export:
         raise ValueError("--export=DIR is needed to encode images; tools/export.py writes one.")
-    model, report = ExportedModel(FLAGS.export), Report()
+    model, report = ExportedModel(FLAGS.export), additions.Report()
     if FLAGS.dataset:
         found = dataset_items(model)
     elif FLAGS.features:
@@ -378,15 +364,16 @@ def main() -> None:
         GalleryEncoder(model, index.label_blend),
         found.items,
         total=found.total,
+        absent=absent if FLAGS.remove_absent else (),
         batch_size=FLAGS.batch_size,
         commit_every=FLAGS.commit_every,
     )
-    removed = remove_absent(index, absent, found)
     others = f"relabelled {counts.relabelled:,}, " if index.label_blend else ""
     others += f"given other columns {counts.described:,}, " if counts.described else ""
     print(
         f"{FLAGS.index}: added {counts.added:,}, replaced {counts.replaced:,}, {others}already "
-        f"there {counts.skipped:,}; {len(index):,} items.{removed} {describe_labels(index)}"
+        f"there {counts.skipped:,}; {len(index):,} items.{describe_absent(absent, found)} "
+        f"{describe_labels(index)}"
         + (f" Left out {report.num_left_out:,}, see above." if report.num_left_out else "")
     )
 

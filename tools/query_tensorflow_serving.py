@@ -11,13 +11,12 @@ prints the predicted attributes, the first numbers of the vector, and the time o
       --export=exports/demo --images_dir=photos --output=vectors.npy
 
 writes float32 [images, dim] and the paths of the images below the folder, one per line, to
-vectors.ids.txt: tools/prepare_data.py --features reads both. Files go by their content; what is no
-usable image is left out, with a line on standard error. How to start the server:
-docs/tensorflow_serving.md.
+vectors.ids.txt: tools/prepare_data.py --features reads both. The script takes every file whose
+content is an image, whatever its name. A line on standard error names each file that it leaves out.
+docs/tensorflow_serving.md says how to start the server.
 """
 
 import itertools
-import sys
 import time
 from pathlib import Path
 
@@ -105,12 +104,7 @@ def encode_folder(model: client.ServedModel) -> None:
     if not FLAGS.output.endswith(".npy"):
         raise ValueError(f"--output must be a file ending in .npy; got {FLAGS.output!r}.")
     start = time.perf_counter()
-    left_out: list[str] = []
-
-    def report(line: str) -> None:
-        left_out.append(line)
-        print(line, file=sys.stderr)
-
+    report = additions.Report()
     found, total = additions.from_folder(
         Path(FLAGS.images_dir).expanduser(), model.space.num_attributes, report
     )
@@ -128,7 +122,7 @@ def encode_folder(model: client.ServedModel) -> None:
     rate = len(ids) / (time.perf_counter() - start)
     print(
         f"{FLAGS.output}, {names}: {rate:.1f} images per second, reading included"
-        + (f". Left out {len(left_out):,}, see above." if left_out else "")
+        + (f". Left out {report.num_left_out:,}, see above." if report.num_left_out else "")
     )
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import flags
 
 from fashionsearchnet import training
+from fashionsearchnet.checks import listed
 from fashionsearchnet.data import pipeline
 from fashionsearchnet.data.dataset import Dataset
 from fashionsearchnet.networks import backbones
@@ -26,7 +27,6 @@ from fashionsearchnet.training import arithmetic, distribution, runs, training_i
 FLAGS = flags.FLAGS
 
 AnySystem = TypeVar("AnySystem", bound=System)
-_LISTED = 6  # texts on what is left out, on the screen
 _NETWORK_FLAGS = (  # of `training_flags.define_network`; a later stage takes them over
     *("backbone", "image_size", "width", "first_stride", "normalization"),
     *("trunk_tap", "pretrained_weights", "image_input", "image_fit", "image_pixels"),
@@ -241,9 +241,7 @@ def train(stage: training.Stage, dataset: Dataset, strategy: tf.distribute.Strat
     Prints what the stage leaves out.
     """
     if stage.left_out:
-        more = len(stage.left_out) - _LISTED
-        dots = f" and {more:,} more" if more > 0 else ""
-        print(f"not drawn on purpose: {', '.join(stage.left_out[:_LISTED])}{dots}")
+        print(f"not drawn on purpose: {listed(stage.left_out, 6)}")
     if isinstance(stage, EditStage):
         epoch_size = stage.epoch_size(FLAGS.epoch_of)
     elif isinstance(stage, TripletStage):

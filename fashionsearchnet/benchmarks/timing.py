@@ -86,7 +86,7 @@ class PeakMemory:
         self._has_gpu = bool(tf.config.list_logical_devices("GPU"))
 
     def start(self) -> None:
-        """Collects garbage, and begins to count anew."""
+        """Collects garbage and forgets the former peak."""
         gc.collect()
         if self._has_gpu:
             tf.config.experimental.reset_memory_stats("GPU:0")

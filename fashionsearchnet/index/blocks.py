@@ -60,12 +60,9 @@ class ArrayStore:
         """Writes the arrays of these keys into a file of the folder, none if there are no keys."""
         if not len(keys):
             return
-        header = {"descr": "<f4", "fortran_order": False, "shape": (len(keys), *self._shape)}
-        with files.replace_file(folder / self._file) as temporary, open(temporary, "wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, len(keys), _CHUNK):
-                arrays = self.get(keys[start : start + _CHUNK])
-                file.write(np.ascontiguousarray(arrays, "<f4").data)
+        parts = (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))
+        shape = (len(keys), *self._shape)
+        files.write_array(folder / self._file, shape, "<f4", map(self.get, parts))
 
     @property
     def _shape(self) -> tuple[int, ...]:

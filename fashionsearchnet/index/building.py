@@ -108,21 +108,25 @@ def add_images(
     items: Iterable[Item],
     *,
     total: int,
+    absent: Sequence[str] = (),
     batch_size: int = 64,
     commit_every: int = 2000,
 ) -> Counts:
-    """Encodes and puts all items that the index does not hold, and commits.
+    """Removes items, encodes and puts all that the index does not hold, and commits.
 
     Args:
       index: of the model that `encoder` belongs to; see `GalleryIndex.check_model`.
       encoder: the model.
       items: with images and different ids.
       total: their number, for the progress bar.
+      absent: the ids of items to remove.
       batch_size: images encoded at a time, at least 1.
       commit_every: new items between two commits; more where commits would take over a tenth of
         the time. A killed run loses the items after the last commit.
     """
     counts = Counts()
+    if absent:
+        index.remove(absent)
     pending, commit_seconds, committed_at = 0, 0.0, time.monotonic()
     with tqdm(total=total, desc="indexing", unit="image", smoothing=0.05) as progress:
         for batch in _batches(_missing(index, items, counts, progress), batch_size):
@@ -141,7 +145,7 @@ def add_images(
                 index.commit()
                 committed_at = time.monotonic()
                 pending, commit_seconds = 0, committed_at - start
-    if pending or counts.described:
+    if pending or counts.described or absent:
         index.commit()
     return counts
 

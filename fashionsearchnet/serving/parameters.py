@@ -1,6 +1,7 @@
 """The parameters of a request, with their checks."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, get_origin
 
@@ -141,6 +142,7 @@ def _check_once(model: type[BaseModel], fields: Mapping[str, Sequence[str]], wha
             raise ApiError(422, "repeated_field", f"the {what} {name!r} may be given once only.")
 
 
+@functools.cache
 def _single(model: type[BaseModel]) -> list[str]:
     """Returns the names of the parameters that are no list."""
     fields = model.model_fields.items()

@@ -5,6 +5,7 @@ Every image goes through the network once; features are NumPy arrays `[number of
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,17 +46,10 @@ def store(
       OSError: if a file cannot be written.
     """
     num = dataset.num_examples(split)
-    with files.replace_file(path) as temporary, open(temporary, "wb") as file:
-        for batch in batches:
-            if not file.tell():
-                header = {
-                    "descr": np.lib.format.dtype_to_descr(batch.dtype),
-                    "fortran_order": False,
-                    "shape": (num, *batch.shape[1:]),
-                }
-                np.lib.format.write_array_header_1_0(file, header)
-            # Not through a memory map: on a full disk that ends the process without a word.
-            file.write(np.ascontiguousarray(batch).data)
+    rest = iter(batches)
+    first = next(rest)
+    shape = (num, *first.shape[1:])
+    files.write_array(path, shape, first.dtype, itertools.chain([first], rest))
     images = {"dataset": dataset.name, "split": split, "digest": _split_digest(dataset, split)}
     files.write_json(_images_file(path), images | details)
 

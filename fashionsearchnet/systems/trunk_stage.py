@@ -27,7 +27,7 @@ class TrunkStage(Stage):
       dataset: with the model's attribute space.
       global_batch_size: images, pairs or triplets per step over all replicas.
       split: to train on.
-      seed: of what is drawn and of the flips.
+      seed: decides what is drawn and mirrored.
       flip: mirror half of the images.
       outputs: of a frozen trunk, stored; the stage trains on them in place of images. It mirrors
         half of them if `outputs` holds mirrored ones; `flip` does not matter then.

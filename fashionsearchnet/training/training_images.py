@@ -9,6 +9,7 @@ import numpy as np
 
 from fashionsearchnet import files
 from fashionsearchnet.attributes import AttributeSpace
+from fashionsearchnet.checks import listed
 
 _FILE = "training_images.json"
 _FEW_IMAGES = 1_000  # below this, training is likely to learn little
@@ -93,10 +94,9 @@ def hints(labels: np.ndarray, space: AttributeSpace, batch_size: int) -> list[st
         counts = np.bincount(column[column >= 0], minlength=len(values))
         few = [f"{values[i]} {counts[i]}" for i in np.flatnonzero(counts < _FEW_OF_A_VALUE)]
         if few:
-            more = f" and {len(few) - 6} more" if len(few) > 6 else ""
             found.append(
                 f"{name}: {len(few)} of {len(values)} values have fewer than {_FEW_OF_A_VALUE} "
-                f"images to train on: {', '.join(few[:6])}{more}. Prepare with a larger "
+                f"images to train on: {listed(few, 6)}. Prepare with a larger "
                 "--min_count, or unite values."
                 + (" Edits to a value without any know nothing of it." * (0 in counts))
             )

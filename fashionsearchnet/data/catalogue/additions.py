@@ -1,6 +1,7 @@
 """Images for a gallery, straight from a folder or from a table with a folder."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -32,6 +33,17 @@ class Addition:
     image: bytes
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     group: str = ""
+
+
+class Report:
+    """Prints lines on standard error, and counts those that say what is left out."""
+
+    def __init__(self) -> None:
+        self.num_left_out = 0
+
+    def __call__(self, line: str) -> None:
+        self.num_left_out += line.startswith("left out")
+        print(line, file=sys.stderr)
 
 
 def from_folder(

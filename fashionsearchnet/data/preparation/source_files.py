@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from fashionsearchnet.checks import listed
+
 _LFS_POINTER = "version https://git-lfs"  # how a file begins whose content was not fetched
 _NUM_LISTED = 8  # names of a folder's content in a message
 
@@ -40,8 +42,7 @@ def check_folder(folder: Path, expected: Sequence[str], what: str) -> None:
 def list_folder(folder: Path) -> str:
     """Returns the first names in a folder, folders with '/', as text for messages."""
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
-    dots = f" and {len(names) - _NUM_LISTED} more" if len(names) > _NUM_LISTED else ""
-    return (", ".join(names[:_NUM_LISTED]) or "nothing") + dots
+    return listed(names, _NUM_LISTED) or "nothing"
 
 
 def read_text(path: Path) -> str:

@@ -152,7 +152,7 @@ def open_existing(
 ) -> tfds.core.DatasetBuilder | None:
     """Returns the data set of these options if it exists, else None; see Reader.open_existing."""
     folder = _dataset_folder(builder_class, options.name, data_dir)
-    _finish_interrupted_move(folder)
+    files.restore_folder(folder, _former_folder(folder))
     if not (folder / "dataset_info.json").is_file():
         return None
     builder = tfds.builder_from_directory(folder)
@@ -214,7 +214,7 @@ def hold_name(
                 error.errno,
                 f"cannot make {lock.parent} ({error.strerror}); choose another data_dir",
             ) from error
-        _finish_interrupted_move(folder)
+        files.restore_folder(folder, _former_folder(folder))
         yield folder
 
 
@@ -252,7 +252,7 @@ def store(
         built = Path(builder.data_dir)
         config.selection.space.save(built / "attribute_space.json")
         write_extras(built)
-        _move_folder(built, target)
+        files.replace_folder(built, target, _former_folder(target))
     return tfds.builder_from_directory(target)
 
 
@@ -303,24 +303,6 @@ def _explain_failure(target: Path) -> Iterator[None]:
         if isinstance(error, tf.errors.OpError):
             raise OSError(f"cannot write {target}: {error.message}") from error
         raise
-
-
-def _move_folder(built: Path, target: Path) -> None:
-    """Moves `built` to the place of `target`, which keeps its content if the move fails."""
-    former = _former_folder(target)
-    shutil.rmtree(former, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        target.rename(former)
-    built.rename(target)
-    shutil.rmtree(former, ignore_errors=True)
-
-
-def _finish_interrupted_move(target: Path) -> None:
-    """Restores a data set whose replacement was killed between the two renames."""
-    former = _former_folder(target)
-    if former.exists() and not target.exists():
-        former.rename(target)
 
 
 def _former_folder(target: Path) -> Path:

@@ -93,7 +93,7 @@ def prepare(
     with _in_words(folder):
         lock.parent.mkdir(parents=True, exist_ok=True)
     with files.hold_lock(lock, f"prepares vectors/{options.name}"):
-        _finish_interrupted_move(folder)
+        files.restore_folder(folder, _former_folder(folder))
         former = _former(folder)
         made_from = _made_from(options)
         if former and former["made_from"] == made_from and not overwrite:
@@ -285,34 +285,22 @@ def _store(
 ) -> None:
     """Writes a data set beside its place, and moves it there at the end."""
     order = np.concatenate(list(indices.values()))
-    built, old = folder.with_name(".unfinished"), _former_folder(folder)
-    for left in (built, old):
-        shutil.rmtree(left, ignore_errors=True)
+    built = folder.with_name(".unfinished")
+    shutil.rmtree(built, ignore_errors=True)  # of a preparation that was killed
     built.mkdir(parents=True)
     with contextlib.ExitStack() as unless_moved:
         unless_moved.callback(_remove_empty, folder.parent)
         unless_moved.callback(shutil.rmtree, built, ignore_errors=True)
-        _write_vectors(built / "vectors.npy", found, order)
+        parts = (order[start : start + 4096] for start in range(0, len(order), 4096))
+        vectors = (found.vectors[rows] for rows in parts)
+        shape = (len(order), found.vector_input.size)
+        files.write_array(built / "vectors.npy", shape, "<f4", vectors)
         np.save(built / "labels.npy", known.labels[order])
         _write_descriptions(built, found, known, order)
         files.write_json(built / REPORT, report)
         files.write_json(built / DESCRIPTION, description)
-        if folder.exists():
-            folder.rename(old)
-        built.rename(folder)
+        files.replace_folder(built, folder, _former_folder(folder))
         unless_moved.pop_all()
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_vectors(path: Path, found: FoundVectors, order: np.ndarray) -> None:
-    """Writes vectors as .npy, float32. Not through a map: a full disk would end the process."""
-    shape = (len(order), found.vector_input.size)
-    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for start in range(0, len(order), 4096):
-            part = found.vectors[order[start : start + 4096]]
-            file.write(np.ascontiguousarray(part, "<f4").tobytes())
 
 
 def _write_descriptions(
@@ -346,12 +334,6 @@ def _in_words(folder: Path) -> Iterator[None]:
 def _remove_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
-
-
-def _finish_interrupted_move(folder: Path) -> None:
-    """Restores a data set whose replacement was killed between the two renames."""
-    if _former_folder(folder).exists() and not folder.exists():
-        _former_folder(folder).rename(folder)
 
 
 def _former_folder(folder: Path) -> Path:

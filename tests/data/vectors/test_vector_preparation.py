@@ -72,7 +72,7 @@ def test_a_full_disk_is_named_and_the_former_data_set_stays(tmp_path, monkeypatc
     folder = tmp_path / "data" / "vectors" / "shop"
     assert [path.name for path in folder.iterdir()] == ["1.0.0"]
     assert before.num_examples("gallery") == 20
-    # A kill between the two renames: the splits are read from what was put aside.
+    # A kill between the two renames leaves the data set in `.former`, and its splits are kept.
     (folder / "1.0.0").rename(folder / ".former")
     again, _ = prepare(options, tmp_path / "data", overwrite=True)
     assert set(before.image_ids("query")) <= set(again.image_ids("query"))
