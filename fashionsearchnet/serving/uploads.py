@@ -57,18 +57,10 @@ async def read_form(request: Request, known: tuple[str, ...], limits: Limits) ->
     """Returns the multipart form of a request, with its field `image` and the `known` ones.
 
     Raises:
-      ApiError: for another content type, too many bytes (while they arrive), a slow or broken
-        upload, and unknown or misused fields.
+      ApiError: for another content type, fields in the address, too many bytes (while they
+        arrive), a slow or broken upload, and unknown or misused fields.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise ApiError(
-            415,
-            "unsupported_content_type",
-            f"the body must be multipart/form-data; got {content_type[:100]!r}. Send the file as "
-            "the form field 'image' (curl -F image=@photo.jpg); without a file, send a GET request "
-            "with item=ID.",
-        )
+    _check_head(request, known)
     limited = Request(request.scope, _limited(request, limits))
     try:
         async with asyncio.timeout(limits.upload_seconds):
@@ -182,6 +174,27 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, Result]) -
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _check_head(request: Request, known: tuple[str, ...]) -> None:
+    """Raises an ApiError for a body that is no form, and for fields in the address."""
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise ApiError(
+            415,
+            "unsupported_content_type",
+            f"the body must be multipart/form-data; got {content_type[:100]!r}. Send the file as "
+            "the form field 'image' (curl -F image=@photo.jpg); without a file, send a GET request "
+            "with item=ID.",
+        )
+    if request.query_params:
+        name = next(iter(request.query_params))[:100]
+        raise ApiError(
+            422,
+            "misplaced_field",
+            f"{name!r} stands in the address, which an upload does not read. Send it as a field of "
+            f"the form (curl -F); fields: {', '.join(('image', *known))}.",
+        )
 
 
 def _gone() -> ApiError:

@@ -63,6 +63,15 @@ def test_bad_images(client, path, name):
     assert words in refused(response, status, code)
 
 
+@pytest.mark.parametrize("path", ["/v1/predict", "/v1/search", "/v1/explain"])
+def test_fields_in_the_address_of_an_upload(client, path):
+    """They would be dropped: the search would answer without its edit."""
+    files = {"image": ("photo.jpg", JPEG, "image/jpeg")}
+    response = client.post(f"{path}?set=colour=red", files=files)
+    message = refused(response, 422, "misplaced_field")
+    assert "'set' stands in the address" in message and "fields: image" in message
+
+
 def test_an_animated_gif_is_told_what_to_send(client):
     response = client.post("/v1/predict", files={"image": ("a.gif", GIF, "image/gif")})
     message = refused(response, 415, "unsupported_image")
