@@ -345,8 +345,13 @@ def _find_columns(
         plain = plain_text(name)
         if header.count(plain) != 1:
             fault = "occurs twice" if plain in header else f"is missing{suggestion(plain, header)}"
-            listed = ", ".join(header)
-            raise ValueError(f"column {name!r} {fault} in {path}; columns: {listed}.{hint}")
+            message = f"column {name!r} {fault} in {path}; columns: {', '.join(header)}.{hint}"
+            if name == columns.image:
+                message += (
+                    " It names the items: choose it by --image_column, or for vectors by "
+                    "--id_column."
+                )
+            raise ValueError(message)
         found.append(header.index(plain))
     for name in columns.needed:
         if columns.needed.count(name) > 1 and name != columns.group:

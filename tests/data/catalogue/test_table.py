@@ -190,6 +190,7 @@ def test_encodings(tmp_path, encoding, option):
         (b"image,colour,kind\na,b,c", {"encoding": "ascii", "delimiter": ",,"}, "one character"),
         (b"image,color,kind\na,b,c", {}, r"'colour' is missing \(did you mean color\?\).*: image,"),
         (b"image,colour,kind,kind\na,b,c,d", {}, "'kind' occurs twice"),
+        (b"file,colour,kind\na,b,c", {}, "'image' is missing.* --image_column, .* --id_column"),
         (b"image;colour;kind\na;b;c", {}, "Is ',' the right delimiter.*--delimiter=';'"),
         (b"image\tcolour\tkind\na\tb\tc", {}, "Try --delimiter=tab"),
         (b"", {}, "is empty"),
